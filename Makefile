@@ -1,0 +1,78 @@
+# `make` or `make help` lists the targets.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+# Tests call ruff as the generated code's readers do.
+export PATH := $(abspath $(BIN)):$(PATH)
+TORCH   = torch==2.13.0
+
+# What generated/ holds, kept current by `make check`.
+GENERATED = specs/deepseek_v3.dsv3@v3_671b specs/deepseek_v3.dsv3@v2_lite_16b \
+            specs/dsv3_table.dsv3 specs/llama3.dsv3@llama3_8b
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check lint types test test-fast current generated accept format bench \
+        check-oldest clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## create .venv with everything that the tests need
+
+# torch goes first and stays pinned: a range would take a build with gigabytes of CUDA.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' $(TORCH)
+	@touch $@
+
+check: setup lint types test current  ## everything: sets up, lints, types, tests; what CI runs
+
+lint: setup  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict
+	$(BIN)/mypy
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest -n 2
+
+test-fast: setup  ## the tests that need no torch: under a minute
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+current: setup  ## fail where generated/ is not what the compiler writes today
+	$(BIN)/specgen build $(GENERATED) --check
+
+generated: setup  ## write generated/ anew
+	$(BIN)/specgen build $(GENERATED)
+
+accept: setup  ## take today's output as right: tables, goldens, docs, generated/; read the diff
+	$(BIN)/python -m specgen.syntax.prebuilt
+	$(BIN)/specgen build $(GENERATED)
+	$(BIN)/python docs/generate.py
+	SPECGEN_ACCEPT=1 $(BIN)/python -m pytest -m "not slow" -q
+
+format: setup  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup  ## measure the start-up against transformers, side by side
+	$(BIN)/python benchmarks/startup.py
+
+check-oldest:  ## the fast tests with the oldest releases that pyproject allows
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $$($(PYTHON) -c "$$OLDEST") pytest hypothesis interegular
+	$(VENV)-oldest/bin/python -m pytest -m "not slow" -q
+
+define OLDEST
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*(text.split(",")[0].replace(">=", "==") for text in project["dependencies"]))
+endef
+export OLDEST
+
+clean:  ## remove what the targets above made, .venv included
+	rm -rf $(VENV) $(VENV)-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
