@@ -1,0 +1,29 @@
+"""The table of diagnostics: every code that specgen can print is declared here and nowhere else.
+
+A template is filled with `str.format`; an explanation is what `specgen explain CODE` prints,
+with a short wrong and right example.  Knows no spans and no rendering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from specgen.diagnostics.code import Code, Severity, error, warning
+from specgen.diagnostics.codes_counts import COUNT_CODES
+from specgen.diagnostics.codes_dataflow import DATAFLOW_CODES
+from specgen.diagnostics.codes_output import OUTPUT_CODES
+from specgen.diagnostics.codes_rows import ROW_CODES
+from specgen.diagnostics.codes_syntax import SYNTAX_CODES
+from specgen.diagnostics.codes_values import VALUE_CODES
+
+CODES: Final[Mapping[str, Code]] = {
+    **SYNTAX_CODES,
+    **VALUE_CODES,
+    **DATAFLOW_CODES,
+    **ROW_CODES,
+    **COUNT_CODES,
+    **OUTPUT_CODES,
+}
+
+__all__ = ["CODES", "Code", "Severity", "error", "warning"]

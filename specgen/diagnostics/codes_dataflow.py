@@ -1,0 +1,554 @@
+"""The codes E04xx: shapes, dtypes, calls and statements of the dataflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from specgen.diagnostics.code import Code, error, warning
+
+DATAFLOW_CODES: Final[Mapping[str, Code]] = {
+    "E0401": error(
+        "shapes do not broadcast",
+        "{left} and {right} do not fit together: {a} is not {b}",
+        """
+        Elementwise operators broadcast as numpy does: dims are compared from the last, and are
+        equal or 1.  Equality is proved on the symbolic sizes, for every variant at once.
+        wrong: x : [B, S, dim]   w : [2 × dim]   x + w
+        right: x : [B, S, dim]   w : [dim]       x + w
+        """,
+    ),
+    "E0402": error(
+        "dtypes mixed",
+        "{dtypes} are mixed: cast one of them",
+        """
+        Nothing is promoted silently, because where a product is rounded is part of a model.
+        wrong: q * cos                     (q in the activation dtype, cos f32)
+        right: q * cast(cos, like = q)
+        """,
+    ),
+    "E0403": error(
+        "forward defined twice",
+        "`{name}` is defined twice in this module",
+        """
+        A module has one main forward; alternatives have names of their own.
+        wrong: forward(x: [B]) -> [B] { ... }   forward(x: [B]) -> [B] { ... }
+        right: forward(x: [B]) -> [B] { ... }   forward absorbed(x: [B]) -> [B] { ... }
+        """,
+    ),
+    "E0404": error(
+        "value never used",
+        "`{name}` is never used",
+        """
+        A value that nothing reads is a mistake in the dataflow.  Use `_` for a result that is
+        not wanted: `_, index = topk(x, k)`.
+        wrong: values, index = topk(x, k)   return index
+        right: _, index = topk(x, k)        return index
+        """,
+    ),
+    "E0405": error(
+        "name bound twice",
+        "`{name}` already has a meaning here",
+        """
+        Dataflow is single-assignment: a name is bound once, and is not that of a row, param or
+        let.
+        wrong: y = norm(x)   y = y + x
+        right: y = norm(x)   z = y + x
+        """,
+    ),
+    "E0406": error(
+        "no return",
+        "`{name}` does not return a value on every path",
+        """
+        A forward or function ends in `return`; where an `if` decides, both sides lead to one.
+        wrong: if dense { return a(x) }
+        right: if dense { return a(x) } else { return b(x) }
+        """,
+    ),
+    "E0407": error(
+        "alternative forward differs",
+        "forward `{name}` has not the main forward's arguments and results",
+        """
+        Alternative forwards evaluate the same function in another order, so that a back end may
+        choose; they have the main forward's signature.
+        wrong: forward(x: [B, S, dim]) ...   forward absorbed(x: [B, S, dim], n: size) ...
+        right: forward(x: [B, S, dim]) ...   forward absorbed(x: [B, S, dim]) ...
+        """,
+    ),
+    "E0408": error(
+        "unknown intrinsic",
+        "`{name}` is not a platform operation; known are {known}",
+        """
+        `as NAME` behind a result says that the body equals an operation of the platform.
+        wrong: function f(x: [B]) -> [B] as fast { ... }
+        right: function f(x: [B]) -> [B] { ... }
+        """,
+    ),
+    "E0409": error(
+        "`...` not in front",
+        "`...` stands only at the front of a shape in dataflow",
+        """
+        `[..., dim]` means any number of leading dims.  Tensors, caches and later places of a
+        shape have a fixed number of dims.
+        wrong: forward(x: [B, ..., dim]) -> [B, dim]
+        right: forward(x: [..., dim]) -> [..., dim]
+        """,
+    ),
+    "E0410": error(
+        "not a size",
+        "a {found} is not a size",
+        """
+        Dims are whole numbers made of sizes, counts and lets.
+        wrong: params { rate : real }   tensors { w : [rate] }
+        right: params { rank : size }   tensors { w : [rank] }
+        """,
+    ),
+    "E0411": error(
+        "wrong number of arguments",
+        "`{name}` takes {expected} arguments, not {found}",
+        """
+        The signature of each op stands in docs/language.md.
+        wrong: silu(x, x)
+        right: silu(x)
+        """,
+    ),
+    "E0412": error(
+        "tensor needed",
+        "`{name}` takes a tensor here",
+        """
+        A compile-time number, or a call with several results, stands where one tensor is
+        needed.
+        wrong: silu(dim)
+        right: silu(x)
+        """,
+    ),
+    "E0413": error(
+        "wrong dtype",
+        "`{name}` takes {expected} here, not {found}",
+        """
+        Indices are i64, conditions bool, arithmetic functions floats.
+        wrong: silu(tokens)
+        right: silu(cast(tokens, f32))
+        """,
+    ),
+    "E0414": error(
+        "wrong keyword value",
+        "`{name}` must be {expected}",
+        """
+        `keep` is true or false and known at compile time.
+        wrong: sum(x, keep = 1)
+        right: sum(x, keep = true)
+        """,
+    ),
+    "E0415": error(
+        "no such axis",
+        "{dim} is not exactly one axis of {shape}",
+        """
+        `over` names an axis by its position from the end (-1 is the last) or by its own size,
+        if just one axis has it: softmax(scores, over = T).
+        wrong: x : [B, S, S]   softmax(x, over = S)
+        right: x : [B, S, S]   softmax(x, over = -1)
+        """,
+    ),
+    "E0416": error(
+        "unknown keyword",
+        "`{name}` has no argument `{keyword}`",
+        """
+        Keywords of an op stand in docs/language.md; those of a pattern are its axes.
+        wrong: softmax(x, axis = -1)
+        right: softmax(x, over = -1)
+        """,
+    ),
+    "E0417": error(
+        "unknown dtype",
+        "`{found}` is not a dtype that values are cast to",
+        """
+        cast(x, f32), cast(x, i64), or cast(x, like = y).
+        wrong: cast(x, f33)
+        right: cast(x, f32)
+        """,
+    ),
+    "E0418": error(
+        "no list of sizes",
+        "`split` takes a list of at least two sizes",
+        """
+        The sizes of the pieces stand in brackets, and cover the whole axis.
+        wrong: a, b = split(x, half)
+        right: a, b = split(x, [half, half])
+        """,
+    ),
+    "E0419": error(
+        "no list of tensors",
+        "`concat` takes a list of at least two tensors",
+        """
+        The pieces stand in brackets, in order.
+        wrong: concat(a, b)
+        right: concat([a, b])
+        """,
+    ),
+    "E0421": error(
+        "pattern needed",
+        "`{name}` takes a pattern in quotes",
+        """
+        A pattern is written as a text, since its axes are no names of the table.
+        wrong: rearrange(x, [B, S, H, D])
+        right: rearrange(x, "b s (h d) -> b s h d", h = n_heads)
+        """,
+    ),
+    "E0422": error(
+        "pattern cannot be read",
+        "the pattern `{pattern}` cannot be read at `{found}`",
+        """
+        A pattern is axis names, `1`, `...` in front, groups in parentheses, and one `->`.
+        wrong: rearrange(x, "b s d > b d s")
+        right: rearrange(x, "b s d -> b d s")
+        """,
+    ),
+    "E0423": error(
+        "axis named twice",
+        "the axis `{axis}` stands twice on one side of the pattern",
+        """
+        Each axis of a tensor has a name of its own.
+        wrong: rearrange(x, "b b d -> d b b")
+        right: rearrange(x, "b s d -> d b s")
+        """,
+    ),
+    "E0424": error(
+        "pattern has other dims",
+        "the pattern has {count} dims, the tensor is {shape}",
+        """
+        A pattern names every dim of the tensor, or begins with `...` where the tensor does.
+        wrong: x : [B, S, dim]   rearrange(x, "b d -> d b")
+        right: x : [B, S, dim]   rearrange(x, "b s d -> d b s")
+        """,
+    ),
+    "E0425": error(
+        "pattern does not fit",
+        "`{axes}` is {size} in the pattern, but the tensor has {dim}",
+        """
+        The same axis has the same size everywhere; a transposed einsum shows up here.
+        wrong: w : [dim, out]   einsum("b s d, e d -> b s e", x, w)
+        right: w : [dim, out]   einsum("b s d, d e -> b s e", x, w)
+        """,
+    ),
+    "E0426": error(
+        "size of an axis missing",
+        "the sizes of {axes} do not follow from {dim}: state all but one of them",
+        """
+        wrong: rearrange(x, "b s (h d) -> b s h d")
+        right: rearrange(x, "b s (h d) -> b s h d", h = n_heads)
+        """,
+    ),
+    "E0427": error(
+        "axis without a size",
+        "the axis `{axis}` stands only on the right and has no size",
+        """
+        `rearrange` keeps every number; `repeat` adds axes whose sizes are stated.
+        wrong: repeat(x, "b s d -> b s h d")
+        right: repeat(x, "b s d -> b s h d", h = n_heads)
+        """,
+    ),
+    "E0428": error(
+        "axis lost",
+        "the axis `{axis}` stands only on the left",
+        """
+        `rearrange` and `repeat` keep every axis.  Sum over an axis with einsum or sum.
+        wrong: rearrange(x, "b s d -> b s")
+        right: sum(x)
+        """,
+    ),
+    "E0430": error(
+        "wrong shape",
+        "`{name}` takes {expected}, not {found}{detail}",
+        """
+        Both shapes are shown in the table's own names; the sizes that differ stand behind them.
+        wrong: w : dim -> hidden   w(w(x))
+        right: w : dim -> hidden   w(x)
+        """,
+    ),
+    "E0431": error(
+        "pieces do not add up",
+        "the pieces add up to {total}, the axis has {dim}",
+        """
+        The sizes of `split` cover the whole axis.
+        wrong: x : [B, dim]   a, b = split(x, [dim, 1])
+        right: x : [B, dim]   a, b = split(x, [dim - 1, 1])
+        """,
+    ),
+    "E0432": error(
+        "pieces do not fit",
+        "{left} and {right} differ in a dim that is not joined",
+        """
+        Pieces of `concat` are equal in every dim but the one that is joined.
+        wrong: x : [B, S, a]   y : [B, T, b]   concat([x, y])
+        right: x : [B, S, a]   y : [B, S, b]   concat([x, y])
+        """,
+    ),
+    "E0433": error(
+        "wrong dtype of an argument",
+        "`{name}` takes {expected}, not {found}",
+        """
+        Types of arguments say their dtype; without one it is the activation dtype.
+        wrong: function f(t: i64 [B]) ...   f(x)
+        right: function f(x: [B]) ...       f(x)
+        """,
+    ),
+    "E0434": error(
+        "shape variable unbound",
+        "the arguments of this call do not say what {axes} is",
+        """
+        Each shape variable stands alone as a dim of some argument, or as the one unknown of a
+        product.
+        wrong: function f(x: [M × N]) -> [M, N] { ... }
+        right: function f(x: [M, N]) -> [M, N] { ... }
+        """,
+    ),
+    "E0435": error(
+        "division not exact",
+        "nothing says that {part} divides {whole}",
+        """
+        Sizes are whole numbers.  A `/` in a size, or an axis split into groups, needs a
+        requirement that makes it exact.
+        wrong: let { half = head_dim / 2 }
+        right: the same, with  require { head_dim % 2 == 0 "rotary features come in pairs" }
+        """,
+    ),
+    "E0436": error(
+        "compile-time value needed",
+        "`{name}` is a tensor; a value known at compile time is needed here",
+        """
+        Sizes, conditions of `if` and `when`, and scalar arguments are known before the model
+        runs.
+        wrong: if sum(x) > 0 { ... }
+        right: if n_heads > 1 { ... }        or   where(x > 0, a, b)
+        """,
+    ),
+    "E0437": error(
+        "text in dataflow",
+        "a text or null is not a value of dataflow",
+        """
+        Texts stand in patterns and in comparisons of choices.
+        wrong: x + "bias"
+        right: x + bias
+        """,
+    ),
+    "E0438": error(
+        "list in dataflow",
+        "a list stands only in `split` and `concat`",
+        """
+        A list is no tensor; it says what `split` and `concat` take.
+        wrong: return [x]
+        right: return x
+        """,
+    ),
+    "E0439": error(
+        "one value needed",
+        "this gives {count} values; one is needed here",
+        """
+        Bind the results to names first: `cos, sin = rope(positions)`.
+        wrong: h = x + rope(positions)
+        right: cos, sin = rope(positions)   h = x + cos
+        """,
+    ),
+    "E0440": error(
+        "row is not a value",
+        "`{name}` is a part or a cache row, not a value",
+        """
+        Parts are called; cache rows are read and written by `append`.
+        wrong: norm : rmsnorm   h = x + norm
+        right: norm : rmsnorm   h = x + norm(x)
+        """,
+    ),
+    "E0441": error(
+        "sides differ",
+        "the two sides differ: {left} and {right}",
+        """
+        Where an index decides, both sides give values of the same type.
+        wrong: x when layer > 0 else sum(x)
+        right: x when layer > 0 else x + x
+        """,
+    ),
+    "E0442": error(
+        "nothing to call",
+        "there is no op, part, map or function `{name}`",
+        """
+        A call names an op, a map row, a part, a function of the module, or one that the file
+        defines or uses.
+        wrong: sillu(x)
+        right: silu(x)
+        """,
+    ),
+    "E0443": error(
+        "argument given twice",
+        "`{name}` is given twice",
+        """
+        An argument is given by place or by name, once.
+        wrong: f(x, t = x)      with   function f(t: [B])
+        right: f(x)
+        """,
+    ),
+    "E0444": error(
+        "argument missing",
+        "`{name}` needs {missing}",
+        """
+        Every argument of a forward or function is given.
+        wrong: rope(x)           with   forward(x: [B], positions: i64 [B])
+        right: rope(x, positions)
+        """,
+    ),
+    "E0445": error(
+        "part without a forward",
+        "`{name}` cannot be called: module `{module}` has no usable forward",
+        """
+        A module that is called has a forward.
+        wrong: module table { tensors { w : [dim] } }   table(x)
+        right: module table { ... forward(x: [B]) -> [B] { ... } }
+        """,
+    ),
+    "E0446": error(
+        "repeated part does not thread",
+        "`{name}` is repeated: its result must be of its first argument's type",
+        """
+        Calling a repeated part passes its result on as the first argument of the next.
+        wrong: layers[layer] : block × n      block: forward(x: [B, S]) -> [B]
+        right: layers[layer] : block × n      block: forward(x: [B, S]) -> [B, S]
+        """,
+    ),
+    "E0447": error(
+        "row is not a map",
+        "`{name}` is an array, not a map: it cannot be applied",
+        """
+        `w : in -> out` is applied as w(x); an array `[a, b]` is read as a tensor.
+        wrong: w : [dim, hidden]     w(x)
+        right: w : dim -> hidden     w(x)
+        """,
+    ),
+    "E0448": error(
+        "unknown cache row",
+        "there is no cache row `{name}`",
+        """
+        `append` takes a row of the module's `cache` section.
+        wrong: cache { key : ... }   append(keys, k)
+        right: cache { key : ... }   append(key, k)
+        """,
+    ),
+    "E0449": error(
+        "value does not fit the cache row",
+        "`{name}` holds {expected}, growing along {along}; this is {found}",
+        """
+        All dims but the growing one are the row's, in the activation dtype.
+        wrong: key : [B, T, heads, width] along T   append(key, rearrange(k, "b s h w -> b h s w"))
+        right: key : [B, T, heads, width] along T   append(key, k)
+        """,
+    ),
+    "E0450": error(
+        "not a mixture of parts",
+        "`{name}` must be a repeated part whose forward takes one tensor",
+        """
+        `mixture` chooses among the instances of a repeated part: experts[e] : expert × n.
+        wrong: expert : swiglu               mixture(expert, x, weights, index)
+        right: experts[e] : swiglu × n       mixture(experts, x, weights, index)
+        """,
+    ),
+    "E0451": error(
+        "function never exists",
+        "the condition of `{name}` is never true",
+        """
+        The table's requirements rule the condition out.
+        wrong: function f(x: [B]) -> [B] when dim == 0 { ... }
+        right: function f(x: [B]) -> [B] when n_shared == 0 { ... }
+        """,
+    ),
+    "E0457": error(
+        "condition on a free function",
+        "`{name}` stands outside of any module: it has no condition",
+        """
+        `when` refers to params, which a free function does not see.
+        wrong: function f(x: [B]) -> [B] when dense { ... }      beside the model
+        right: the same function inside of the module whose params it depends on
+        """,
+    ),
+    "E0452": error(
+        "statement behind a return",
+        "nothing behind a `return` is evaluated",
+        """
+        Remove the statement, or move it in front.
+        wrong: return x   y = x + 1
+        right: y = x + 1   return y
+        """,
+    ),
+    "E0453": error(
+        "names and results differ",
+        "{names} names for {values} results",
+        """
+        Each result has a name; `_` drops one.
+        wrong: a, b = silu(x)
+        right: a = silu(x)
+        """,
+    ),
+    "E0454": error(
+        "compile-time value bound in dataflow",
+        "`{name}` is known at compile time: move it to `let`",
+        """
+        Dataflow binds tensors; what derives from params alone is a row of `let`.
+        wrong: forward(...) { scale = width ** -0.5  ... }
+        right: let { scale = width ** -0.5 }
+        """,
+    ),
+    "E0455": error(
+        "wrong number of results",
+        "{expected} results are promised, {found} returned",
+        """
+        The result type behind `->` lists what is returned.
+        wrong: forward(x: [B]) -> [B] { return x, x }
+        right: forward(x: [B]) -> (a: [B], b: [B]) { return x, x }
+        """,
+    ),
+    "E0456": error(
+        "wrong result",
+        "the result must be {expected}, not {found}",
+        """
+        The result type behind `->` is proved on symbolic sizes.
+        wrong: forward(x: [B, S]) -> [S, B] { return x }
+        right: forward(x: [B, S]) -> [B, S] { return x }
+        """,
+    ),
+    "E0459": error(
+        "function in a circle",
+        "functions call each other without end: {chain}",
+        """
+        A function stands for its body, so one that leads back to itself has no meaning.
+        wrong: function f(x: [B]) -> [B] { return f(x) }
+        right: function f(x: [B]) -> [B] { return silu(x) }
+        """,
+    ),
+    "E0458": error(
+        "forwards disagree",
+        "forward `{name}` of `{module}` does not compute what the main forward does: evaluated "
+        "at small sizes they differ by {difference} of the greatest value",
+        """
+        Alternative forwards are one function, evaluated in another order: a back end may take
+        either.  They are evaluated on random weights in 64-bit floats and compared.
+        wrong: forward(x) { return up(x) }   forward other(x) { return up(x) + x }
+        right: forward(x) { return up(x) + x }   forward other(x) { return x + up(x) }
+        """,
+    ),
+    "W0405": warning(
+        "forwards not compared",
+        "forward `{name}` of `{module}` was not compared with the main forward",
+        """
+        No small sizes were found that meet the table's requirements.
+        wrong: require { dim % 7168 == 0 "..." }      (no small size is left)
+        right: require { dim % 64 == 0 "..." }
+        """,
+    ),
+    "W0404": warning(
+        "too many combinations",
+        "`{name}` has more than {limit} combinations of conditions; the rest was not explored",
+        """
+        Split the module, or derive one condition from another in `let`.
+        wrong: one module with ten independent flags
+        right: two modules with five flags each
+        """,
+    ),
+}

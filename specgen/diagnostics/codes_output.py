@@ -1,0 +1,60 @@
+"""The codes E09xx: targets and the folders that a build writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from specgen.diagnostics.code import Code, error
+
+OUTPUT_CODES: Final[Mapping[str, Code]] = {
+    "E0901": error(
+        "folder cannot be written",
+        "cannot write `{path}`: {reason}",
+        """
+        The system refused: no permission, no space, or a file in the way.  What the folder held
+        before is still there, whole.
+        wrong: specgen build llama3@llama3_8b -o /
+        right: specgen build llama3@llama3_8b -o ~/generated
+        """,
+    ),
+    "E0902": error(
+        "folder is not specgen's",
+        "`{path}` is not replaced, because {reason}",
+        """
+        A build replaces its folder as a whole.  It only does so with a folder that it wrote
+        itself, whose manifest.json lists every file in it; nothing of yours is ever deleted.
+        wrong: keep notes.txt inside generated/llama3/llama3_8b
+        right: keep it beside that folder, or build somewhere else with `-o`
+        """,
+    ),
+    "E0903": error(
+        "target needs a forward",
+        "target `{target}` needs a forward, and `{spec}` has none: it is a pure table",
+        """
+        A table without a forward can be counted, reported and compared, but it does not say how
+        its tensors are used, so there is no program to write.
+        wrong: specgen build dsv3_table --target pytorch
+        right: specgen build dsv3_table                     (everything that such a table allows)
+        """,
+    ),
+    "E0904": error(
+        "folder cannot be read",
+        "cannot compare with `{path}`: {reason}",
+        """
+        `build --check` reads the folder that a build would replace, and the system refused.
+        wrong: specgen build llama3@llama3_8b --check -o /read-only/generated
+        right: specgen build llama3@llama3_8b --check -o generated
+        """,
+    ),
+    "E0905": error(
+        "target cannot express the table",
+        "target `{target}` cannot express this table: {reason}",
+        """
+        The table is well-formed, but the target's own language lacks something that it needs.
+        Other targets may still have it.
+        wrong: a mixture whose experts have different widths, as one ONNX graph
+        right: the same table as PyTorch, or experts of one width
+        """,
+    ),
+}

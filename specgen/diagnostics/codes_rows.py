@@ -1,0 +1,243 @@
+"""The codes E05xx to E07xx: rows, parts, modules, names, config and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from specgen.diagnostics.code import Code, error
+
+ROW_CODES: Final[Mapping[str, Code]] = {
+    # ---- E05xx: rows ------------------------------------------------------------------
+    "E0501": error(
+        "row does not exist here",
+        "`{name}` does not exist here: it exists only when {condition}",
+        """
+        A row with `when` may be used only where its condition holds.
+        wrong: return routed + shared(x)
+        right: return routed + shared(x) when has(shared) else routed
+        """,
+    ),
+    "E0502": error(
+        "unknown row",
+        "there is no row `{name}`",
+        """
+        has(row) asks for a tensor or part of the module.
+        wrong: x + bias when has(bais) else x
+        right: x + bias when has(bias) else x
+        """,
+    ),
+    "E0503": error(
+        "unknown dtype or storage format",
+        "`{name}` is neither a dtype nor a storage format",
+        """
+        `as` takes a dtype (bf16, f32, ...), a param of type dtype, or a storage format that the
+        file uses: use std.quant { fp8_block }.
+        wrong: w : dim -> dim   as bf61
+        right: w : dim -> dim   as bf16
+        """,
+    ),
+    "E0504": error(
+        "dotted row without its map",
+        "`{name}` adds a bias to a map row `{base}`, and there is none",
+        """
+        A bias belongs to a linear map; an array has none.
+        wrong: w : [dim, n]      w.bias : [n]
+        right: w : dim -> n      w.bias : [n]
+        """,
+    ),
+    "E0505": error(
+        "shared row unknown",
+        "`{name}` leads to no tensor",
+        """
+        `tied` and `copy` name a row by its path from here or from the model: embed.weight.
+        Rows that share each other in a circle lead nowhere.
+        wrong: head : tied embed.weights
+        right: head : tied embed.weight
+        """,
+    ),
+    "E0506": error(
+        "cache row does not grow",
+        "`{name}` must have exactly one dim `{along}`",
+        """
+        wrong: key : [B, heads, width] along T
+        right: key : [B, T, heads, width] along T
+        """,
+    ),
+    "E0507": error(
+        "not a dtype",
+        "`{name}` must be a dtype or a storage format",
+        """
+        The kinds maps, arrays, activations and caches each have one.
+        wrong: dtypes { maps = dim }
+        right: dtypes { maps = bf16 }
+        """,
+    ),
+    "E0508": error(
+        "format does not fit the row",
+        "the storage format `{name}` holds a matrix: it needs params R and C, and a row of two dims",
+        """
+        A storage format is a module over a logical matrix [R, C].
+        wrong: norm : [dim]       as fp8_block
+        right: w : dim -> dim     as fp8_block
+        """,
+    ),
+    "E0509": error(
+        "unknown kind of dtype",
+        "`{name}` is not a kind of value; the kinds are maps, arrays, activations and caches",
+        """
+        The section `dtypes` says how each of four kinds of value is held.
+        wrong: dtypes { weights = bf16 }
+        right: dtypes { maps = bf16  arrays = bf16 }
+        """,
+    ),
+    "E0510": error(
+        "name used twice",
+        "`{name}` is a {kind} already",
+        """
+        Tensors, parts, cache rows and functions of a module have different names.
+        wrong: tensors { gate : [dim] }   parts { gate : router }
+        right: tensors { scale : [dim] }  parts { gate : router }
+        """,
+    ),
+    "E0511": error(
+        "rows overlap",
+        "two rows `{name}` exist at the same time: when {first}, and when {second}",
+        """
+        Rows of one name are alternatives: their conditions exclude each other.
+        wrong: ffn : dense when layer <= 3      ffn : sparse when layer >= 3
+        right: ffn : dense when layer <  3      ffn : sparse when layer >= 3
+        """,
+    ),
+    "E0512": error(
+        "row never used",
+        "the {kind} `{name}` is never used by the dataflow",
+        """
+        A checkpoint holds a row because the model computes with it; a row that no forward and
+        no function reads is a mistake in one of the two.
+        wrong: tensors { w : dim -> dim  v : [dim] }   forward(...) { return w(x) }
+        right: tensors { w : dim -> dim }              forward(...) { return w(x) }
+        """,
+    ),
+    # ---- E06xx: parts and modules ------------------------------------------------------
+    "E0601": error(
+        "unknown module",
+        "there is no module `{name}`",
+        """
+        A part is an instance of a module of this file or of one that it uses.
+        wrong: norm : rmsnrm
+        right: norm : rmsnorm         after   use std.norm { rmsnorm }
+        """,
+    ),
+    "E0602": error(
+        "unknown parameter of a module",
+        "module `{module}` has no parameter `{name}`",
+        """
+        Parameters that are not given are filled by name from the scope around the part.
+        wrong: norm : rmsnorm(widht = dim)
+        right: norm : rmsnorm(width = dim)
+        """,
+    ),
+    "E0603": error(
+        "parameter missing",
+        "module `{module}` needs `{name}`, which nothing here is named",
+        """
+        Give it: norm : rmsnorm(width = dim), or have a param of that name.
+        wrong: norm : rmsnorm                (no param is called width)
+        right: norm : rmsnorm(width = dim)
+        """,
+    ),
+    "E0604": error(
+        "module contains itself",
+        "modules contain each other without end: {name}",
+        """
+        A module must not, directly or through others, be a part of itself.
+        wrong: module block { parts { next : block } }
+        right: parts { layers[layer] : block × n_layers }
+        """,
+    ),
+    "E0605": error(
+        "no count",
+        "how often the part is repeated is not known: {reason}",
+        """
+        The factor behind × is a whole number made of params.
+        wrong: layers[layer] : block × (n / 2)
+        right: layers[layer] : block × n        or   require { n % 2 == 0 "..." }
+        """,
+    ),
+    "E0606": error(
+        "modules nested too deep",
+        "a module inside the model has no modules of its own",
+        """
+        Modules stand in a file or directly in the model; those in the model see its params.
+        wrong: model m { module a { module b { } } }
+        right: model m { module a { }  module b { } }
+        """,
+    ),
+    "E0607": error(
+        "section of a model",
+        "`{section}` belongs to a model, not to module `{module}`",
+        """
+        variant, config, report and dtypes describe a whole model.
+        wrong: module block { variant small { } }
+        right: model m { variant small { } }
+        """,
+    ),
+    # ---- E07xx: names, config, report --------------------------------------------------
+    "E0701": error(
+        "name of an unknown row",
+        "there is no row `{name}` to name",
+        """
+        `names` maps the rows and parts of its own module.
+        wrong: names hf { hed -> "lm_head" }
+        right: names hf { head -> "lm_head" }
+        """,
+    ),
+    "E0702": error(
+        "row named twice",
+        "`{name}` is named twice in one scheme",
+        """
+        A row has one name in a scheme.
+        wrong: names hf { head -> "a"  head -> "b" }
+        right: names hf { head -> "a" }
+        """,
+    ),
+    "E0703": error(
+        "braces in a name",
+        'the braces in "{text}" hold no expression',
+        """
+        Braces in a name hold an expression of params and of the index of the repeated part.
+        wrong: names hf { layers -> "model.layers.{}" }
+        right: names hf { layers -> "model.layers.{layer}" }
+        """,
+    ),
+    "E0704": error(
+        "key cannot be read",
+        '"{key}" is not a key of a config',
+        """
+        Keys are names with dots between them: "rope_scaling.factor".
+        wrong: config hf { dim -> "rope..dim" }
+        right: config hf { dim -> "rope.dim" }
+        """,
+    ),
+    "E0706": error(
+        "two rows of one released name",
+        "{rows} called `{name}` in the checkpoint",
+        """
+        Each stored tensor has a name of its own.  Two rows with one template, or a part whose
+        template lacks its index, would read the same tensor.
+        wrong: layers -> "model.layers"
+        right: layers -> "model.layers.{layer}"
+        """,
+    ),
+    "E0705": error(
+        "report of an unknown subject",
+        "`{name}` is no row, part or value",
+        """
+        A line of a report names rows by path (layers.attn.wq), a value, or the output of a part
+        (embed()).
+        wrong: report en "m" { "Head" { "output" : hed } }
+        right: report en "m" { "Head" { "output" : head } }
+        """,
+    ),
+}
