@@ -1,0 +1,172 @@
+"""Compile-time expressions: sizes, counts, conditions and constants of a table.
+
+Invariant: an expression is built node by node from the syntax tree, never from text, and
+carries no source span, so that equal expressions compare and hash equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+Kind = Literal["size", "count", "real", "flag", "choice", "dtype", "index", "axis", "unknown"]
+
+Operator = Literal[
+    "+", "-", "*", "/", "%", "**", "neg",
+    "==", "!=", "<", "<=", ">", ">=",
+    "and", "or", "not", "cond",
+    "ceil", "floor", "ln", "exp", "sqrt", "min", "max", "cos", "sin", "tanh", "abs",
+]  # fmt: skip
+
+#: Functions that an expression may call, with the number of arguments each takes.
+FUNCTIONS: Mapping[str, int] = {
+    "ceil": 1, "floor": 1, "ln": 1, "exp": 1, "sqrt": 1, "cos": 1, "sin": 1, "tanh": 1,
+    "abs": 1, "min": 2, "max": 2,
+}  # fmt: skip
+
+COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal: an int, a float, a flag, a text (choice or dtype name) or null."""
+
+    value: int | float | bool | str | None
+
+    def __eq__(self, other: object) -> bool:  # True is not 1, and 1 is not 1.0
+        return (
+            isinstance(other, Const)
+            and type(self.value) is type(other.value)
+            and self.value == other.value
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self.value).__name__, self.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Sym:
+    """A name: a parameter, a `let`, a layer index, or a shape variable such as B or T.
+
+    Two symbols of the same name are the same symbol; `kind` only informs printing and domains.
+    """
+
+    name: str
+    kind: Kind = field(default="unknown", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """An operator or function applied to arguments; `cond` is (condition, then, otherwise)."""
+
+    op: Operator
+    args: tuple[Expr, ...]
+
+
+Expr = Const | Sym | Apply
+
+ZERO = Const(0)
+ONE = Const(1)
+TRUE = Const(True)
+FALSE = Const(False)
+
+
+def product(*factors: Expr) -> Expr:
+    """The product of the factors, without the ones; 1 when nothing is left."""
+    kept = [factor for factor in factors if factor != ONE]
+    if not kept:
+        return ONE
+    result = kept[0]
+    for factor in kept[1:]:
+        result = Apply("*", (result, factor))
+    return result
+
+
+def total(*terms: Expr) -> Expr:
+    """The sum of the terms, without the zeros; 0 when nothing is left."""
+    kept = [term for term in terms if term != ZERO]
+    if not kept:
+        return ZERO
+    result = kept[0]
+    for term in kept[1:]:
+        result = Apply("+", (result, term))
+    return result
+
+
+def conjunction(*conditions: Expr) -> Expr:
+    """All of the conditions, without the true ones; `true` when nothing is left."""
+    result: Expr = TRUE
+    for condition in conditions:
+        if condition == FALSE:
+            return FALSE
+        if condition != TRUE:
+            result = condition if result == TRUE else Apply("and", (result, condition))
+    return result
+
+
+def disjunction(*conditions: Expr) -> Expr:
+    """Any of the conditions, without the false ones; `false` when nothing is left."""
+    result: Expr = FALSE
+    for condition in conditions:
+        if condition == TRUE:
+            return TRUE
+        if condition != FALSE:
+            result = condition if result == FALSE else Apply("or", (result, condition))
+    return result
+
+
+def negation(condition: Expr) -> Expr:
+    """The opposite of a condition, written with the opposite comparison where it is one."""
+    match condition:
+        case Const(value=bool(value)):
+            return Const(not value)
+        case Apply(op="not", args=(inner,)):
+            return inner
+        case Apply(op="==" | "!=" | "<" | "<=" | ">" | ">=" as op, args=args):
+            opposite: Mapping[str, Operator] = {
+                "==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">",
+            }  # fmt: skip
+            return Apply(opposite[op], args)
+        case _:
+            return Apply("not", (condition,))
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node of the expression, parents before children."""
+    yield expr
+    if isinstance(expr, Apply):
+        for arg in expr.args:
+            yield from walk(arg)
+
+
+def symbols(expr: Expr) -> frozenset[str]:
+    """The names that occur in the expression."""
+    return frozenset(node.name for node in walk(expr) if isinstance(node, Sym))
+
+
+def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
+    """The expression with symbols replaced, all at once, by the given expressions."""
+    if not values:
+        return expr
+    match expr:
+        case Const():
+            return expr
+        case Sym(name=name):
+            return values.get(name, expr)
+        case Apply(op=op, args=args):
+            replaced = tuple(substitute(arg, values) for arg in args)
+            return expr if replaced == args else Apply(op, replaced)
+    assert_never(expr)
+
+
+def transform(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
+    """The expression rebuilt from the leaves up, each node passed through `rule`."""
+    if isinstance(expr, Apply):
+        expr = Apply(expr.op, tuple(transform(arg, rule) for arg in expr.args))
+    return rule(expr)
+
+
+def depth(expr: Expr) -> int:
+    """The length of the longest path from the root to a leaf."""
+    return 1 + max(map(depth, expr.args), default=0) if isinstance(expr, Apply) else 1

@@ -1,0 +1,241 @@
+"""A normal form in which equal sizes are equal, and the questions it answers.
+
+Sizes are rational functions of positive integers.  Here they become Laurent polynomials: sums
+of a rational coefficient times powers, possibly negative, of atoms.  An atom is a symbol or an
+opaque node (`ceil`, `floor`, a division by a sum) whose arguments are already normal.  Two
+sizes with the same normal form are equal; sizes that divide by sums are compared by sympy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from typing import assert_never
+
+from specgen.sizes.expr import Apply, Const, Expr, Sym, substitute, walk
+
+Monomial = tuple[tuple[Expr, int], ...]
+
+#: A size with more terms than this is no size; it bounds the work of multiplying out.
+MAX_TERMS = 4096
+
+
+class TooComplex(Exception):
+    """The expression has no normal form within the limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """Terms: monomial -> coefficient, in canonical order, none of them zero."""
+
+    terms: tuple[tuple[Monomial, Fraction], ...]
+
+    @staticmethod
+    def of(terms: Mapping[Monomial, Fraction]) -> Polynomial:
+        kept = [(monomial, c) for monomial, c in terms.items() if c]
+        return Polynomial(tuple(sorted(kept, key=lambda term: order(term[0]))))
+
+    @property
+    def constant(self) -> Fraction | None:
+        """The value, if the polynomial is a constant."""
+        match self.terms:
+            case ():
+                return Fraction(0)
+            case (((), value),):
+                return value
+            case _:
+                return None
+
+    def __add__(self, other: Polynomial) -> Polynomial:
+        terms = dict(self.terms)
+        for monomial, c in other.terms:
+            terms[monomial] = terms.get(monomial, Fraction(0)) + c
+        return Polynomial.of(terms)
+
+    def __neg__(self) -> Polynomial:
+        return Polynomial(tuple((monomial, -c) for monomial, c in self.terms))
+
+    def __sub__(self, other: Polynomial) -> Polynomial:
+        return self + -other
+
+    def __mul__(self, other: Polynomial) -> Polynomial:
+        if len(self.terms) * len(other.terms) > MAX_TERMS:
+            raise TooComplex
+        terms: dict[Monomial, Fraction] = {}
+        for left, a in self.terms:
+            for right, b in other.terms:
+                monomial = multiply(left, right)
+                terms[monomial] = terms.get(monomial, Fraction(0)) + a * b
+        return Polynomial.of(terms)
+
+
+def order(monomial: Monomial) -> tuple[int, str]:
+    return (-sum(power for _, power in monomial), repr(monomial))
+
+
+def multiply(left: Monomial, right: Monomial) -> Monomial:
+    powers = dict(left)
+    for atom, power in right:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(((a, p) for a, p in powers.items() if p), key=lambda ap: repr(ap[0])))
+
+
+def constant(value: int | Fraction) -> Polynomial:
+    return Polynomial.of({(): Fraction(value)})
+
+
+def atom(expr: Expr, power: int = 1) -> Polynomial:
+    return Polynomial((((((expr, power),)), Fraction(1)),))
+
+
+def inverse(p: Polynomial) -> Polynomial:
+    """1 / p; a polynomial of one term is inverted exactly, a sum becomes an atom."""
+    if not p.terms:
+        raise ZeroDivisionError
+    if len(p.terms) == 1:
+        ((monomial, c),) = p.terms
+        return Polynomial((((tuple((a, -n) for a, n in monomial)), 1 / c),))
+    return atom(to_expr(p), -1)
+
+
+def normalize(expr: Expr) -> Polynomial:
+    """The normal form of a number-valued expression; `let` names must be expanded before.
+
+    Raises:
+        TooComplex: beyond the limits on terms and exponents.
+    """
+    match expr:
+        case Const(value=value):
+            if value is None or isinstance(value, bool | str) or not isfinite(value):
+                return atom(expr)
+            return constant(Fraction(value))
+        case Sym():
+            return atom(expr)
+        case Apply(op="+", args=(a, b)):
+            return normalize(a) + normalize(b)
+        case Apply(op="-", args=(a, b)):
+            return normalize(a) - normalize(b)
+        case Apply(op="neg", args=(a,)):
+            return -normalize(a)
+        case Apply(op="*", args=(a, b)):
+            return normalize(a) * normalize(b)
+        case Apply(op="/", args=(a, b)):
+            try:
+                return normalize(a) * inverse(normalize(b))
+            except ZeroDivisionError:
+                return atom(expr)
+        case Apply(op="**", args=(a, Const(value=int(n)))) if not isinstance(n, bool):
+            return raised(normalize(a), n)
+        case Apply(op="ceil" | "floor" as op, args=(a,)):
+            inner = normalize(a)
+            if inner.constant is not None:
+                rounded = -(-inner.constant // 1) if op == "ceil" else inner.constant // 1
+                return constant(rounded)
+            if integral(inner):
+                return inner
+            return atom(Apply(op, (to_expr(inner),)))
+        case Apply(op=op, args=args):
+            return atom(Apply(op, tuple(canonical(arg) for arg in args)))
+    assert_never(expr)
+
+
+def raised(p: Polynomial, n: int) -> Polynomial:
+    if abs(n) > 64:
+        raise TooComplex
+    base = p if n >= 0 else inverse(p)
+    result = constant(1)
+    for _ in range(abs(n)):
+        result = result * base
+    return result
+
+
+def integral(p: Polynomial) -> bool:
+    """Whether the polynomial is visibly a whole number for whole-number symbols."""
+    return all(
+        c.denominator == 1 and all(power > 0 for _, power in monomial) for monomial, c in p.terms
+    ) and all(
+        isinstance(a, Sym) or a.op in ("ceil", "floor", "%", "min", "max")
+        for monomial, _ in p.terms
+        for a, _ in monomial
+        if not isinstance(a, Const)
+    )
+
+
+def canonical(expr: Expr) -> Expr:
+    """An expression that is the same for equal arguments of an opaque node."""
+    match expr:
+        case Const(value=bool()) | Const(value=str()) | Const(value=None):
+            return expr
+        case Apply(
+            op="and" | "or" | "not" | "cond" | "==" | "!=" | "<" | "<=" | ">" | ">=" as op,
+            args=args,
+        ):
+            return Apply(op, tuple(canonical(arg) for arg in args))
+        case _:
+            return to_expr(normalize(expr))
+
+
+def to_expr(p: Polynomial) -> Expr:
+    """The polynomial as an expression, its terms in canonical order."""
+    result: Expr | None = None
+    for monomial, c in p.terms:
+        numerator: Expr | None = None
+        denominator: Expr | None = None
+        magnitude = abs(c)
+        if magnitude.numerator != 1:
+            numerator = Const(magnitude.numerator)
+        if magnitude.denominator != 1:
+            denominator = Const(magnitude.denominator)
+        for base, power in monomial:
+            factor: Expr = base if abs(power) == 1 else Apply("**", (base, Const(abs(power))))
+            if power > 0:
+                numerator = factor if numerator is None else Apply("*", (numerator, factor))
+            else:
+                denominator = factor if denominator is None else Apply("*", (denominator, factor))
+        term = numerator if numerator is not None else Const(1)
+        if denominator is not None:
+            term = Apply("/", (term, denominator))
+        if result is None:
+            result = term if c > 0 else Apply("neg", (term,))
+        else:
+            result = Apply("+" if c > 0 else "-", (result, term))
+    return result if result is not None else Const(0)
+
+
+def tidy(expr: Expr) -> Expr:
+    """The normal form where that is shorter; else the expression as it was written."""
+    try:
+        simple = to_expr(normalize(expr))
+    except (TooComplex, ZeroDivisionError):
+        return expr
+    return simple if sum(1 for _ in walk(simple)) < sum(1 for _ in walk(expr)) else expr
+
+
+def equal(left: Expr, right: Expr, lets: Mapping[str, Expr] | None = None) -> bool:
+    """Whether two sizes are the same rational function; decided, not guessed.
+
+    A size that divides by a sum, or is beyond the limits of the normal form, goes to sympy.
+    """
+    if left == right:
+        return True
+    if lets:
+        left, right = substitute(left, lets), substitute(right, lets)
+    try:
+        difference = normalize(left) - normalize(right)
+        if not difference.terms:
+            return True
+        if not any(
+            isinstance(base, Apply) and (power < 0 or base.op == "/")
+            for monomial, _ in difference.terms
+            for base, power in monomial
+        ):
+            return False
+    except TooComplex:
+        pass
+    if any(isinstance(n, Const) and not isinstance(n.value, int) for n in walk(left)):
+        return False
+    from specgen.sizes.symbolic import cancels  # sympy costs 0.4 s: only where it is needed
+
+    return cancels(Apply("-", (left, right)))

@@ -1,0 +1,100 @@
+"""Expressions as sympy expressions, for users of the library and for sums in denominators.
+
+sympy objects are built node by node; no text is ever handed to sympy's parsers, whose names
+(`S`, `E`, `beta`) would capture a table's own and which evaluate what they read.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add, mul, truediv
+from typing import Any, assert_never
+
+import sympy
+
+from specgen.sizes.expr import Apply, Const, Expr, Sym
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The one sympy symbol of that name: sizes and counts are non-negative integers."""
+    return sympy.Symbol(name, integer=True, nonnegative=True)
+
+
+def to_sympy(expr: Expr) -> sympy.Expr:
+    """The expression in sympy.
+
+    Raises:
+        ValueError: a text, null or condition where a number is needed.
+    """
+    match expr:
+        case Const(value=value):
+            if value is None or isinstance(value, bool | str):
+                raise ValueError(f"{value!r} is not a number")
+            return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
+        case Sym(name=name):
+            return symbol(name)
+        case Apply(op="cond", args=(condition, then, otherwise)):
+            return sympy.Piecewise(
+                (to_sympy(then), to_condition(condition)), (to_sympy(otherwise), True)
+            )
+        case Apply(op=op, args=args) if op in FUNCTIONS:
+            return FUNCTIONS[op](*map(to_sympy, args))
+        case Apply(op=op):
+            raise ValueError(f"`{op}` is a condition, not a number")
+    assert_never(expr)
+
+
+def to_condition(expr: Expr) -> Any:
+    """A condition in sympy's logic."""
+    match expr:
+        case Const(value=bool(value)):
+            return sympy.true if value else sympy.false
+        case Apply(op="and", args=args):
+            return sympy.And(*map(to_condition, args))
+        case Apply(op="or", args=args):
+            return sympy.Or(*map(to_condition, args))
+        case Apply(op="not", args=(arg,)):
+            return sympy.Not(to_condition(arg))
+        case Apply(op=op, args=(left, right)) if op in RELATIONS:
+            return RELATIONS[op](to_sympy(left), to_sympy(right))
+        case _:
+            raise ValueError("not a condition on numbers")
+
+
+def cancels(expr: Expr) -> bool:
+    """Whether the rational function is zero."""
+    try:
+        return bool(sympy.cancel(to_sympy(expr)) == 0)
+    except (ValueError, sympy.PolynomialError):
+        return False
+
+
+FUNCTIONS: dict[str, Any] = {
+    "+": lambda *args: reduce(add, args),
+    "-": lambda a, b: a - b,
+    "*": lambda *args: reduce(mul, args),
+    "/": truediv,
+    "%": sympy.Mod,
+    "**": sympy.Pow,
+    "neg": lambda a: -a,
+    "ceil": sympy.ceiling,
+    "floor": sympy.floor,
+    "ln": sympy.log,
+    "exp": sympy.exp,
+    "sqrt": sympy.sqrt,
+    "cos": sympy.cos,
+    "sin": sympy.sin,
+    "tanh": sympy.tanh,
+    "abs": sympy.Abs,
+    "min": sympy.Min,
+    "max": sympy.Max,
+}
+
+RELATIONS: dict[str, Any] = {
+    "==": sympy.Eq,
+    "!=": sympy.Ne,
+    "<": sympy.Lt,
+    "<=": sympy.Le,
+    ">": sympy.Gt,
+    ">=": sympy.Ge,
+}

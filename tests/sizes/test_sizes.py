@@ -1,0 +1,174 @@
+"""Sizes: exact evaluation, a normal form that decides equality, printing that reads back.
+
+sympy is the independent judge: it is not used on these paths.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from fractions import Fraction
+
+import pytest
+import sympy
+
+from specgen.check.assumptions import Assumptions
+from specgen.check.divisibility import divides
+from specgen.sizes.evaluate import EvaluationError, evaluate, evaluate_int
+from specgen.sizes.expr import Apply, Const, Expr, Sym, conjunction, disjunction, negation
+from specgen.sizes.normal import equal
+from specgen.sizes.printing import PYTHON, TABLE, to_text
+from specgen.sizes.symbolic import to_sympy
+
+A, B, H = (Sym(name, "size") for name in ("a", "b", "h"))
+N = Sym("n", "count")
+LAYER = Sym("layer", "index")
+
+
+def apply(op: str, *args: Expr) -> Expr:
+    return Apply(op, args)  # type: ignore[arg-type]
+
+
+def random_size(rng: random.Random, depth: int) -> Expr:
+    if depth == 0 or rng.random() < 0.2:
+        return rng.choice([A, B, H, Const(rng.randint(1, 9))])
+    op = rng.choice(["+", "-", "*", "/", "**", "neg"])
+    if op == "neg":
+        return apply("neg", random_size(rng, depth - 1))
+    if op == "**":
+        return apply("**", random_size(rng, depth - 1), Const(rng.randint(0, 3)))
+    return apply(op, random_size(rng, depth - 1), random_size(rng, depth - 1))
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_equality_agrees_with_sympy(seed: int) -> None:
+    rng = random.Random(seed)
+    left, right = random_size(rng, 3), random_size(rng, 3)
+    pairs = [(left, right), (left, apply("-", apply("+", left, right), right))]
+    for a, b in pairs:
+        try:
+            difference = sympy.cancel(to_sympy(a) - to_sympy(b))
+        except (ZeroDivisionError, sympy.PolynomialError):
+            continue
+        if difference.has(sympy.zoo, sympy.nan):
+            continue
+        assert equal(a, b) == (difference == 0), f"{to_text(a)}  and  {to_text(b)}"
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_python_text_means_the_expression(seed: int) -> None:
+    rng = random.Random(seed)
+    expr = random_size(rng, 4)
+    env = {"a": 6, "b": 4, "h": 3}
+    try:
+        value = evaluate(expr, env)
+    except EvaluationError:
+        return
+    assert read(ast.parse(to_text(expr, PYTHON), mode="eval").body, env) == value
+
+
+def read(node: ast.expr, env: dict[str, int]) -> Fraction:
+    """A Python expression evaluated in fractions, by its own walk."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            x, y = read(left, env), read(right, env)
+            match op:
+                case ast.Add():
+                    return x + y
+                case ast.Sub():
+                    return x - y
+                case ast.Mult():
+                    return x * y
+                case ast.Div():
+                    return x / y
+                case ast.Pow():
+                    return Fraction(x**y)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -read(operand, env)
+        case ast.Name(id=name):
+            return Fraction(env[name])
+        case ast.Constant(value=int(value)):
+            return Fraction(value)
+    raise AssertionError(ast.dump(node))
+
+
+def test_rational_functions_that_divide_by_sums_cancel() -> None:
+    total = apply("+", A, B)
+    assert equal(apply("/", apply("*", total, H), total), H)
+    assert not equal(apply("/", apply("*", total, H), apply("+", A, H)), H)
+
+
+def test_the_table_notation_keeps_the_users_expression() -> None:
+    expr = apply("*", Sym("n_heads"), apply("+", A, B))
+    assert to_text(expr, TABLE) == "n_heads × (a + b)"
+    assert to_text(expr, PYTHON) == "n_heads*(a + b)"
+
+
+@pytest.mark.parametrize("height", [6, 40, 400])
+def test_towers_of_powers_are_an_error(height: int) -> None:
+    tower: Expr = Const(2)
+    for _ in range(height):
+        tower = apply("**", Const(2), tower)
+    with pytest.raises(EvaluationError, match="limits"):
+        evaluate(tower, {})
+
+
+@pytest.mark.parametrize(
+    ("expr", "reason"),
+    [
+        (apply("/", A, Const(0)), "division by zero"),
+        (apply("/", Const(1), Const(2)), "whole number"),
+        (apply("+", Const(True), A), "numbers"),
+        (Sym("missing"), "no value"),
+        (apply("ln", Const(0)), "no value"),
+    ],
+)
+def test_what_has_no_value_says_why(expr: Expr, reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
+        evaluate_int(expr, {"a": 6})
+
+
+def test_conditions_exclude_and_imply_each_other() -> None:
+    start = Assumptions()
+    below, above = apply("<", LAYER, N), apply(">=", LAYER, N)
+    assumed = start.assume(below)
+    assert assumed is not None
+    assert assumed.decide(above) is False
+    assert assumed.decide(apply("<", LAYER, apply("+", N, Const(1)))) is True
+    assert start.decide(below) is None
+    assert start.decide(apply(">=", N, Const(0))) is True
+    assert start.decide(apply("==", A, Const(0))) is False, "a size is at least 1"
+    not_zero = start.assume(apply("!=", N, Const(0)))
+    assert not_zero is not None
+    assert not_zero.decide(apply(">", N, Const(0))) is True
+
+
+def test_conditions_combine() -> None:
+    start = Assumptions(choices={"score": ("softmax", "sigmoid")})
+    soft = apply("==", Sym("score", "choice"), Const("softmax"))
+    hard = apply("==", Sym("score", "choice"), Const("sigmoid"))
+    assumed = start.assume(negation(soft))
+    assert assumed is not None
+    assert assumed.decide(hard) is True
+    both = conjunction(soft, apply(">", N, Const(0)))
+    assert start.decide(both) is None
+    assumed_soft = start.assume(soft)
+    assert assumed_soft is not None
+    assert assumed_soft.decide(negation(both)) is None
+    either = disjunction(soft, apply(">", N, Const(0)))
+    none = start.assume(negation(either))
+    assert none is not None
+    assert none.decide(soft) is False
+    assert none.decide(apply("==", N, Const(0))) is True
+
+
+def test_division_is_exact_by_algebra_or_by_requirement() -> None:
+    even = apply("==", apply("%", H, Const(2)), Const(0))
+    assert divides(H, apply("*", A, H), [], {})
+    assert not divides(Const(2), H, [], {})
+    assert divides(Const(2), H, [even], {})
+    assert divides(Const(2), apply("*", A, H), [even], {})
+    assert not divides(Const(4), H, [even], {})
+    grouped = apply("==", apply("%", A, B), Const(0))
+    assert divides(B, A, [grouped], {})
+    assert divides(B, apply("*", A, H), [conjunction(even, grouped)], {})
