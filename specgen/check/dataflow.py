@@ -1,0 +1,383 @@
+"""Types the dataflow of one forward or function, and builds its IR.
+
+Knows one module at a time: parts and functions are known by their signatures.  Every fault is
+reported at its place; the statement that has it is given up, and names it would have bound are
+poisoned so that one fault gives one diagnostic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, assert_never
+
+from specgen.check.calls import call
+from specgen.check.divisibility import divides
+from specgen.check.oracle import Oracle
+from specgen.check.signatures import tensor_type
+from specgen.check.views import PartView, Surroundings, TensorView
+from specgen.diagnostics.diagnostic import Label, did_you_mean
+from specgen.diagnostics.source import Span
+from specgen.elaborate.scope import Scope, Unresolved
+from specgen.ir import model as ir
+from specgen.ops.context import (
+    Poisoned,
+    Typing,
+    is_scalar,
+    only,
+    size_text,
+    type_text,
+)
+from specgen.ops.rules import binary
+from specgen.sizes.expr import FUNCTIONS, ONE, Apply, Const, Expr, product, transform
+from specgen.sizes.normal import equal
+from specgen.syntax import tree
+
+
+@dataclass
+class Body(Typing):
+    """The typing of one body: its scope, what surrounds it, and who decides conditions."""
+
+    scope: Scope
+    around: Surroundings
+    oracle: Oracle
+    vars: dict[str, ir.Type | None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    bound: dict[str, Span] = field(default_factory=dict)
+    failed: bool = False
+
+    # ---- Typing: what the rules of the ops ask
+
+    def equal(self, left: Expr, right: Expr) -> bool:
+        return equal(left, right, self.scope.expanded)
+
+    def quotient(self, whole: Expr, part: Expr, span: Span) -> Expr:
+        simple = without_factor(whole, part)
+        if simple is not None:
+            return simple
+        if not divides(part, whole, self.around.requires, self.scope.expanded):
+            self.fail(
+                "E0435",
+                span,
+                whole=size_text(whole),
+                part=size_text(part),
+                help=f'require {{ {size_text(whole)} % {size_text(part)} == 0 "..." }}',
+            )
+        return Apply("/", (whole, part))
+
+    def fail(self, code: str, span: Span, help: str | None = None, **values: object) -> NoReturn:
+        self.scope.diagnostics.report_values(code, span, values, help=help)
+        self.failed = True
+        raise Poisoned
+
+    def size(self, node: tree.Expression) -> Expr:
+        for path in names_in(node):
+            name = path.names[0]
+            if name in self.vars and name not in self.scope.symbols:
+                self.read.add(name)
+                self.fail("E0436", path.span, name=name)
+        try:
+            return self.decided(self.scope.resolve(node))
+        except Unresolved:
+            self.failed = True
+            raise Poisoned from None
+
+    def decided(self, expr: Expr) -> Expr:
+        """The expression without the choices that the oracle can make."""
+
+        def rule(node: Expr) -> Expr:
+            if isinstance(node, Apply) and node.op == "cond":
+                known = self.oracle.decide(node.args[0])
+                if known is not None:
+                    return node.args[1 if known else 2]
+            return node
+
+        return transform(expr, rule)
+
+    def value(self, node: tree.Expression) -> ir.Value:
+        match node:
+            case tree.Literal(value=value):
+                if isinstance(value, str) or value is None:
+                    self.fail("E0437", node.span)
+                return ir.Scalar(Const(value))
+            case tree.Path():
+                return self.path(node)
+            case tree.Operation(op="cond"):
+                return self.conditional(node)
+            case tree.Operation(op=op, operands=operands):
+                if self.is_compile_time(node):
+                    return ir.Scalar(self.size(node))
+                values = [self.single(operand) for operand in operands]
+                if len(values) == 2:
+                    return binary(self, node, values[0], values[1])
+                type_ = only(values[0])
+                if (op == "not") != (type_.dtype == "bool"):
+                    self.fail(
+                        "E0413",
+                        node.span,
+                        name=op,
+                        found=type_.dtype,
+                        expected="bool" if op == "not" else "numbers",
+                    )
+                return ir.Op(op, (values[0],), {}, (type_,))
+            case tree.ListOf():
+                self.fail("E0438", node.span)
+            case tree.Call():
+                if self.is_compile_time(node):
+                    return ir.Scalar(self.size(node))
+                return call(self, node)
+        assert_never(node)
+
+    # ---- names
+
+    def is_compile_time(self, node: tree.Expression) -> bool:
+        """Whether an expression is made of literals and compile-time names only."""
+        match node:
+            case tree.Literal():
+                return True
+            case tree.Path(names=names):
+                name = names[0]
+                if name in self.vars:
+                    return False
+                known = name in self.scope.symbols or name in self.scope.lets or name == "pi"
+                return len(names) == 1 and known
+            case tree.Operation(operands=operands):
+                return all(self.is_compile_time(operand) for operand in operands)
+            case tree.Call(function=function, arguments=arguments):
+                name = function.text
+                if name == "has":
+                    return True
+                return name in FUNCTIONS and all(self.is_compile_time(a) for a in arguments)
+            case tree.ListOf():
+                return False
+        assert_never(node)
+
+    def single(self, node: tree.Expression) -> ir.Value:
+        """A value that must be one tensor or number."""
+        value = self.value(node)
+        if len(value.types) != 1:
+            self.fail("E0439", node.span, count=len(value.types))
+        return value
+
+    def path(self, node: tree.Path) -> ir.Value:
+        name = node.text
+        if name in self.vars:
+            self.read.add(name)
+            type_ = self.vars[name]
+            if type_ is None:
+                raise Poisoned
+            return ir.Var(name, (type_,))
+        if name in self.around.tensors:
+            view = self.tensor_row(name, node.span)
+            return ir.Weight(name, (ir.Type(view.compute, view.shape),))
+        if name in self.around.parts or name in self.around.caches:
+            self.fail("E0440", node.span, name=name)
+        if self.is_compile_time(node):
+            return ir.Scalar(self.size(node))
+        known = [*self.vars, *self.around.tensors, *self.scope.names()]
+        self.fail("E0301", node.span, name=name, help=did_you_mean(name, known))
+
+    def tensor_row(self, name: str, span: Span) -> TensorView:
+        self.used.add(name)
+        views = self.around.tensors[name]
+        return views[
+            self.existing(name, [v.condition for v in views], [v.row.span for v in views], span)
+        ]
+
+    def part_row(self, name: str, span: Span) -> PartView:
+        self.used.add(name)
+        views = self.around.parts[name]
+        return views[
+            self.existing(name, [v.condition for v in views], [v.row.span for v in views], span)
+        ]
+
+    def existing(
+        self, name: str, conditions: Sequence[Expr], spans: Sequence[Span], span: Span
+    ) -> int:
+        """Which of the alternative rows exists here; the first that may."""
+        for position, condition in enumerate(conditions):
+            if self.oracle.decide(condition) is not False:
+                return position
+        self.scope.diagnostics.report(
+            "E0501",
+            span,
+            name=name,
+            condition=" or ".join(size_text(c) for c in conditions),
+            labels=[Label(s, "exists only under its condition") for s in spans],
+            help=f"guard the use: `if {size_text(conditions[0])} {{ ... }}` or `has({name})`",
+        )
+        self.failed = True
+        raise Poisoned
+
+    def conditional(self, node: tree.Operation) -> ir.Value:
+        condition_node, then_node, otherwise_node = node.operands
+        if self.is_compile_time(node):
+            return ir.Scalar(self.size(node))
+        condition = self.size(condition_node)
+        known = self.oracle.decide(condition)
+        if known is not None:
+            return self.value(then_node if known else otherwise_node)
+        then, otherwise = self.value(then_node), self.value(otherwise_node)
+        self.same_types(then.types, otherwise.types, node.span)
+        return ir.Choose(condition, then, otherwise, then.types)
+
+    def same_types(self, a: Sequence[ir.Type], b: Sequence[ir.Type], span: Span) -> None:
+        if len(a) != len(b) or not all(self.same_type(x, y) for x, y in zip(a, b, strict=True)):
+            self.fail(
+                "E0441",
+                span,
+                left=", ".join(map(type_text, a)),
+                right=", ".join(map(type_text, b)),
+            )
+
+    def same_type(self, a: ir.Type, b: ir.Type) -> bool:
+        return (
+            a.dtype == b.dtype
+            and len(a.shape) == len(b.shape)
+            and all(self.equal(x, y) for x, y in zip(a.shape, b.shape, strict=True))
+        )
+
+    # ---- statements
+
+    def statements(
+        self, nodes: Sequence[tree.Statement], results: Sequence[ir.Type]
+    ) -> tuple[tuple[ir.Statement, ...], bool]:
+        """The statements and whether they end in a return."""
+        done: list[ir.Statement] = []
+        returned = False
+        for node in nodes:
+            if returned:
+                self.scope.diagnostics.report("E0452", node.span)
+                break
+            match node:
+                case tree.Bind():
+                    self.bind(node, done)
+                case tree.If():
+                    returned = self.branch(node, done, results)
+                case tree.Return():
+                    returned = True
+                    self.give(node, done, results)
+        return tuple(done), returned
+
+    def bind(self, node: tree.Bind, done: list[ir.Statement]) -> None:
+        types: Sequence[ir.Type | None] = [None] * len(node.names)
+        try:
+            value = self.value(node.value)
+            if len(value.types) != len(node.names):
+                self.fail("E0453", node.value.span, names=len(node.names), values=len(value.types))
+            if is_scalar(value):
+                self.fail("E0454", node.value.span, name=node.names[0])
+            if node.type is not None:
+                self.check_annotation(node, value)
+            types = value.types
+            done.append(ir.Assign(node.names, value))
+        except Poisoned:
+            pass
+        for name, type_ in zip(node.names, types, strict=True):
+            if name == "_":
+                continue
+            if (
+                name in self.vars
+                or name in self.around.tensors
+                or name in self.around.parts
+                or (name in self.scope.symbols or name in self.scope.lets)
+            ):
+                self.scope.diagnostics.report("E0405", node.span, name=name)
+            self.vars[name] = type_
+            self.bound.setdefault(name, node.span)
+
+    def check_annotation(self, node: tree.Bind, value: ir.Value) -> None:
+        assert node.type is not None
+        try:
+            wanted = tensor_type(node.type, self.scope)
+        except Unresolved:
+            raise Poisoned from None
+        if not self.same_type(wanted, only(value)):
+            self.fail(
+                "E0430",
+                node.value.span,
+                name=node.names[0],
+                detail="",
+                expected=type_text(wanted),
+                found=type_text(only(value)),
+            )
+
+    def branch(self, node: tree.If, done: list[ir.Statement], results: Sequence[ir.Type]) -> bool:
+        try:
+            condition = self.size(node.condition)
+        except Poisoned:
+            return False
+        known = self.oracle.decide(condition)
+        if known is not None:
+            inner, returned = self.statements(node.then if known else node.otherwise, results)
+            done.extend(inner)
+            return returned
+        before = dict(self.vars)
+        then, then_returns = self.statements(node.then, results)
+        after_then, self.vars = self.vars, dict(before)
+        otherwise, else_returns = self.statements(node.otherwise, results)
+        after_else = self.vars
+        self.vars = before
+        for name in after_then:
+            if name in before or name not in after_else:
+                continue
+            a, b = after_then[name], after_else[name]
+            if a is not None and b is not None and not self.same_type(a, b):
+                self.scope.diagnostics.report(
+                    "E0441", node.span, left=type_text(a), right=type_text(b)
+                )
+                a = None
+            self.vars[name] = a
+        done.append(ir.Branch(condition, then, otherwise))
+        return then_returns and else_returns
+
+    def give(self, node: tree.Return, done: list[ir.Statement], results: Sequence[ir.Type]) -> None:
+        try:
+            values = [self.value(value) for value in node.values]
+            types = [t for value in values for t in value.types]
+            if len(types) != len(results):
+                self.fail("E0455", node.span, expected=len(results), found=len(types))
+            nodes = list(node.values) if len(node.values) == len(results) else None
+            for position, (want, have) in enumerate(zip(results, types, strict=True)):
+                if have.dtype == ir.SCALAR or not self.same_type(want, have):
+                    self.fail(
+                        "E0456",
+                        nodes[position].span if nodes else node.span,
+                        expected=type_text(want),
+                        found=type_text(have),
+                    )
+            done.append(ir.Return(tuple(values)))
+        except Poisoned:
+            pass
+
+
+def without_factor(whole: Expr, part: Expr) -> Expr | None:
+    """The product without one of its factors, as the table wrote it."""
+    if whole == part:
+        return ONE
+    if isinstance(whole, Apply) and whole.op == "*":
+        left, right = whole.args
+        rest = without_factor(left, part)
+        if rest is not None:
+            return product(rest, right)
+        rest = without_factor(right, part)
+        if rest is not None:
+            return product(left, rest)
+    return None
+
+
+def names_in(node: tree.Expression) -> list[tree.Path]:
+    """The single names that an expression reads, not those that it calls."""
+    match node:
+        case tree.Path():
+            return [node] if len(node.names) == 1 else []
+        case tree.Operation(operands=operands) | tree.ListOf(items=operands):
+            return [path for operand in operands for path in names_in(operand)]
+        case tree.Call(function=function, arguments=arguments):
+            if function.text == "has":
+                return []
+            return [path for argument in arguments for path in names_in(argument)]
+        case tree.Literal():
+            return []
+    assert_never(node)

@@ -1,0 +1,96 @@
+"""Who decides the conditions that a check meets: a variant's values, or every possibility.
+
+Note [Deciding]: a check runs once for a variant, where all conditions on params are decided and
+those on indices stay open, or once for each reachable combination, where a fork explores both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from typing import Protocol
+
+from specgen.check.assumptions import Assumptions
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate
+from specgen.sizes.expr import Const, Expr, substitute
+
+
+class Oracle(Protocol):
+    def decide(self, condition: Expr) -> bool | None:
+        """Whether the condition holds; None where it depends on an index."""
+
+
+class ByValues:
+    """Decides by a variant's values, and by what is assumed of indices.
+
+    `taken` are the conditions that the values decided.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Value],
+        lets: Mapping[str, Expr],
+        assumptions: Assumptions,
+    ) -> None:
+        self.values = values
+        self.constants = literals(values)
+        self.lets = lets
+        self.assumptions = assumptions
+        self.taken: dict[Expr, bool] = {}
+
+    def decide(self, condition: Expr) -> bool | None:
+        expanded = substitute(condition, self.lets)
+        try:
+            found = bool(evaluate(expanded, self.values))
+        except EvaluationError:
+            return self.assumptions.decide(substitute(expanded, self.constants))
+        self.taken.setdefault(condition, found)
+        return found
+
+
+def literals(values: Mapping[str, Value]) -> dict[str, Expr]:
+    """Known values as literals, to be put in the place of their names."""
+    return {name: Const(value) for name, value in values.items() if not isinstance(value, Fraction)}
+
+
+class ByForks:
+    """Decides by assumptions; where they leave a choice, takes the path it is told to."""
+
+    def __init__(self, assumptions: Assumptions, path: tuple[bool, ...]) -> None:
+        self.assumptions = assumptions
+        self.path = path
+        self.made: list[bool] = []
+        self.choices: list[Expr] = []
+
+    def decide(self, condition: Expr) -> bool | None:
+        known = self.assumptions.decide(condition)
+        if known is not None:
+            return known
+        position = len(self.made)
+        value = self.path[position] if position < len(self.path) else True
+        assumed = self.assumptions.assume(condition, value)
+        assert assumed is not None  # decide() found both values possible
+        self.assumptions = assumed
+        self.made.append(value)
+        self.choices.append(condition)
+        return value
+
+
+#: More combinations than this are not explored; the check says so.
+MAX_PATHS = 512
+
+
+def explore(start: Assumptions, visit: Callable[[ByForks], None]) -> Iterator[ByForks]:
+    """Calls `visit` with an oracle for each reachable combination of the conditions it meets."""
+    pending: list[tuple[bool, ...]] = [()]
+    visited = 0
+    while pending and visited < MAX_PATHS:
+        path = pending.pop()
+        oracle = ByForks(start, path)
+        visit(oracle)
+        visited += 1
+        pending.extend(
+            (*oracle.made[:position], not oracle.made[position])
+            for position in range(len(path), len(oracle.made))
+        )
+        yield oracle

@@ -1,0 +1,337 @@
+"""Evaluates the IR in numpy, op by op, as the table of ops defines them: slow, small, plain.
+
+The meaning against which alternative forwards are compared; it shares no code with back ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specgen.ir import model as ir
+from specgen.sizes.evaluate import Value, evaluate, evaluate_int
+from specgen.sizes.expr import Expr, Sym
+
+Array = NDArray[Any]
+
+#: How compute dtypes are held: everything real in 64 bits, so that rounding decides nothing.
+HELD: Mapping[str, Any] = {"bool": np.bool_, "i64": np.int64, "i32": np.int64}
+
+UNARY: Mapping[str, Callable[[Array], Array]] = {
+    "neg": np.negative,
+    "not": np.logical_not,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "cos": np.cos,
+    "sin": np.sin,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+}
+
+BINARY: Mapping[str, Callable[[Any, Any], Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "pow": lambda a, b: np.power(np.asarray(a, np.float64), b),
+    "mod": np.mod,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+}
+
+REDUCE: Mapping[str, Callable[..., Array]] = {
+    "sum": np.sum,
+    "mean": np.mean,
+    "max": np.max,
+    "any": np.any,
+}
+
+
+@dataclass
+class Instance:
+    """One instance of a module: its values, and weights that are drawn when first read."""
+
+    program: ir.Program
+    module: ir.Module
+    values: Mapping[str, Value]
+    random: np.random.Generator
+    past: int = 0
+    weights: dict[str, Array] = field(default_factory=dict)
+    children: dict[tuple[str, int], Instance] = field(default_factory=dict)
+
+    def environment(self, axes: Mapping[str, Value]) -> dict[str, Value]:
+        env = {**self.values, **axes}
+        if self.module.lexical:
+            env.update(evaluated_lets(self.program.model, env))
+        env.update(evaluated_lets(self.module, env))
+        return env
+
+    def weight(self, row: str) -> Array:
+        if row not in self.weights:
+            env = self.environment({})
+            tensor = self.one(self.module.tensors_named(row), env)
+            shape = [evaluate_int(dim, env) for dim in tensor.shape]
+            self.weights[row] = self.random.normal(0, 0.5, shape)
+        return self.weights[row]
+
+    def cached(self, cache: ir.Cache, env: Mapping[str, Value]) -> Array:
+        """What the cache row holds before this step: `past` random entries."""
+        key = f"cache {cache.name}"
+        if key not in self.weights:
+            before = {**env, cache.along: self.past}
+            shape = [evaluate_int(dim, before) for dim in cache.shape]
+            self.weights[key] = self.random.normal(0, 1, shape)
+        return self.weights[key]
+
+    def child(self, name: str, number: int) -> Instance:
+        if (name, number) not in self.children:
+            env = self.environment({})
+            candidates = [
+                (part, {**env, part.index: number} if part.index else env)
+                for part in self.module.parts_named(name)
+            ]
+            part, inner = next((p, e) for p, e in candidates if evaluate(p.condition, e) is True)
+            module = self.program.modules[part.module]
+            values: dict[str, Value] = dict(self.values) if module.lexical else {}
+            for param, expr in part.arguments.items():
+                values[param] = evaluate(expr, inner)
+            self.children[name, number] = Instance(
+                self.program, module, values, self.random, self.past
+            )
+        return self.children[name, number]
+
+    def one(self, rows: Sequence[ir.Tensor], env: Mapping[str, Value]) -> ir.Tensor:
+        return next(row for row in rows if evaluate(row.condition, env) is True)
+
+    def call(
+        self, function: ir.Function, args: Sequence[Any], axes: Mapping[str, Value]
+    ) -> list[Array]:
+        """The results of one of the module's forwards or functions."""
+        known = dict(axes)
+        for arg, value in zip(function.args, args, strict=True):
+            dims = [dim for dim in arg.type.shape if dim != ir.REST]
+            for dim, length in zip(reversed(dims), reversed(np.shape(value)), strict=False):
+                if isinstance(dim, Sym) and dim.kind == "axis":
+                    known[dim.name] = int(length)
+        body = Body(self, self.environment(known), known)
+        for arg, value in zip(function.args, args, strict=True):
+            if arg.type.dtype == ir.SCALAR:
+                body.env[arg.name] = value
+            else:
+                body.vars[arg.name] = value
+        found = body.run(function.body)
+        assert found is not None
+        return found
+
+
+def evaluated_lets(module: ir.Module, env: Mapping[str, Value]) -> dict[str, Value]:
+    """The lets of a module that have a value under these params, in order."""
+    from specgen.sizes.evaluate import EvaluationError
+
+    found: dict[str, Value] = dict(env)
+    for let in module.lets:
+        try:
+            found[let.name] = evaluate(let.expr, found)
+        except EvaluationError:
+            continue
+    return found
+
+
+@dataclass
+class Body:
+    """One evaluation of one body."""
+
+    instance: Instance
+    env: dict[str, Value]
+    axes: Mapping[str, Value]
+    vars: dict[str, Array] = field(default_factory=dict)
+
+    def run(self, statements: Sequence[ir.Statement]) -> list[Array] | None:
+        for statement in statements:
+            match statement:
+                case ir.Assign(names=names, value=value):
+                    self.vars.update(zip(names, self.values(value), strict=True))
+                case ir.Branch(condition=condition, then=then, otherwise=otherwise):
+                    chosen = then if evaluate(condition, self.env) else otherwise
+                    found = self.run(chosen)
+                    if found is not None:
+                        return found
+                case ir.Return(values=values):
+                    return [array for value in values for array in self.values(value)]
+                case _:
+                    assert_never(statement)
+        return None
+
+    def size(self, expr: Expr) -> int:
+        return evaluate_int(expr, self.env)
+
+    def number(self, expr: Expr) -> float | int:
+        value = evaluate(expr, self.env)
+        assert not isinstance(value, str | None)
+        return value if isinstance(value, int) else float(value)
+
+    def value(self, value: ir.Value) -> Any:
+        (found,) = self.values(value)
+        return found
+
+    def values(self, value: ir.Value) -> list[Any]:
+        match value:
+            case ir.Var(name=name):
+                return [self.vars[name]]
+            case ir.Weight(row=row):
+                return [self.instance.weight(row)]
+            case ir.Scalar(expr=expr):
+                return [self.number(expr)]
+            case ir.ApplyMap(row=row, value=inner):
+                result = self.value(inner) @ self.instance.weight(row).T
+                if self.instance.module.tensors_named(f"{row}.bias"):
+                    result = result + self.instance.weight(f"{row}.bias")
+                return [result]
+            case ir.Append(cache=cache, value=inner):
+                return [self.append(cache, self.value(inner))]
+            case ir.Choose(condition=condition, then=then, otherwise=otherwise):
+                return self.values(then if evaluate(condition, self.env) else otherwise)
+            case ir.CallPart(part=part, args=args):
+                return self.call_part(part, [self.value(arg) for arg in args])
+            case ir.CallFunction():
+                return self.call_function(value)
+            case ir.Mixture():
+                return [self.mixture(value)]
+            case ir.Op():
+                return self.op(value)
+        assert_never(value)
+
+    def append(self, name: str, new: Array) -> Array:
+        cache = next(row for row in self.instance.module.caches if row.name == name)
+        axis = cache.shape.index(Sym(cache.along))
+        return np.concatenate([self.instance.cached(cache, self.env), new], axis)
+
+    def call_part(self, name: str, args: list[Any]) -> list[Array]:
+        parts = self.instance.module.parts_named(name)
+        counts = [self.size(part.count) if part.count is not None else None for part in parts]
+        repeated = counts[0] is not None
+        found: list[Array] = []
+        for number in range(counts[0] or 1) if repeated else [0]:
+            child = self.instance.child(name, number)
+            assert child.module.forward is not None
+            found = child.call(child.module.forward, args, self.axes)
+            args = [found[0], *args[1:]]
+        return found
+
+    def call_function(self, value: ir.CallFunction) -> list[Array]:
+        args = [self.value(arg) for arg in value.args]
+        dims = {name: self.size(dim) for name, dim in value.dims.items()}
+        if value.method:
+            functions = self.instance.module.functions
+            function = next(f for f in functions if f.name == value.function)
+            return self.instance.call(function, args, {**self.axes, **dims})
+        function = self.instance.program.functions[value.function]
+        body = Body(self.instance, dict(dims), dims)
+        for arg, given in zip(function.args, args, strict=True):
+            (body.env if arg.type.dtype == ir.SCALAR else body.vars)[arg.name] = given
+        found = body.run(function.body)
+        assert found is not None
+        return found
+
+    def mixture(self, value: ir.Mixture) -> Array:
+        x, weights, index = (self.value(v) for v in (value.value, value.weights, value.index))
+        flat, result = x.reshape(-1, x.shape[-1]), np.zeros((x.size // x.shape[-1], x.shape[-1]))
+        for row, (w, e) in enumerate(
+            zip(weights.reshape(len(flat), -1), index.reshape(len(flat), -1), strict=True)
+        ):
+            for weight, expert in zip(w, e, strict=True):
+                child = self.instance.child(value.part, int(expert))
+                assert child.module.forward is not None
+                (found,) = child.call(child.module.forward, [flat[row]], self.axes)
+                result[row] += weight * found
+        return result.reshape(x.shape)
+
+    def op(self, op: ir.Op) -> list[Array]:
+        args = [self.value(arg) for arg in op.args]
+        attrs: Mapping[str, Any] = op.attrs
+        name = op.name
+        if name in UNARY:
+            return [UNARY[name](args[0])]
+        if name in BINARY:
+            return [BINARY[name](args[0], args[1])]
+        if name in REDUCE:
+            return [REDUCE[name](args[0], axis=attrs["axis"], keepdims=attrs["keep"])]
+        match name:
+            case "cast":
+                return [args[0].astype(HELD.get(op.types[0].dtype, np.float64))]
+            case "where":
+                return [np.where(args[0], args[1], args[2])]
+            case "clamp":
+                low, high = (
+                    None if b is None else self.number(b) for b in (attrs["low"], attrs["high"])
+                )
+                return [np.clip(args[0], low, high)]
+            case "softmax":
+                shifted = np.exp(args[0] - args[0].max(attrs["axis"], keepdims=True))
+                return [shifted / shifted.sum(attrs["axis"], keepdims=True)]
+            case "iota":
+                return [np.arange(self.size(attrs["n"]))]
+            case "take":
+                return [args[0][args[1]]]
+            case "gather":
+                return [np.take_along_axis(args[0], args[1], -1)]
+            case "topk":
+                order = np.argsort(-args[0], -1, kind="stable")[..., : self.size(attrs["k"])]
+                return [np.take_along_axis(args[0], order, -1), order]
+            case "split":
+                ends = np.cumsum([self.size(size) for size in attrs["sizes"]])[:-1]
+                return np.split(args[0], ends, attrs["axis"])
+            case "concat":
+                return [np.concatenate(args, attrs["axis"])]
+            case "slice":
+                where = np.arange(self.size(attrs["start"]), self.size(attrs["stop"]))
+                return [np.take(args[0], where, attrs["axis"])]
+            case "rearrange" | "repeat":
+                return [self.rearranged(args[0], attrs)]
+            case "einsum":
+                return [self.einsum(args, attrs)]
+            case _:
+                raise KeyError(name)
+
+    def rearranged(self, x: Array, attrs: Mapping[str, Any]) -> Array:
+        """Splits every group into axes, orders them, adds the new ones, and merges."""
+        sizes = {axis: self.size(size) for axis, size in attrs["sizes"].items()}
+        inputs, outputs = list(attrs["inputs"]), list(attrs["outputs"])
+        rest = x.shape[: len(x.shape) - len(inputs) + 1] if ("...",) in inputs else ()
+        source = [axis for group in inputs for axis in group if axis != "..."]
+        target = [axis for group in outputs for axis in group if axis != "..."]
+        x = x.reshape(rest + tuple(sizes[axis] for axis in source))
+        added = [axis for axis in target if axis not in source]
+        x = np.broadcast_to(
+            x.reshape(x.shape + (1,) * len(added)), x.shape + tuple(sizes[a] for a in added)
+        )
+        source += added
+        lead = len(rest)
+        x = x.transpose([*range(lead), *(lead + source.index(axis) for axis in target)])
+        shape: list[int] = []
+        for group in outputs:
+            if group == ("...",):
+                shape.extend(rest)
+            else:
+                shape.append(int(np.prod([sizes[axis] for axis in group], dtype=np.int64)))
+        return x.reshape(shape)
+
+    def einsum(self, args: Sequence[Array], attrs: Mapping[str, Any]) -> Array:
+        letters: dict[str, str] = {"...": "..."}
+        for axis in (axis for side in attrs["inputs"] for axis in side):
+            letters.setdefault(axis, chr(ord("a") + len(letters) - 1))
+        sides = ",".join("".join(letters[axis] for axis in side) for side in attrs["inputs"])
+        output = "".join(letters[axis] for axis in attrs["output"])
+        return np.asarray(np.einsum(f"{sides}->{output}", *args))

@@ -1,0 +1,385 @@
+"""The intermediate representation: one variant of a table, typed, its sizes symbolic.
+
+Back ends read this and nothing before it; it knows no back end.  Conditions on parameters are
+decided; conditions on an index (`layer < n_dense_layers`) remain, as `condition`, `Branch` and
+`Choose`.  Layers and experts are one `Part` with a count, never unrolled.
+
+Note [Scopes]: every expression inside a module is written in that module's own names: its
+params and lets, and, for a module defined inside the model (`lexical`), the model's.  A
+part's `arguments` give the child's params in the parent's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from specgen.sizes.expr import TRUE, Expr, Sym
+
+#: `...` in a shape: any number of leading dimensions; stands first or not at all.
+REST = Sym("...", "axis")
+
+#: The dtype of values that follow the model's working precision (`dtypes { activations }`).
+ACTIVATION = "act"
+
+#: The dtype of compile-time numbers inside dataflow.
+SCALAR = "scalar"
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The type of a value: a dtype (`act`, `f32`, `i64`, `bool`, ...) and symbolic dims."""
+
+    dtype: str
+    shape: tuple[Expr, ...]
+
+
+# ---- values ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Var:
+    """An argument or a name bound before."""
+
+    name: str
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor row of the module read as a tensor; a map reads as its matrix [out, in]."""
+
+    row: str
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A compile-time number inside dataflow."""
+
+    expr: Expr
+    types: tuple[Type, ...] = (Type(SCALAR, ()),)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """A primitive of the closed op set; `specgen.ops` documents each one's attributes."""
+
+    name: str
+    args: tuple[Value, ...]
+    attrs: Mapping[str, object]
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyMap:
+    """A map row applied to a value: x @ W.T, plus the row's bias where it has one."""
+
+    row: str
+    value: Value
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """A part called.  A repeated part threads its first argument through its instances."""
+
+    part: str
+    args: tuple[Value, ...]
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """A function called: free, or (`method`) one of the module's own.
+
+    `dims` gives the function's shape variables in the caller's names.
+    """
+
+    function: str
+    method: bool
+    args: tuple[Value, ...]
+    dims: Mapping[str, Expr]
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """sum over k of weights[..., k] * part[index[..., k]](x): only the chosen are evaluated."""
+
+    part: str
+    value: Value
+    weights: Value
+    index: Value
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """The cache row with the new value appended along its growing axis; all of it is read."""
+
+    cache: str
+    value: Value
+    types: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """A choice by a condition on an index; both sides have the same type."""
+
+    condition: Expr
+    then: Value
+    otherwise: Value
+    types: tuple[Type, ...]
+
+
+Value = Var | Weight | Scalar | Op | ApplyMap | CallPart | CallFunction | Mixture | Append | Choose
+
+# ---- statements ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Names for the results of a value; "_" drops one."""
+
+    names: tuple[str, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Statements chosen by a condition on an index."""
+
+    condition: Expr
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    values: tuple[Value, ...]
+
+
+Statement = Assign | Branch | Return
+
+# ---- callables -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """An argument; one of dtype `scalar` is a compile-time number."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A forward, a module's own function, or a free function.
+
+    `name` is "" for a main forward.  `intrinsic` names the platform operation that the body is
+    equal to, if the table says that there is one.
+    """
+
+    name: str
+    args: tuple[Arg, ...]
+    result_names: tuple[str, ...]
+    results: tuple[Type, ...]
+    body: tuple[Statement, ...]
+    intrinsic: str | None = None
+
+
+# ---- rows ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A storage format: a module over a matrix [R, C], with its arguments."""
+
+    module: str
+    arguments: Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor row.
+
+    `shape` is the stored order: [out, in] for a map.  `dtype` is what the checkpoint stores
+    (None where a format says it); `compute` is the dtype of the value in dataflow.
+    `shared` is "tied" (not stored) or "copy" (stored again) of the row at `target`.
+    """
+
+    name: str
+    kind: str  # "map", "array" or "bias"
+    shape: tuple[Expr, ...]
+    dtype: str | None
+    format: Format | None
+    compute: str
+    condition: Expr = TRUE
+    shared: str | None = None
+    target: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A submodule; with `index` and `count`, a row of them.
+
+    Alternatives of one name, with exclusive conditions on an index, are several parts.
+    """
+
+    name: str
+    module: str  # id of the Module
+    arguments: Mapping[str, Expr]
+    index: str | None = None
+    count: Expr | None = None
+    condition: Expr = TRUE
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """State that grows along one axis: dims include B and the axis `along`."""
+
+    name: str
+    shape: tuple[Expr, ...]
+    along: str
+    dtype: str
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter; `value` is the variant's, None for a module's own params."""
+
+    name: str
+    kind: str  # size, count, real, flag, choice, dtype
+    value: int | float | bool | str | None
+    choices: tuple[str, ...] = ()
+    unit: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    name: str
+    expr: Expr
+    unit: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    condition: Expr
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRow:
+    """`value` (a param, or a literal; lists are tuples) is written to the dotted `key`."""
+
+    value: Expr | tuple[Expr, ...]
+    key: str
+    condition: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A labelled subject: `kind` is "rows" (path prefix), "value" (expr) or "output" (part)."""
+
+    label: str | None
+    kind: str
+    path: str
+    expr: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    heading: str
+    rows: tuple[ReportRow | ReportSection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    language: str
+    title: str
+    sections: tuple[ReportSection, ...]
+
+
+#: A name template: texts and expressions in the scope of the module that it stands in.
+Template = tuple[str | Expr, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as this variant needs it; params stay symbols, decided rows are gone.
+
+    `id` is unique in the program; `name` is the table's.  `decided` lists the conditions that
+    were decided for this module, as they hold.  `names` maps a naming scheme to own path ->
+    template.
+    """
+
+    id: str
+    name: str
+    title: str | None
+    lexical: bool
+    params: tuple[Param, ...]
+    lets: tuple[Let, ...]
+    requires: tuple[Require, ...]
+    tensors: tuple[Tensor, ...]
+    parts: tuple[Part, ...]
+    caches: tuple[Cache, ...]
+    forwards: tuple[Function, ...]
+    functions: tuple[Function, ...]
+    names: Mapping[str, Mapping[str, Template]]
+    decided: tuple[Expr, ...] = ()
+
+    def tensors_named(self, name: str) -> tuple[Tensor, ...]:
+        """The row of that name; several where conditions on an index exclude each other."""
+        return tuple(row for row in self.tensors if row.name == name)
+
+    def parts_named(self, name: str) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.name == name)
+
+    @property
+    def forward(self) -> Function | None:
+        """The main forward."""
+        return self.forwards[0] if self.forwards else None
+
+    @cached_property
+    def let_table(self) -> Mapping[str, Expr]:
+        return {let.name: let.expr for let in self.lets}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One variant of a model: what every back end is given."""
+
+    name: str
+    title: str | None
+    variant: str | None
+    edition: int
+    root: str
+    modules: Mapping[str, Module]  # by id, children before parents
+    functions: Mapping[str, Function]  # free functions, callees before callers
+    formats: Mapping[str, Module]  # storage formats, by id
+    activation_dtype: str
+    configs: Mapping[str, tuple[ConfigRow, ...]]
+    reports: tuple[Report, ...]
+    source_hash: str
+
+    @property
+    def model(self) -> Module:
+        """The root module: its params are the spec's, with the variant's values."""
+        return self.modules[self.root]
+
+    @cached_property
+    def values(self) -> Mapping[str, int | float | bool | str | None]:
+        """The value of each of the spec's params."""
+        return {param.name: param.value for param in self.model.params}
+
+    @property
+    def has_dataflow(self) -> bool:
+        """Whether the table has a forward; a pure table has none."""
+        return bool(self.model.forwards)

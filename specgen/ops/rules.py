@@ -1,0 +1,273 @@
+"""The typing rules of the ops: from operands to a typed value.
+
+One function an op; `registry.py` lists them with their meaning.  A rule reports a fault at the
+operand that has it and gives up on the statement.
+"""
+
+from __future__ import annotations
+
+from specgen.diagnostics.diagnostic import did_you_mean
+from specgen.ir.model import ACTIVATION, Op, Scalar, Type, Value
+from specgen.ops.context import (
+    OpCall,
+    Typing,
+    broadcast,
+    dtype_text,
+    is_scalar,
+    only,
+    shape_text,
+    size_text,
+)
+from specgen.sizes.expr import ONE, Apply, Const, Expr, total, walk
+from specgen.sizes.expr import Sym as Symbol
+from specgen.sizes.normal import tidy
+from specgen.syntax import tree
+
+FLOATS = (ACTIVATION, "f32", "f64", "f16", "bf16")
+CASTS = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool")
+
+#: The op of each binary operator of the language.
+BINARY = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    "**": "pow",
+    "%": "mod",
+    "==": "eq",
+    "!=": "ne",
+    "<": "lt",
+    "<=": "le",
+    ">": "gt",
+    ">=": "ge",
+    "and": "and",
+    "or": "or",
+}
+
+
+def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> Value:
+    """An operator on values, at least one of them a tensor; broadcasts as numpy does."""
+    name = BINARY[node.op]
+    dtypes = [only(v).dtype for v in (left, right) if not is_scalar(v)]
+    real = any(is_scalar(v) and is_real(v) for v in (left, right))
+    if name in ("and", "or"):
+        if is_scalar(left) or is_scalar(right) or set(dtypes) != {"bool"}:
+            typing.fail(
+                "E0413",
+                node.span,
+                name=node.op,
+                expected="bool",
+                found=" and ".join(dtype_text(d) for d in dtypes),
+            )
+        dtype = "bool"
+    else:
+        dtype = arithmetic(typing, node, dtypes, real)
+    shape = broadcast(typing, [only(v).shape for v in (left, right) if not is_scalar(v)], node.span)
+    if node.op in ("==", "!=", "<", "<=", ">", ">="):
+        dtype = "bool"
+    elif name == "div" and dtype in ("i64", "i32"):
+        dtype = "f32"
+    return Op(name, (left, right), {}, (Type(dtype, shape),))
+
+
+def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str], real: bool) -> str:
+    kinds = set(dtypes)
+    if "bool" in kinds and node.op not in ("==", "!="):
+        typing.fail("E0413", node.span, name=node.op, expected="numbers", found="bool")
+    if kinds & {"i64", "i32"} and len(kinds) > 1:
+        kinds -= {"i64", "i32"}
+    if len(kinds) > 1:
+        typing.fail("E0402", node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in kinds)))
+    (dtype,) = kinds
+    return "f32" if real and dtype in ("i64", "i32") else dtype
+
+
+def is_real(value: Value) -> bool:
+    """Whether a compile-time number is real rather than whole."""
+    assert isinstance(value, Scalar)
+    return any(
+        (isinstance(n, Const) and isinstance(n.value, float))
+        or (isinstance(n, Symbol) and n.kind == "real")
+        or (isinstance(n, Apply) and n.op in ("ln", "exp", "sqrt", "cos", "sin", "tanh"))
+        for n in walk(value.expr)
+    )
+
+
+def unary(call: OpCall) -> Value:
+    call.count(1)
+    value = call.floats(0)
+    return call.done(only(value), args=[value])
+
+
+def cast(call: OpCall) -> Value:
+    """`cast(x, f32)` or `cast(x, like = y)`."""
+    call.count(1, 2)
+    value = call.tensor(0)
+    like = call.keyword("like")
+    if like is not None:
+        dtype = only(call.typing.value(like)).dtype
+    elif len(call.node.arguments) == 2:
+        node = call.node.arguments[1]
+        text = node.value if isinstance(node, tree.Literal) else getattr(node, "text", None)
+        if text not in CASTS:
+            call.typing.fail(
+                "E0417", node.span, found=text or "an expression", help=hint(str(text), CASTS)
+            )
+        dtype = str(text)
+    else:
+        call.typing.fail("E0411", call.node.span, name="cast", expected="2", found=1)
+    return call.done(Type(dtype, only(value).shape), args=[value])
+
+
+def hint(name: str, known: tuple[str, ...]) -> str | None:
+    return did_you_mean(name, known)
+
+
+def softmax(call: OpCall) -> Value:
+    call.count(1)
+    value = call.floats(0)
+    axis = call.axis(only(value).shape)
+    return call.done(only(value), args=[value], axis=axis)
+
+
+def reduction(call: OpCall) -> Value:
+    call.count(1)
+    value = call.tensor(0, ("bool",)) if call.name == "any" else call.tensor(0)
+    if call.name == "mean" and only(value).dtype not in FLOATS:
+        call.floats(0)
+    shape = only(value).shape
+    axis = call.axis(shape)
+    keep = call.flag("keep", False)
+    position = axis + len(shape)
+    middle: tuple[Expr, ...] = (ONE,) if keep else ()
+    result = (*shape[:position], *middle, *shape[position + 1 :])
+    return call.done(Type(only(value).dtype, result), args=[value], axis=axis, keep=keep)
+
+
+def where(call: OpCall) -> Value:
+    call.count(3)
+    condition = call.tensor(0, ("bool",))
+    then, otherwise = call.operand(1), call.operand(2)
+    tensors = [v for v in (then, otherwise) if not is_scalar(v)]
+    if not tensors:
+        call.typing.fail("E0412", call.span(1), name="where")
+    dtypes = {only(v).dtype for v in tensors}
+    if len(dtypes) > 1:
+        call.typing.fail(
+            "E0402", call.node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in dtypes))
+        )
+    shape = broadcast(call.typing, [only(v).shape for v in (condition, *tensors)], call.node.span)
+    return call.done(Type(only(tensors[0]).dtype, shape), args=[condition, then, otherwise])
+
+
+def clamp(call: OpCall) -> Value:
+    """`clamp(x, low, high)`; `-inf` or `inf` leaves one side open."""
+    call.count(3)
+    value = call.tensor(0)
+    low, high = (call.typing.size(call.node.arguments[i]) for i in (1, 2))
+    return call.done(only(value), args=[value], low=bound(low), high=bound(high))
+
+
+def bound(expr: Expr) -> Expr | None:
+    match expr:
+        case Const(value=float(value)) if value in (float("inf"), float("-inf")):
+            return None
+        case Apply(op="neg", args=(Const(value=float(value)),)) if value == float("inf"):
+            return None
+        case _:
+            return expr
+
+
+def iota(call: OpCall) -> Value:
+    call.count(1)
+    n = call.typing.size(call.node.arguments[0])
+    return call.done(Type("i64", (n,)), args=[], n=n)
+
+
+def take(call: OpCall) -> Value:
+    call.count(2)
+    table = call.tensor(0)
+    index = call.tensor(1, ("i64", "i32"))
+    shape = (*only(index).shape, *only(table).shape[1:])
+    return call.done(Type(only(table).dtype, shape), args=[table, index])
+
+
+def gather(call: OpCall) -> Value:
+    call.count(2)
+    value = call.tensor(0)
+    index = call.tensor(1, ("i64", "i32"))
+    broadcast(
+        call.typing,
+        [only(value).shape[:-1] or (ONE,), only(index).shape[:-1] or (ONE,)],
+        call.node.span,
+    )
+    return call.done(Type(only(value).dtype, only(index).shape), args=[value, index])
+
+
+def topk(call: OpCall) -> Value:
+    call.count(2)
+    value = call.tensor(0)
+    k = call.typing.size(call.node.arguments[1])
+    shape = (*only(value).shape[:-1], k)
+    return call.done(Type(only(value).dtype, shape), Type("i64", shape), args=[value], k=k)
+
+
+def split(call: OpCall) -> Value:
+    call.count(2)
+    value = call.tensor(0)
+    node = call.node.arguments[1]
+    if not isinstance(node, tree.ListOf) or len(node.items) < 2:
+        call.typing.fail("E0418", node.span)
+    sizes = tuple(call.typing.size(item) for item in node.items)
+    shape = only(value).shape
+    axis = call.axis(shape)
+    if not call.typing.equal(total(*sizes), shape[axis]):
+        call.typing.fail(
+            "E0431", node.span, total=size_text(total(*sizes)), dim=size_text(shape[axis])
+        )
+    position = axis + len(shape)
+    types = [
+        Type(only(value).dtype, (*shape[:position], size, *shape[position + 1 :])) for size in sizes
+    ]
+    return call.done(*types, args=[value], sizes=sizes, axis=axis)
+
+
+def concat(call: OpCall) -> Value:
+    call.count(1)
+    node = call.node.arguments[0]
+    if not isinstance(node, tree.ListOf) or len(node.items) < 2:
+        call.typing.fail("E0419", node.span)
+    values = [call.typing.value(item) for item in node.items]
+    if any(is_scalar(v) for v in values):
+        call.typing.fail("E0412", node.span, name="concat")
+    shape = only(values[0]).shape
+    axis = call.axis(shape)
+    position = axis + len(shape)
+    for value, item in zip(values[1:], node.items[1:], strict=True):
+        other = only(value).shape
+        if only(value).dtype != only(values[0]).dtype:
+            found = sorted({dtype_text(only(v).dtype) for v in values})
+            call.typing.fail("E0402", item.span, dtypes=" and ".join(found))
+        if len(other) != len(shape) or any(
+            i != position and not call.typing.equal(a, b)
+            for i, (a, b) in enumerate(zip(shape, other, strict=True))
+        ):
+            call.typing.fail("E0432", item.span, left=shape_text(shape), right=shape_text(other))
+    joined = total(*(only(value).shape[position] for value in values))
+    result = (*shape[:position], joined, *shape[position + 1 :])
+    return call.done(Type(only(values[0]).dtype, result), args=values, axis=axis)
+
+
+def slice_(call: OpCall) -> Value:
+    """`slice(x, start, stop, over = axis)`."""
+    call.count(3)
+    value = call.tensor(0)
+    start, stop = (call.typing.size(call.node.arguments[i]) for i in (1, 2))
+    shape = only(value).shape
+    axis = call.axis(shape)
+    position = axis + len(shape)
+    length = stop if start == Const(0) else tidy(Apply("-", (stop, start)))
+    result = (*shape[:position], length, *shape[position + 1 :])
+    return call.done(
+        Type(only(value).dtype, result), args=[value], start=start, stop=stop, axis=axis
+    )

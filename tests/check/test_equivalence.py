@@ -1,0 +1,63 @@
+"""Alternative forwards are compared by numbers; names of a checkpoint by rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specgen.check.equivalence import arguments, disagreements, draw
+from specgen.elaborate.load import check_file, load_program
+from specgen.ir.interpret import Instance
+
+SPECS = Path(__file__).resolve().parents[2] / "specs"
+DEEPSEEK = SPECS / "deepseek_v3.dsv3"
+
+
+@pytest.mark.parametrize("variant", ["v3_671b", "v2_lite_16b"])
+def test_both_forwards_are_evaluated_and_agree(variant: str) -> None:
+    program = load_program(DEEPSEEK, variant)
+    module = next(m for m in program.modules.values() if len(m.forwards) > 1)
+    values = draw(program, module)
+    assert values is not None
+    instance = Instance(program, module, values, np.random.default_rng(0), past=3)
+    axes = {"B": 2, "S": 2, "T": 5}
+    args = arguments(module, instance.environment(axes), np.random.default_rng(1))
+    first, second = (instance.call(forward, args, axes)[0] for forward in module.forwards)
+    assert first.shape == (2, 2, values["dim"])
+    assert np.abs(first).max() > 0.1, "the comparison must not be one of zeros"
+    assert np.abs(first - second).max() < 1e-10
+    assert list(disagreements(program)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("concat([q_latent, q_rope])", "concat([q_latent, 2 * q_rope])"),
+        ("c      = append(latent, c_new)\n", "c = append(latent, c_new + 1)\n"),
+        ("up_k, up_v     = split(up, [qk", "up_k, up_v     = split(2 * up, [qk"),
+        ("rearrange(wkv_b(c), ", "rearrange(wkv_b(kv_norm(c)), "),
+    ],
+)
+def test_a_forward_that_differs_is_found(tmp_path: Path, old: str, new: str) -> None:
+    text = DEEPSEEK.read_text().replace("c              = append", "c      = append", 1)
+    assert text.count(old) == 1
+    spec = tmp_path / "mutant.dsv3"
+    spec.write_text(text.replace(old, new))
+    assert {d.code for d in check_file(spec).all} == {"E0458"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('-> "model.layers.{layer}"', '-> "model.layers"', "all instances of"),
+        ('"post_attention_layernorm"', '"input_layernorm"', "attn_norm"),
+    ],
+)
+def test_released_names_collide(tmp_path: Path, old: str, new: str, said: str) -> None:
+    spec = tmp_path / "mutant.dsv3"
+    spec.write_text(DEEPSEEK.read_text().replace(old, new))
+    found = check_file(spec).all
+    assert {d.code for d in found} == {"E0706"}
+    assert any(said in d.message for d in found)
