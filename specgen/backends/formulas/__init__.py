@@ -1,0 +1,80 @@
+"""The formulas back end: formulas.json, the closed form of each quantity in the spec's params.
+
+Formulas are texts in Python's notation with exact division; `//` and rounding never occur,
+`ceil` and `floor` do.  Needs no dataflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specgen.analysis.document import quantity_document
+from specgen.analysis.instances import definitions
+from specgen.analysis.json_text import json_text, plain
+from specgen.analysis.quantities import Ledger, ledger
+from specgen.ir.model import Let, Param, Program
+from specgen.sizes.evaluate import Value
+from specgen.sizes.expr import Expr, substitute
+from specgen.sizes.printing import to_text
+
+
+def emit(program: Program) -> Mapping[str, bytes]:
+    """formulas.json, the same bytes for the same program.
+
+    Raises:
+        SpecError: the table cannot be counted.
+    """
+    return {"formulas.json": json_text(document(ledger(program))).encode()}
+
+
+def document(found: Ledger) -> dict[str, Any]:
+    """Params, lets, requirements and quantities as plain data."""
+    program = found.program
+    lets = definitions(program)
+    return {
+        "spec": program.name,
+        "variant": program.variant,
+        "params": {param.name: param_document(param) for param in program.model.params},
+        "let": {
+            let.name: let_document(let, lets, found.values.get(let.name))
+            for let in program.model.lets
+        },
+        "require": [
+            {"condition": to_text(demand.condition), "reason": demand.reason}
+            for demand in program.model.requires
+        ],
+        "decided": [to_text(substitute(condition, lets)) for condition in found.decided],
+        "decode_forwards": dict(found.decode_forwards),
+        "variables": {
+            "B": "sequences of a batch",
+            "S": "new tokens of each sequence",
+            "T": "all tokens of each sequence, those in the cache included",
+        },
+        "quantities": {
+            quantity.name: quantity_document(quantity, lets)
+            for quantity in found.quantities.values()
+        },
+    }
+
+
+def param_document(param: Param) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": param.kind, "value": plain(param.value)}
+    if param.unit is not None:
+        found["unit"] = param.unit
+    if param.description is not None:
+        found["describes"] = param.description
+    return found
+
+
+def let_document(let: Let, lets: Mapping[str, Expr], value: Value) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "definition": to_text(let.expr),
+        "formula": to_text(lets[let.name]),
+        "value": plain(value),
+    }
+    if let.unit is not None:
+        found["unit"] = let.unit
+    if let.description is not None:
+        found["describes"] = let.description
+    return found

@@ -1,0 +1,181 @@
+"""What the report says in its own words, in each language that it speaks.
+
+A report in another language gets the English words around its own headings and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from specgen.analysis.quantities import CONVENTIONS, NO_CACHE, NO_DATAFLOW
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one language; `units`, `conventions` and `reasons` translate ours."""
+
+    name: str
+    row: str
+    shape: str
+    numbers: str
+    each: str
+    instances: str
+    total: str
+    section_total: str
+    absent: str
+    counted_above: str
+    tied: str
+    copy: str
+    output: str
+    other_rows: str
+    other_rows_note: str
+    summary: str
+    summary_note: str
+    module: str
+    share: str
+    all_rows: str
+    ledger: str
+    quantity: str
+    value: str
+    convention: str
+    storage: str
+    storage_note: str
+    dtype: str
+    tensors: str
+    elements: str
+    bytes: str
+    caches: str
+    grown: str
+    assumptions: str
+    assumptions_note: str
+    counted_one_by_one: str
+    decided: str
+    decided_note: str
+    requirements: str
+    at: str
+    units: Mapping[str, str]
+    conventions: Mapping[str, str]
+    reasons: Mapping[str, str]
+
+
+ENGLISH: Final = Words(
+    name="name",
+    row="row",
+    shape="shape",
+    numbers="numbers",
+    each="elements each",
+    instances="instances",
+    total="total",
+    section_total="Section total",
+    absent="not in this variant",
+    counted_above="counted above",
+    tied="the same tensor as {target}: not stored, not counted",
+    copy="stored copy of {target}: not counted",
+    output="output",
+    other_rows="Other rows",
+    other_rows_note="Rows that no section above names.",
+    summary="Summary",
+    summary_note="Every parameter stands in exactly one line, so the lines add up to the total.",
+    module="section",
+    share="share",
+    all_rows="all parameters",
+    ledger="Ledger",
+    quantity="quantity",
+    value="value",
+    convention="what is counted",
+    storage="What the checkpoint stores",
+    storage_note="Scales and copies included.",
+    dtype="dtype",
+    tensors="tensors",
+    elements="elements",
+    bytes="bytes",
+    caches="Caches",
+    grown="elements per token",
+    assumptions="Assumptions of the formulas",
+    assumptions_note="The counts above are exact for this variant. As formulas in the"
+    " parameters they hold under these conditions:",
+    counted_one_by_one="{row} has no closed form: it was counted for this variant",
+    decided="What the variant decides",
+    decided_note="Other parameters that decide one of these otherwise have other rows, and other"
+    " formulas:",
+    requirements="What the table requires",
+    at="{quantity} at {values}",
+    units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
+    conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
+    reasons={reason: reason for reason in (NO_DATAFLOW, NO_CACHE)},
+)
+
+CHINESE: Final = Words(
+    name="名称",
+    row="表中的行",
+    shape="张量大小",
+    numbers="计算",
+    each="每个的元素数",
+    instances="个数",
+    total="合计",
+    section_total="本节合计",
+    absent="此变体中不存在",
+    counted_above="上文已计",
+    tied="与 {target} 是同一张量：不另存储，不另计数",
+    copy="{target} 的重复存储：不另计数",
+    output="输出",
+    other_rows="其他行",
+    other_rows_note="以上各节没有提到的行。",
+    summary="参数规模总结",
+    summary_note="每个参数恰好出现在一行中，因此各行之和等于总数。",
+    module="模块",
+    share="占比",
+    all_rows="全部参数",
+    ledger="规模账本",
+    quantity="量",
+    value="数值",
+    convention="计数口径",
+    storage="检查点中存储的内容",
+    storage_note="包含缩放因子与重复存储的张量。",
+    dtype="数据类型",
+    tensors="张量数",
+    elements="元素数",
+    bytes="字节数",
+    caches="缓存",
+    grown="每个 token 的元素数",
+    assumptions="公式的前提",
+    assumptions_note="以上数字对此变体是精确的；作为参数的公式，它们在下列条件下成立：",
+    counted_one_by_one="{row} 没有闭式：其个数是对此变体逐个数出的",
+    decided="此变体的取舍",
+    decided_note="参数若使下列条件之一改变，表中的行与公式也随之改变：",
+    requirements="本表的要求",
+    at="{quantity}，{values}",
+    units={"elements": "个元素", "tensors": "个张量", "bytes": "字节", "operations": "FLOPs"},
+    conventions={
+        "parameters": "每个训练得到的数计一次：共享的行和重复存储的行不重复计，"
+        "存储格式的缩放因子不计；路由偏置计入",
+        "parameters_active": "一个 token 经过主前向时用到的全部参数：整个 Embedding 与输出层计入，"
+        "混合专家只计被选中的专家；前向到不了的部分不计",
+        "parameters_active_no_embedding": "parameters_active 去掉只按下标取行的行"
+        "（输入 Embedding，除非它与输出层共享）",
+        "parameters_active_no_vocabulary": "parameters_active 去掉宽度为词表大小的行："
+        "Embedding 与输出层都不计",
+        "parameters_outside_forward": "parameters 中主前向到不了的部分，例如多 token 预测层",
+        "stored_tensors": "检查点中的每个张量：包含缩放因子与重复存储的张量",
+        "stored_elements": "存储的全部张量：包含缩放因子与重复存储的张量",
+        "stored_scales": "存储格式的缩放因子；不是参数",
+        "stored_copies": "以另一个名字再存储一次的行",
+        "stored_bytes": "全部张量按其存储类型的字节数，不含文件头",
+        "cache_elements_per_token": "一个序列多一个 token 时各层缓存增加的元素数",
+        "cache_bytes_per_token": "按缓存的数据类型计的 cache_elements_per_token",
+        "flops_prefill": "只计矩阵乘法，每次乘加计 2；B 个序列，每个 S 个新 token，没有缓存："
+        "每个 query 对每个 key（非因果），每个位置都算 logits，路由计入",
+        "flops_decode": "只计矩阵乘法，每次乘加计 2；B 个长度为 T 的序列各一个新 token，"
+        "各模块用其最省的前向",
+    },
+    reasons={NO_DATAFLOW: "本表没有前向", NO_CACHE: "前向没有缓存"},
+)
+
+LANGUAGES: Final[Mapping[str, Words]] = {"en": ENGLISH, "zh": CHINESE}
+
+
+def words(language: str) -> Words:
+    """The words of a language, English where it is not spoken here."""
+    return LANGUAGES.get(language, ENGLISH)

@@ -1,0 +1,129 @@
+"""A config.json read back: the params that the table's `config` section would write it from.
+
+The inverse of `config`.  Knows the spellings that Hugging Face's own files have had over the
+years; it does not judge whether the table can say everything that the file says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from specgen.ir.model import ConfigRow, Param, Program
+from specgen.sizes.evaluate import EvaluationError, evaluate
+from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym
+
+#: What a key that is not there is read as.
+MISSING: Final = object()
+
+
+def overrides_from_config(
+    program: Program, config: Mapping[str, Any], scheme: str = "hf"
+) -> dict[str, int | float | bool | str]:
+    """The params that the configuration sets, as overrides for `load_program`.
+
+    A param's row gives its value.  A literal's row that matches makes its condition hold, so
+    far as the condition fixes params; `null` also matches a missing key.  A storage format whose
+    rows do not match is not used.  Params that nothing fixes keep the table's defaults.
+    """
+    flat = flattened(normalised(config))
+    params = {param.name: param for param in program.model.params}
+    given: dict[str, int | float | bool | str] = {}
+    implied: dict[str, int | float | bool | str] = {}
+    refuted: dict[str, int | float | bool | str] = {}
+    for row in program.configs.get(scheme, ()):
+        if isinstance(row.value, Sym) and row.value.name in params:
+            value = converted(flat.get(row.key), params[row.value.name])
+            if value is not None:
+                given.setdefault(row.value.name, value)
+        elif row.condition != TRUE:
+            found = implied if matches(row, flat.get(row.key, MISSING)) else refuted
+            for name, value in fixed(row.condition):
+                found.setdefault(name, value)
+    for name in refuted:
+        if params[name].kind == "dtype":
+            implied.setdefault(name, program.activation_dtype)
+    return {name: value for name, value in {**implied, **given}.items() if name in params}
+
+
+def normalised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration in the spelling of released files.
+
+    transformers 5 writes `rope_parameters`, which holds `rope_theta` and always a type, and
+    `dtype`; earlier files have `rope_scaling`, null where nothing is scaled, with the type under
+    either of two keys, and `torch_dtype`.
+    """
+    found = dict(config)
+    rotary = found.pop("rope_parameters", None)
+    if isinstance(rotary, Mapping):
+        rotary = dict(rotary)
+        theta = rotary.pop("rope_theta", None)
+        if theta is not None:
+            found.setdefault("rope_theta", theta)
+        found.setdefault("rope_scaling", rotary)
+    scaling = found.get("rope_scaling")
+    if isinstance(scaling, Mapping):
+        kind = scaling.get("rope_type", scaling.get("type"))
+        both = {**scaling, "rope_type": kind, "type": kind}
+        found["rope_scaling"] = None if kind in (None, "default") else both
+    if "dtype" in found:
+        found.setdefault("torch_dtype", found.pop("dtype"))
+    return found
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The configuration by dotted keys; nested objects stand there themselves, too."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found[prefix + key] = value
+        if isinstance(value, Mapping):
+            found |= flattened(value, f"{prefix}{key}.")
+    return found
+
+
+def converted(value: object, param: Param) -> int | float | bool | str | None:
+    """The value as the param's type has it; None where it is of another type."""
+    match param.kind, value:
+        case "flag", bool():
+            return value
+        case _, bool() | None:
+            return None
+        case "size" | "count", int():
+            return value
+        case "size" | "count", float():
+            return int(value) if value.is_integer() else None
+        case "real", int() | float():
+            return float(value)
+        case "choice" | "dtype", str():
+            return value
+        case _:
+            return None
+
+
+def matches(row: ConfigRow, value: object) -> bool:
+    """Whether a literal's row says what the configuration says."""
+    items = row.value if isinstance(row.value, tuple) else (row.value,)
+    try:
+        wanted: list[object] = [evaluate(item, {}) for item in items]
+    except EvaluationError:
+        return False
+    if isinstance(row.value, tuple):
+        return value == wanted
+    (literal,) = wanted
+    if literal is None:
+        return value is None or value is MISSING
+    return value == literal and isinstance(value, bool) == isinstance(literal, bool)
+
+
+def fixed(condition: Expr) -> Iterator[tuple[str, int | float | bool | str]]:
+    """The params that a condition leaves no choice for, with their values."""
+    match condition:
+        case Apply(op="and", args=args):
+            for arg in args:
+                yield from fixed(arg)
+        case Apply(op="==", args=(Sym(name=name), Const(value=value))) if value is not None:
+            yield name, value
+        case Sym(name=name):
+            yield name, True
+        case Apply(op="not", args=(Sym(name=name),)):
+            yield name, False
