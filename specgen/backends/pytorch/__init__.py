@@ -1,0 +1,127 @@
+"""The PyTorch back end: model.py, one readable file that stands alone.
+
+Reads the IR; the parts of the file that no table changes stand in templates/model.py.j2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from specgen.backends.pytorch.classes import ClassWriter
+from specgen.backends.pytorch.configuration import ConfigWriter
+from specgen.backends.pytorch.faults import Inexpressible
+from specgen.backends.pytorch.functions import function
+from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.quoting import quote
+from specgen.backends.pytorch.released import Released
+from specgen.backends.pytorch.root import RootWriter
+from specgen.backends.pytorch.scope import Used
+from specgen.backends.pytorch.stacks import StackWriter
+from specgen.backends.pytorch.values import DTYPES, shape_text
+from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.ir.model import Program
+from specgen.resources import folder
+
+
+def emit(program: Program) -> Mapping[str, bytes]:
+    """model.py, the same bytes for the same program.
+
+    Raises:
+        SpecError: the table has no forward, or one that the file cannot express.
+    """
+    diagnostics = Diagnostics()
+    if not program.has_dataflow:
+        diagnostics.report("E0903", None, target="pytorch", spec=program.name)
+        diagnostics.raise_errors()
+    try:
+        return {"model.py": File(program).text().encode()}
+    except Inexpressible as error:
+        diagnostics.report("E0905", None, target="pytorch", reason=error)
+        raise SpecError(diagnostics.all) from None
+
+
+@dataclass
+class File:
+    """The blocks of one model.py, and what they turn out to need."""
+
+    program: Program
+    used: Used = field(default_factory=Used)
+
+    def __post_init__(self) -> None:
+        self.plan = Plan(self.program)
+        self.config = ConfigWriter(self.plan)
+
+    @cached_property
+    def classes(self) -> list[list[str]]:
+        """Children before parents, the model last."""
+        plan = self.plan
+        constructors: dict[str, Sequence[str]] = {}
+        blocks = []
+        for module in plan.reachable:
+            writers: list[ClassWriter] = []
+            if module.id == self.program.root:
+                writers.append(RootWriter(plan, module, constructors, used=self.fresh()))
+            else:
+                if plan.is_single(module):
+                    writers.append(ClassWriter(plan, module, constructors, used=self.fresh()))
+                if plan.has_stack(module):
+                    writers.append(StackWriter(plan, module, constructors, used=self.fresh()))
+            for writer in writers:
+                blocks.append(writer.write())
+                constructors[writer.name] = writer.constructor_names()
+        return blocks
+
+    def fresh(self) -> Used:
+        """Attributes are a class's own; functions and helpers are the file's."""
+        return Used({}, self.used.functions, self.used.helpers)
+
+    @cached_property
+    def functions(self) -> list[list[str]]:
+        """The free functions in use, callees before callers."""
+        assert self.classes is not None  # they say which functions are in use
+        blocks = {}
+        for name in reversed(list(self.program.functions)):
+            if name in self.used.functions:
+                blocks[name] = function(self.plan, name, self.used)
+        return [blocks[name] for name in self.program.functions if name in blocks]
+
+    def text(self) -> str:
+        """The file."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        config, classes, functions = self.config.write(), self.classes, self.functions
+        released = Released(self.plan, self.used)
+        *formats, tables = released.lines()
+        # No autoescape: this is Python, and every text in it went through `quoting`.
+        environment = Environment(  # noqa: S701
+            loader=FileSystemLoader(folder("templates")),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        program = self.program
+        variant = f"@{program.variant}" if program.variant else ""
+        forward = program.model.forwards[0]
+        return environment.get_template("model.py.j2").render(
+            source=f"{program.name}{variant}",
+            title=quote(program.model.title or program.name),
+            result=shape_text(forward.results[0].shape, {}),
+            uses_math=self.config.uses_math or "math" in self.used.helpers,
+            helpers=self.used.helpers,
+            is_cached=program.root in self.plan.cached,
+            config=joined(config),
+            functions=list(map(joined, functions)),
+            classes=list(map(joined, classes)),
+            formats=list(map(joined, formats)),
+            tables=joined(tables),
+            has_copies=bool(released.copies),
+            filling=joined(released.filling()),
+            dtype=DTYPES[program.activation_dtype],
+        )
+
+
+def joined(lines: Sequence[str]) -> str:
+    return "\n".join(lines)

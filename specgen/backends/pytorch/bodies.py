@@ -1,0 +1,202 @@
+"""Bodies of forwards and functions as lines of Python: one case for each kind of statement.
+
+Values are written by `values`, names by `scope`; steps that change a shape say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import assert_never
+
+from specgen.backends.pytorch import layout
+from specgen.backends.pytorch.intrinsics import lowered
+from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
+from specgen.backends.pytorch.quoting import attribute
+from specgen.backends.pytorch.scope import CACHE, SELF, Scope
+from specgen.backends.pytorch.values import Abbreviations, type_text
+from specgen.backends.pytorch.walking import nested
+from specgen.ir.model import (
+    REST,
+    SCALAR,
+    Arg,
+    Assign,
+    Branch,
+    CallPart,
+    Op,
+    Return,
+    Statement,
+    Type,
+    Value,
+    Var,
+    Weight,
+)
+from specgen.sizes.expr import Sym
+
+
+@dataclass
+class Body(Scope):
+    """One body being written."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def write(self) -> list[str]:
+        """The lines of the body: shape variables and indices first."""
+        platform = lowered(self)
+        if platform is not None:
+            return platform
+        draft = replace(self, lines=[])  # it shows which indices are needed more than once
+        draft.statements(self.definition.body)
+        self.repeated = {key for key, count in draft.counts.items() if count > 1}
+        self.statements(self.definition.body)
+        indices = self.index_lines()
+        for name, (place, line) in reversed(self.places.items()):
+            if name in self.dims:
+                self.lines.insert(place, layout.INDENT * self.indent + line)
+        return [*self.shape_variables(), *indices, *self.lines]
+
+    def statements(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            match statement:
+                case Assign():
+                    self.assign(statement)
+                case Return(values=results):
+                    self.give([self.writer.write(value) for value in results])
+                case Branch():
+                    self.branch(statement)
+                case _:
+                    assert_never(statement)
+
+    def give(self, results: Sequence[Node]) -> None:
+        """A return of one value, or of several, in parentheses where they need several lines."""
+        text = ", ".join(map(flat, results))
+        if len(results) == 1:
+            self.put("return ", results[0], None)
+        elif layout.fits(f"return {text}", self.indent):
+            self.put("return ", Atom(text), None)
+        else:
+            self.put("return ", layout.grouping(results), None)
+
+    def branch(self, statement: Branch) -> None:
+        self.put("if ", self.condition(statement.condition), None, ":")
+        self.indented(statement.then)
+        match statement.otherwise:
+            case ():
+                return
+            case (Branch() as inner,):
+                before = len(self.lines)
+                self.branch(inner)
+                first = self.lines[before]
+                self.lines[before] = first.replace("if ", "elif ", 1)
+            case otherwise:
+                self.lines.append(f"{layout.INDENT * self.indent}else:")
+                self.indented(otherwise)
+
+    def indented(self, body: Sequence[Statement]) -> None:
+        before = len(self.lines)
+        self.indent += 1
+        self.statements(body)
+        if len(self.lines) == before:
+            self.lines.append(f"{layout.INDENT * self.indent}pass")
+        self.indent -= 1
+
+    def assign(self, statement: Assign) -> None:
+        value = statement.value
+        names = [n if n == "_" else self.variable(n) for n in statement.names]
+        if isinstance(value, CallPart) and self.is_repeated(value.part):
+            self.loop(names[0], value)
+            return
+        written = self.writer.write(value)
+        if isinstance(value, Op) and value.name == "topk" and "_" in names:
+            kept = 0 if names[1] == "_" else 1
+            names, written = [names[kept]], Attribute(written, ("values", "indices")[kept])
+            self.put(f"{names[0]} = ", written, self.shape(value.types[kept].shape))
+            return
+        self.put(", ".join(names) + " = ", written, self.remark(value))
+        self.note_dims(names, value)
+
+    def note_dims(self, names: Sequence[str], value: Value) -> None:
+        """Remembers where dims that no argument has, such as that of a cache row, can be read."""
+        known = {dim for arg in self.definition.args for dim in arg.type.shape}
+        for name, type_ in zip(names, value.types, strict=True):
+            if name == "_" or self.indent != self.base:  # a branch may not be taken
+                continue
+            for axis, dim in enumerate(type_.shape):
+                if isinstance(dim, Sym) and dim.kind == "axis" and dim not in known:
+                    place = axis - len(type_.shape) if REST in type_.shape else axis
+                    line = f"{self.dim(dim.name)} = {name}.size({place})"
+                    self.places.setdefault(dim.name, (len(self.lines), line))
+
+    def remark(self, value: Value) -> str | None:
+        """The shape of the result, where it is none of those that went in."""
+        shapes = {
+            type_.shape
+            for inner in nested(value)
+            if isinstance(inner, Var | Weight)
+            for type_ in inner.types
+        }
+        if all(type_.shape in shapes or not type_.shape for type_ in value.types):
+            return None
+        return ", ".join(self.shape(type_.shape) for type_ in value.types)
+
+    def put(self, prefix: str, node: Node, remark: str | None, suffix: str = "") -> None:
+        """A statement; its remark stands behind it, or above it where it would not fit."""
+        lines = layout.lines(prefix, node, self.indent, suffix)
+        remarked = layout.remarked(lines, remark, self.indent)
+        several = remark is not None and "], [" in remark
+        self.lines += lines if several and len(remarked) > len(lines) else remarked
+
+    # ---- repeated parts
+
+    def call_part(self, value: CallPart, arguments: Sequence[Node]) -> Node:
+        """A part called; a repeated one becomes a loop before the statement at hand."""
+        if not self.is_repeated(value.part):
+            return super().call_part(value, arguments)
+        name = self.fresh("h")
+        self.loop(name, value, arguments)
+        return Atom(name)
+
+    def loop(self, name: str, value: CallPart, arguments: Sequence[Node] | None = None) -> None:
+        """A repeated part: its first argument goes through one instance after the other."""
+        assert self.module is not None
+        first, *rest = arguments or self.writer.all(value.args)
+        part = self.module.parts_named(value.part)[0]
+        item = self.fresh(self.plan.instance_name(part))
+        if flat(first) != name:
+            self.put(f"{name} = ", first, None)
+        row = Attribute(SELF, attribute(value.part))
+        cache = self.cache_of(value.part)
+        if cache:
+            rows = self.fresh("rows")
+            self.used.helpers.add("repeat")
+            nothing = call("repeat", Atom("None"))
+            whole: Node = Binary("or", cache[0], nothing)
+            if isinstance(cache[0], Binary):  # cache and what it holds for the part
+                whole = Ternary(cache[0].right, CACHE, nothing)
+            self.put(f"for {item}, {rows} in ", call("zip", row, whole), None, ":")
+            cache = [Atom(rows)]
+        else:
+            self.put(f"for {item} in ", row, None, ":")
+        self.indent += 1
+        arguments = [Atom(name), *rest, *self.shared_with(value.part), *cache]
+        self.put(f"{name} = ", call(item, *arguments), None)
+        self.indent -= 1
+
+
+def signature(
+    args: Sequence[Arg],
+    results: Sequence[Type],
+    names: Sequence[str],
+    short: Abbreviations = MappingProxyType({}),
+) -> str:
+    """What goes in and what comes out, for a docstring: `x: [B, S, dim] -> [B, S, dim]`."""
+    given = ", ".join(
+        f"{arg.name}: {type_text(arg.type, short)}" for arg in args if arg.type.dtype != SCALAR
+    )
+    labels = names if len(results) > 1 else [""] * len(results)
+    made = ", ".join(
+        f"{label}: {type_text(type_, short)}" if label else type_text(type_, short)
+        for label, type_ in zip(labels, results, strict=True)
+    )
+    return f"{given} -> {made}"

@@ -1,0 +1,211 @@
+"""Classes of the generated file: one for each IR module, in the table's names.
+
+Bodies are written by `bodies`; what they take from the class its constructor keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from specgen.backends.pytorch import layout, sizes
+from specgen.backends.pytorch.bodies import Body, signature
+from specgen.backends.pytorch.constructors import Constructor
+from specgen.backends.pytorch.definitions import definition, docstring
+from specgen.backends.pytorch.functions import annotation, returned
+from specgen.backends.pytorch.layout import (
+    INDENT,
+    Atom,
+    Attribute,
+    Comprehension,
+    Keyword,
+    Node,
+    call,
+)
+from specgen.backends.pytorch.quoting import attribute
+from specgen.backends.pytorch.scope import SELF
+from specgen.backends.pytorch.values import INTEGERS
+from specgen.backends.pytorch.walking import values
+from specgen.ir.model import ACTIVATION, Append, Cache, Function
+from specgen.sizes.expr import TRUE, Expr, Sym, disjunction, negation
+
+#: The method of the main forward where there are alternatives to choose from.
+MAIN: Final = "main"
+
+#: What the docstring of an alternative says; the shapes stand at `forward`.
+ALTERNATIVE: Final = "One way to evaluate `forward`."
+
+#: The type of what moves or converts a tensor.
+FN: Final = "Callable[[Tensor], Tensor]"
+
+
+@dataclass
+class ClassWriter(Constructor):
+    """Writes the class of one module."""
+
+    # ---- methods
+
+    def body(self, function: Function) -> Body:
+        return Body(self.plan, self.module, function, self.used, self.stacked)
+
+    def method(self, function: Function, name: str, text: str | None = None) -> list[str]:
+        body = self.body(function)
+        lines = body.write()
+        arguments, returns = self.signature(function, body)
+        text = text or self.signature_text(function)
+        head = definition(name, ["self", *arguments], returns, 1)
+        return [*head, *docstring(text, 2), *lines]
+
+    def signature_text(self, function: Function) -> str:
+        short = self.plan.abbreviations(self.module)
+        return signature(function.args, function.results, function.result_names, short)
+
+    def signature(self, function: Function, body: Body) -> tuple[list[str], str]:
+        """The arguments with annotations, and the annotation of the result."""
+        arguments = [
+            f"{body.variable(arg.name)}: {annotation(function, arg)}" for arg in function.args
+        ]
+        arguments += [f"{self.plan.shared_name(t)}: Tensor" for t in self.plan.outer(self.module)]
+        if self.plan.uses_cache(self.module, function):
+            arguments.append("cache: Rows | None = None")
+            self.used.helpers.add("Rows")
+        return arguments, returned(function.results)
+
+    def methods(self) -> list[list[str]]:
+        """The forwards and the module's own functions."""
+        if not self.module.forwards:
+            return [self.method(f, attribute(f.name)) for f in self.module.functions]
+        main, *others = self.module.forwards
+        if others:
+            forms = ((f, attribute(f.name) or MAIN) for f in self.module.forwards)
+            alternatives = [self.method(form, name, ALTERNATIVE) for form, name in forms]
+            done = [self.dispatch(main), *alternatives]
+        else:
+            done = [self.method(main, "forward")]
+        return done + [self.method(f, attribute(f.name)) for f in self.module.functions]
+
+    def dispatch(self, main: Function) -> list[str]:
+        """The forward that chooses between the alternatives; `form` overrides its choice."""
+        body = self.body(main)
+        arguments, returns = self.signature(main, body)
+        names = ", ".join(argument.partition(":")[0] for argument in arguments)
+        decode = self.plan.decode_forward(self.module)
+        step = self.single_step(main, body)
+        chosen = f'"{MAIN}"'
+        if decode and step is not None:
+            chosen = f'("{attribute(decode)}" if {step} else "{MAIN}")'
+        return [
+            *definition("forward", ["self", *arguments], returns, 1),
+            *docstring(self.signature_text(main), 2),
+            f"{INDENT * 2}form = self.form or {chosen}",
+            f"{INDENT * 2}return getattr(self, form)({names})",
+        ]
+
+    def single_step(self, main: Function, body: Body) -> str | None:
+        """The condition under which a cached step brings one token."""
+        for value in values(main.body):
+            if isinstance(value, Append):
+                cache = next(c for c in self.module.caches if c.name == value.cache)
+                axis = next(i for i, dim in enumerate(cache.shape) if dim == Sym(cache.along))
+                length = value.value.types[0].shape[axis]
+                for arg in main.args:
+                    if length in arg.type.shape:
+                        at = arg.type.shape.index(length)
+                        return f"cache and {body.variable(arg.name)}.size({at}) == 1"
+        return None
+
+    # ---- cache rows
+
+    def cache_rows(self) -> list[str]:
+        """The method that makes the module's cache rows, and those of its parts."""
+        lines = [
+            *definition("cache_rows", ["self", "cache: Cache"], "Rows", 1),
+            *docstring("What a cache holds for this module.", 2),
+        ]
+        entries = self.held()
+        open_ = {name: self.existence(name) for name in entries}
+        if all(condition == TRUE for condition in open_.values()):
+            return [*lines, *layout.lines("return ", self.combined(entries), 2)]
+        lines.append(f"{INDENT * 2}rows: Rows = {{}}")
+        for name, node in entries.items():
+            if open_[name] != TRUE:
+                test = sizes.condition(open_[name], self.kept)
+                lines += layout.lines("if ", test, 2, ":")
+            prefix = "rows = " if self.plan.passes_cache_on(self.module) else f'rows["{name}"] = '
+            lines += layout.lines(prefix, node, 2 + (open_[name] != TRUE))
+        return [*lines, f"{INDENT * 2}return rows"]
+
+    def existence(self, name: str) -> Expr:
+        """The condition on an index under which a part of that name is there."""
+        conditions = [part.condition for part in self.module.parts_named(name)]
+        if len(conditions) == 2 and negation(conditions[0]) == conditions[1]:
+            return TRUE
+        return disjunction(*conditions) if conditions else TRUE
+
+    def held(self) -> dict[str, Node]:
+        """What a cache holds for the module: its rows by name, and what it holds for its parts."""
+        entries: dict[str, Node] = {row.name: self.cache_row(row) for row in self.module.caches}
+        for name in self.plan.cached_parts(self.module):
+            part = self.module.parts_named(name)[0]
+            own = Attribute(SELF, attribute(name))
+            if part.count is None:
+                entries[name] = layout.method(own, "cache_rows", Atom("cache"))
+            else:
+                item = self.plan.instance_name(part)
+                each = layout.method(Atom(item), "cache_rows", Atom("cache"))
+                entries[name] = layout.listing([Comprehension(each, item, own)])
+        return entries
+
+    def combined(self, entries: Mapping[str, Node]) -> Node:
+        """A dict of the entries; a single part's entry as it is."""
+        if self.plan.passes_cache_on(self.module):
+            (only,) = entries.values()
+            return only
+        return layout.mapping(entries)
+
+    def cache_row(self, row: Cache) -> Node:
+        axis = row.shape.index(Sym(row.along))
+        given: list[Node | Keyword] = [sizes.size(dim, self.kept) for dim in row.shape[1:]]
+        given.insert(0, Atom("cache.batch"))
+        given[axis] = Atom("cache.capacity")
+        along = [] if axis == 1 else [Keyword("axis", layout.number(axis))]
+        return call("cache.row", *given, *along)
+
+    # ---- the class
+
+    def write(self) -> list[str]:
+        """The class, constructor first."""
+        methods = self.methods()
+        if self.module.id in self.plan.cached and not (self.is_root or self.stacked):
+            methods.append(self.cache_rows())
+        lines = [f"class {self.name}(nn.Module):", *docstring(self.summary(), 1)]
+        if len(self.module.forwards) > 1:
+            names = " or ".join(f'"{attribute(f.name) or MAIN}"' for f in self.module.forwards)
+            lines += ["", f"{INDENT}form: str | None = None  # {names}; None chooses by the step"]
+        blocks = [self.constructor(), *methods]
+        blocks += self.wide_rows()
+        for block in blocks:
+            lines += ["", *block]
+        return lines
+
+    def wide_rows(self) -> list[list[str]]:
+        """What keeps rows that compute in a dtype of their own from following the model's."""
+        wide = [
+            row
+            for row in self.module.tensors
+            if row.target is None and row.compute not in (ACTIVATION, *INTEGERS)
+        ]
+        if not wide:
+            return []
+        self.used.helpers.add("keep_dtype")
+        rows = ", ".join(f"self.{attribute(row.name)}" for row in wide)
+        return [
+            [
+                *definition(
+                    "_apply", ["self", f"fn: {FN}", "recurse: bool = True"], "nn.Module", 1
+                ),
+                f"{INDENT * 2}# model.to(dtype) leaves what computes in a dtype of its own",
+                f"{INDENT * 2}return super()._apply(keep_dtype(fn, {rows}), recurse)",
+            ]
+        ]

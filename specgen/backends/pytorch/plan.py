@@ -1,0 +1,342 @@
+"""What the generated file is made of: its classes, functions, caches and stacks, and their names.
+
+Decided once for a program, before any line is written.  Knows the IR and no Python syntax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from specgen.analysis.instances import Instance, descend, environment, root
+from specgen.backends.pytorch import sizes
+from specgen.backends.pytorch.quoting import class_name, function_name, variable
+from specgen.backends.pytorch.walking import values
+from specgen.ir.model import (
+    Append,
+    ApplyMap,
+    CallFunction,
+    CallPart,
+    Function,
+    Mixture,
+    Module,
+    Part,
+    Program,
+    Tensor,
+    Weight,
+)
+from specgen.sizes.evaluate import EvaluationError, evaluate_int
+from specgen.sizes.expr import TRUE, Apply, Expr, symbols
+
+#: The class of the root module, whatever the table calls it.
+ROOT_CLASS = "Model"
+
+
+def declared(module: Module) -> tuple[str, ...]:
+    """The names of a module's params and lets."""
+    return (*(param.name for param in module.params), *(let.name for let in module.lets))
+
+
+def covers(general: Module, special: Module) -> bool:
+    """Whether one module has all that another of its name has, and decides no more."""
+    return (
+        set(general.decided) <= set(special.decided)
+        and len((*general.parts, *general.tensors)) > len((*special.parts, *special.tensors))
+        and set(map(unconditional, special.parts)) <= set(map(unconditional, general.parts))
+        and set(map(unconditional, special.tensors)) <= set(map(unconditional, general.tensors))
+    )
+
+
+def unconditional(row: Part | Tensor) -> tuple[object, ...]:
+    """What a row is but for its condition, to compare."""
+    match row:
+        case Part(name=name, module=module, arguments=arguments, index=index, count=count):
+            return (name, module, *arguments.items(), index, count)
+        case Tensor(name=name, kind=kind, shape=shape, target=target):
+            return (name, kind, shape, target)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The classes and functions of one program's file.
+
+    `modules` are the module ids that get a class of their own, `stacks` those that get a class
+    in which many instances are stacked; children come before parents.
+    """
+
+    program: Program
+    class_names: Mapping[str, str] = field(init=False)
+    function_names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        functions = frozenset(map(function_name, self.program.functions))
+        taken = {ROOT_CLASS, *functions}
+        names: dict[str, str] = {self.program.root: ROOT_CLASS}
+        for id_, module in self.program.modules.items():
+            if id_ == self.program.root:
+                continue
+            base, number = class_name(module.name), 1
+            name = base
+            while {name, f"Stacked{name}"} & taken:
+                number += 1
+                name = f"{base}{number}"
+            taken |= {name, f"Stacked{name}"}
+            names[id_] = name
+        object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "function_names", functions)
+
+    # ---- names
+
+    def class_of(self, part: Part) -> str:
+        """The class whose instance a part is, or whose instances it lists."""
+        name = self.class_names[self.class_module[part.module]]
+        return f"Stacked{name}" if self.is_stacked(part) else name
+
+    def variable(self, name: str) -> str:
+        """A variable or an argument; it must not hide a function of the file."""
+        return variable(name, self.function_names)
+
+    def parameter(self, name: str, stacked: bool) -> str:
+        """A parameter of a constructor; those of stacks have a count beside the table's."""
+        return variable(name, self.function_names | {"count"} if stacked else self.function_names)
+
+    def instance_name(self, part: Part) -> str:
+        """What one instance of a repeated part is called: its index, if that says something."""
+        name = part.index if part.index and len(part.index) > 1 else part.module
+        return self.variable(name)
+
+    def shared_name(self, target: str) -> str:
+        """The argument by which a module is handed a row of another."""
+        return self.variable(target.replace(".", "_"))
+
+    def abbreviations(self, module: Module | None) -> Mapping[Expr, str]:
+        """Names for the expressions that a module's own lets, and the model's, stand for."""
+        found: dict[Expr, str] = {}
+        if module is not None:
+            outer = self.program.model.lets if module.lexical else ()
+            for let in (*module.lets, *outer):
+                if isinstance(let.expr, Apply):
+                    found.setdefault(let.expr, let.name)
+        return found
+
+    # ---- which classes there are
+
+    @cached_property
+    def class_module(self) -> Mapping[str, str]:
+        """The module whose class a module shares.
+
+        Where an index is known, a module needs fewer rows than the same definition elsewhere;
+        the class that decides at run time serves both.
+        """
+        found: dict[str, str] = {}
+        for id_, module in self.program.modules.items():  # children before parents
+            others = (m for m in self.program.modules.values() if m.name == module.name)
+            found[id_] = next((m.id for m in others if covers(m, module)), id_)
+        return found
+
+    @cached_property
+    def _uses(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Module ids used one by one, and those used in stacks."""
+        single, stacked = {self.program.root}, set[str]()
+        for module in self.reachable:
+            for part in module.parts:
+                uses = stacked if self.is_stacked(part) else single
+                uses.add(self.class_module[part.module])
+        return frozenset(single), frozenset(stacked)
+
+    @cached_property
+    def reachable(self) -> tuple[Module, ...]:
+        """The modules that the model consists of, children before parents."""
+        found: set[str] = set()
+        waiting = [self.program.root]
+        while waiting:
+            id_ = waiting.pop()
+            if id_ not in found:
+                found.add(id_)
+                parts = self.program.modules[id_].parts
+                waiting += [self.class_module[part.module] for part in parts]
+        return tuple(m for id_, m in self.program.modules.items() if id_ in found)
+
+    def is_single(self, module: Module) -> bool:
+        return module.id in self._uses[0]
+
+    def has_stack(self, module: Module) -> bool:
+        return module.id in self._uses[1]
+
+    @cached_property
+    def _stacked(self) -> frozenset[int]:
+        """The parts that are stacked, by identity."""
+        found: set[int] = set()
+        for module in self.program.modules.values():
+            bodies = [s for f in (*module.forwards, *module.functions) for s in f.body]
+            mixed = {v.part for v in values(bodies) if isinstance(v, Mixture)}
+            called = {v.part for v in values(bodies) if isinstance(v, CallPart)}
+            for name in mixed - called:
+                parts = module.parts_named(name)
+                if all(self._is_alike(part) for part in parts):
+                    found |= {id(part) for part in parts}
+        return frozenset(found)
+
+    def is_stacked(self, part: Part) -> bool:
+        """Whether the instances of a part share stacked tensors: [count, ...] for each row."""
+        return id(part) in self._stacked
+
+    def _is_alike(self, part: Part) -> bool:
+        """Whether the instances of a part differ in their tensors' values and in nothing else."""
+        module = self.program.modules[part.module]
+        return (
+            not any(part.index in symbols(expr) for expr in part.arguments.values())
+            and not module.parts
+            and not module.caches
+            and not module.functions
+            and len(module.forwards) == 1
+            and all(row.condition == TRUE and row.shared is None for row in module.tensors)
+        )
+
+    # ---- numbers
+
+    @cached_property
+    def _instances(self) -> Mapping[str, Instance]:
+        """One place of each module."""
+        found: dict[str, Instance] = {}
+        for instance in descend(root(self.program)):
+            found.setdefault(instance.module.id, instance)
+        return found
+
+    def is_whole(self, module: Module, expr: Expr) -> bool:
+        """Whether an expression in a module's names is a whole number, at the first indices."""
+        if not sizes.is_whole(expr):
+            return False
+        instance = self._instances[module.id]
+        resolved = instance.resolve(expr)
+        for index in range(3):
+            env = environment(self.program) | {name: index for name, _ in instance.indices}
+            try:
+                evaluate_int(resolved, env)
+            except EvaluationError:
+                return False
+        return True
+
+    # ---- alternatives
+
+    @cached_property
+    def _decoding(self) -> Mapping[str, str]:
+        from specgen.analysis.costs import decode_forwards  # sizes are heavy, and few need them
+
+        return decode_forwards(self.program)
+
+    def decode_forward(self, module: Module) -> str:
+        """The alternative forward that decodes with the fewest operations; "" is the main one."""
+        return self._decoding.get(module.id, "") if len(module.forwards) > 1 else ""
+
+    # ---- caches
+
+    @cached_property
+    def cached(self) -> frozenset[str]:
+        """The modules whose forward takes a cache: their own, that of a part, or none at all.
+
+        An alternative of a part with a cache takes one, too, so that both are called alike.
+        """
+        found: set[str] = set()
+        while True:
+            more = {
+                module.id
+                for module in self.program.modules.values()
+                if module.caches or self._cached_parts(module, found)
+            } | self._alternatives(found)
+            if more <= found:
+                return frozenset(found)
+            found |= more
+
+    def _alternatives(self, cached: Collection[str]) -> set[str]:
+        """The modules that stand under one name with one of `cached`."""
+        return {
+            other.module
+            for module in self.program.modules.values()
+            for part in module.parts
+            if part.module in cached
+            for other in module.parts_named(part.name)
+        }
+
+    def _cached_parts(self, module: Module, cached: Collection[str]) -> tuple[str, ...]:
+        """Names of the parts with a cache that some forward calls, in the table's order."""
+        called = {
+            value.part
+            for function in (*module.forwards, *module.functions)
+            for value in values(function.body)
+            if isinstance(value, CallPart)
+        }
+        found = (p.name for p in module.parts if p.name in called and p.module in cached)
+        return tuple(dict.fromkeys(found))
+
+    def cached_parts(self, module: Module) -> tuple[str, ...]:
+        return self._cached_parts(module, self.cached)
+
+    def passes_cache_on(self, module: Module) -> bool:
+        """Whether the module's cache is that of its only cached part, passed on as it is."""
+        return not module.caches and len(self.cached_parts(module)) == 1
+
+    def uses_cache(self, module: Module | None, function: Function) -> bool:
+        """Whether a forward or a module's function takes the cache."""
+        if module is None or module.id not in self.cached:
+            return False
+        cached = self.cached_parts(module)
+        if not module.caches and not cached:
+            return function in module.forwards  # an alternative without a cache
+        for value in values(function.body):
+            match value:
+                case Append():
+                    return True
+                case CallPart(part=part) if part in cached:
+                    return True
+                case CallFunction(function=name, method=True):
+                    called = next(f for f in module.functions if f.name == name)
+                    if self.uses_cache(module, called):
+                        return True
+        return False
+
+    # ---- rows shared with another module
+
+    def is_within(self, module: Module, target: str) -> bool:
+        """Whether a path leads to a row of the module itself or of its parts."""
+        first = target.partition(".")[0]
+        return any(row.name.partition(".")[0] == first for row in module.tensors) or any(
+            part.name == first for part in module.parts
+        )
+
+    @cached_property
+    def _outer(self) -> Mapping[str, tuple[str, ...]]:
+        """For each module, the paths of rows elsewhere in the model that its forwards read."""
+        found: dict[str, tuple[str, ...]] = {}
+        for module in self.program.modules.values():  # children before parents
+            targets: list[str] = []
+            for function in (*module.forwards, *module.functions):
+                for value in values(function.body):
+                    match value:
+                        case Weight(row=name) | ApplyMap(row=name):
+                            row = module.tensors_named(name)[0]
+                            targets += [row.target] if row.target is not None else []
+                        case CallPart(part=name) | Mixture(part=name):
+                            for part in module.parts_named(name):
+                                targets += found[part.module]
+            found[module.id] = tuple(
+                target for target in dict.fromkeys(targets) if not self.is_within(module, target)
+            )
+        return found
+
+    def outer(self, module: Module) -> tuple[str, ...]:
+        """The paths of rows elsewhere in the model that a module is given when it is called."""
+        return self._outer[module.id]
+
+    def path_kind(self, path: str) -> str:
+        """What kind of row a path from the root leads to."""
+        *parts, row = path.split(".")
+        module = self.program.model
+        for name in parts:
+            found = module.parts_named(name)
+            if not found:
+                row = f"{name}.{row}"
+                break
+            module = self.program.modules[found[0].module]
+        return module.tensors_named(row)[0].kind

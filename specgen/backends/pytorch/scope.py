@@ -1,0 +1,364 @@
+"""How the names of one body are written, and what the body takes from around it.
+
+Rows and parts become attributes of `self`, params too; shape variables are read from arguments.
+What was taken is recorded for the class and the file around the body.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from specgen.backends.pytorch import layout, sizes
+from specgen.backends.pytorch.faults import Inexpressible
+from specgen.backends.pytorch.layout import (
+    Atom,
+    Attribute,
+    Binary,
+    Keyword,
+    Node,
+    call,
+    flat,
+    method,
+    number,
+    subscript,
+)
+from specgen.backends.pytorch.plan import Plan, declared
+from specgen.backends.pytorch.quoting import attribute, function_name
+from specgen.backends.pytorch.values import DTYPES, Writer, shape_text
+from specgen.backends.pytorch.walking import expressions
+from specgen.ir.model import (
+    ACTIVATION,
+    REST,
+    SCALAR,
+    Append,
+    Arg,
+    Assign,
+    Branch,
+    CallFunction,
+    CallPart,
+    Function,
+    Mixture,
+    Module,
+    Return,
+    Scalar,
+    Tensor,
+)
+from specgen.sizes.expr import Apply, Expr, Sym, walk
+
+SELF = Atom("self")
+CACHE = Atom("cache")
+
+
+@dataclass
+class Used:
+    """What the bodies of one class took from it: names to keep as attributes, and features."""
+
+    attributes: dict[str, None] = field(default_factory=dict)  # ordered
+    functions: set[str] = field(default_factory=set)  # free functions that are called
+    helpers: set[str] = field(default_factory=set)  # names that the file has to define or import
+
+
+@dataclass
+class Scope:
+    """What one body may refer to; it answers what `values.Names` asks.
+
+    `module` is None for a free function; `stacked` where rows are picked from stacks by `e`;
+    `held` is what the cache holds for the module.
+    """
+
+    plan: Plan
+    module: Module | None
+    definition: Function
+    used: Used
+    stacked: bool = False
+    held: Node = CACHE
+    indent: int = 2
+
+    def __post_init__(self) -> None:
+        #: Where a shape variable that no argument has can be read: after how many lines, and how.
+        self.places: dict[str, tuple[int, str]] = {}
+        self.base = self.indent
+        self.dims: dict[str, None] = {}  # shape variables that the body uses, in order
+        self.indices: dict[tuple[Expr, str], str] = {}  # what `iota` variables hold
+        self.counts: Counter[tuple[Expr, str]] = Counter()
+        self.repeated: set[tuple[Expr, str]] = set()
+        self.writer = Writer(self)
+        self.scalars = {a.name for a in self.definition.args if a.type.dtype == SCALAR}
+        self.taken = {self.variable(name) for name in bound_names(self.definition)}
+
+    def fresh(self, name: str) -> str:
+        """A name that the body does not use yet."""
+        candidate, count = name, 1
+        while candidate in self.taken:
+            count += 1
+            candidate = f"{name}{count}"
+        self.taken.add(candidate)
+        return candidate
+
+    def shape(self, shape: Sequence[Expr]) -> str:
+        return shape_text(shape, self.plan.abbreviations(self.module))
+
+    # ---- names
+
+    def variable(self, name: str) -> str:
+        return self.plan.variable(name)
+
+    def naming(self, sym: Sym) -> Node:
+        name = sym.name
+        if name in self.scalars:
+            return Atom(self.variable(name))
+        if self.is_param(name):
+            self.used.attributes.setdefault(name)
+            return Attribute(SELF, attribute(name))
+        self.dims.setdefault(name)
+        return Atom(self.dim(name))
+
+    def param(self, name: str) -> Node | None:
+        return self.naming(Sym(name)) if self.is_param(name) else None
+
+    def has_row(self, row: str) -> bool:
+        return self.module is not None and bool(self.module.tensors_named(row))
+
+    def is_param(self, name: str) -> bool:
+        """Whether a name is a param or let of the module, or of the model around it."""
+        if self.module is None:
+            return False
+        modules = [self.module, *([self.plan.program.model] if self.module.lexical else [])]
+        return any(name in declared(module) for module in modules)
+
+    def size(self, expr: Expr) -> Node:
+        return sizes.size(expr, self.naming)
+
+    def real(self, expr: Expr) -> Node:
+        node = sizes.real(expr, self.naming)
+        if "math." in flat(node):
+            self.used.helpers.add("math")
+        return node
+
+    def condition(self, expr: Expr) -> Node:
+        return sizes.condition(expr, self.naming)
+
+    def row(self, name: str) -> Tensor:
+        assert self.module is not None
+        return self.module.tensors_named(name)[0]
+
+    def weight(self, row: str) -> Node:
+        if self.module is None:  # a storage format: its tensors are arguments
+            return Atom(self.variable(row))
+        tensor = self.row(row)
+        if tensor.target is not None:
+            return self.shared(tensor.target)
+        return row_tensor(self.plan, tensor, self.stacked)
+
+    def shared(self, target: str) -> Node:
+        """A row that another row shares: within this module, or handed in by the caller."""
+        assert self.module is not None
+        if not self.plan.is_within(self.module, target):
+            return Atom(self.plan.shared_name(target))
+        node: Node = SELF
+        for name in target.split("."):
+            node = Attribute(node, attribute(name))
+        return Attribute(node, "weight") if self.plan.path_kind(target) == "map" else node
+
+    def shared_with(self, part: str) -> list[Node]:
+        """The arguments that hand a part the rows that it shares."""
+        assert self.module is not None
+        module = self.plan.program.modules[self.module.parts_named(part)[0].module]
+        return [self.shared(target) for target in self.plan.outer(module)]
+
+    def apply_map(self, row: str, value: Node) -> Node:
+        tensor = self.row(row)
+        if self.stacked:
+            assert self.module is not None
+            biases = self.module.tensors_named(f"{row}.bias")
+            bias = [row_tensor(self.plan, b, True) for b in biases]
+            return call("F.linear", value, row_tensor(self.plan, tensor, True), *bias)
+        if tensor.target is not None:
+            return call("F.linear", value, self.shared(tensor.target))
+        return call(Attribute(SELF, attribute(row)), value)
+
+    def is_repeated(self, part: str) -> bool:
+        assert self.module is not None
+        return self.module.parts_named(part)[0].count is not None
+
+    def cache_of(self, part: str) -> list[Node]:
+        """The argument that hands a part its cache, if it has one."""
+        assert self.module is not None
+        if part not in self.plan.cached_parts(self.module):
+            return []
+        held = self.held
+        if not self.plan.passes_cache_on(self.module):
+            held = subscript(held, Atom(f'"{part}"'))
+        return [self.if_cached(held)]
+
+    def if_cached(self, held: Node) -> Node:
+        """What the cache holds, or None without a cache."""
+        return held if held == CACHE else Binary("and", CACHE, held)
+
+    def call_part(self, value: CallPart, arguments: Sequence[Node]) -> Node:
+        called = Attribute(SELF, attribute(value.part))
+        return call(called, *arguments, *self.handed_to(value.part))
+
+    def handed_to(self, part: str) -> list[Node]:
+        """What a part is given beside the table's arguments: rows that it shares, and its cache."""
+        return [*self.shared_with(part), *self.cache_of(part)]
+
+    def call_function(self, value: CallFunction) -> Node:
+        if value.method:
+            assert self.module is not None
+            called = next(f for f in self.module.functions if f.name == value.function)
+        else:
+            called = self.plan.program.functions[value.function]
+        arguments = [
+            self.size(given.expr)
+            if isinstance(given, Scalar) and is_size(called, arg.name)
+            else self.writer.write(given)
+            for arg, given in zip(called.args, value.args, strict=True)
+        ]
+        if not value.method:
+            self.used.functions.add(value.function)
+            return call(function_name(value.function), *arguments)
+        cache = [self.if_cached(self.held)] if self.plan.uses_cache(self.module, called) else []
+        return call(Attribute(SELF, attribute(value.function)), *arguments, *cache)
+
+    def mixture(self, value: Mixture, arguments: Sequence[Node]) -> Node:
+        assert self.module is not None
+        row = Attribute(SELF, attribute(value.part))
+        if self.plan.is_stacked(self.module.parts_named(value.part)[0]):
+            return call(row, *arguments)
+        self.used.helpers.add("mixture")
+        one = f"lambda e, x: {flat(row)}[e](x)"
+        return call("mixture", Atom(one), *arguments)
+
+    def append(self, value: Append, new: Node) -> Node:
+        self.used.helpers.add("append")
+        return call("append", CACHE, Atom(f'"{value.cache}"'), new)
+
+    def working_dtype(self) -> Node:
+        return Attribute(self.at_hand({ACTIVATION}), "dtype")
+
+    def device(self) -> Node:
+        return Attribute(self.at_hand(None), "device")
+
+    def at_hand(self, dtypes: set[str] | None) -> Node:
+        """An argument, else a row, of one of the dtypes, or of any."""
+        for arg in self.definition.args:
+            if arg.type.dtype != SCALAR and (dtypes is None or arg.type.dtype in dtypes):
+                return Atom(self.variable(arg.name))
+        for row in self.module.tensors if self.module is not None else ():
+            if dtypes is None or row.compute in dtypes:
+                return row_tensor(self.plan, row, self.stacked)
+        raise Inexpressible("a forward without any tensor has no device to count on")
+
+    # ---- indices
+
+    def iota(self, n: Expr, dtype: str) -> Node:
+        """0 to n - 1; a variable holds it if it is long or needed more than once."""
+        self.counts[n, dtype] += 1
+        if (n, dtype) in self.repeated or dtype != "i64":
+            if (n, dtype) not in self.indices:
+                name = next(c for c in ("i", "j", "k", "i2", "j2", "k2") if c not in self.taken)
+                self.indices[n, dtype] = self.fresh(name)
+            return Atom(self.indices[n, dtype])
+        return self.arange(n, dtype)
+
+    def arange(self, n: Expr, dtype: str) -> Node:
+        keywords = [Keyword("device", self.device())]
+        if dtype != "i64":
+            keywords.insert(0, Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}")))
+        return call("torch.arange", self.size(n), *keywords)
+
+    def index_lines(self) -> list[str]:
+        lines = []
+        for (n, dtype), name in self.indices.items():
+            made = layout.lines(f"{name} = ", self.arange(n, dtype), self.indent)
+            lines += layout.remarked(made, self.shape((n,)), self.indent)
+        return lines
+
+    # ---- shape variables
+
+    def shape_variables(self) -> list[str]:
+        """The lines that take the shape variables in use from the arguments."""
+        lines: list[str] = []
+        factors = {name: node for name in list(self.dims) if (node := self.factor(name))}
+        left = [name for name in self.dims if name not in {*factors, *self.places}]
+        for arg in self.definition.args:
+            if arg.type.dtype == SCALAR:
+                continue
+            here = [n for n in left if Sym(n) in arg.type.shape]
+            if not here:
+                continue
+            left = [n for n in left if n not in here]
+            lines.append(layout.INDENT * self.indent + self.unpacked(arg, here))
+        if left:
+            raise Inexpressible(f"no argument of a forward has `{left[0]}` for a dim")
+        for name, node in factors.items():
+            lines += layout.lines(f"{self.dim(name)} = ", node, self.indent)
+        return lines
+
+    def factor(self, name: str) -> Node | None:
+        """The size of a shape variable that is no dim of its own: G where a dim is `K × G`."""
+        shapes = [(a, a.type.shape) for a in self.definition.args if a.type.dtype != SCALAR]
+        if any(Sym(name) in shape for _, shape in shapes):
+            return None
+        for arg, shape in shapes:
+            for axis, dim in enumerate(shape):
+                if isinstance(dim, Apply) and dim.op == "*" and Sym(name) in dim.args:
+                    (other,) = (a for a in dim.args if a != Sym(name))
+                    place = axis - len(shape) if REST in shape else axis
+                    whole = method(Atom(self.variable(arg.name)), "size", number(place))
+                    return layout.Binary("//", whole, self.size(other))
+        return None
+
+    def unpacked(self, arg: Arg, names: Sequence[str]) -> str:
+        shape, value = arg.type.shape, self.variable(arg.name)
+        if len(names) == 1:
+            axis = shape.index(Sym(names[0]))
+            axis -= len(shape) if REST in shape else 0
+            return f"{self.dim(names[0])} = {value}.size({axis})"
+        targets = [
+            self.dim(dim.name) if isinstance(dim, Sym) and dim.name in names else "_"
+            for dim in shape
+            if dim != REST
+        ]
+        rest = ["*_"] if REST in shape else []
+        return f"{', '.join([*rest, *targets])} = {value}.shape"
+
+    def dim(self, name: str) -> str:
+        return self.plan.variable(name)
+
+
+def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
+    """A tensor row as the code of its module reaches it."""
+    if stacked:
+        return subscript(Attribute(SELF, attribute(row.name.replace(".", "_"))), Atom("e"))
+    node: Node = SELF
+    for name in row.name.split("."):
+        node = Attribute(node, attribute(name))
+    return Attribute(node, "weight") if row.kind == "map" else node
+
+
+def is_size(function: Function, name: str) -> bool:
+    """Whether a compile-time argument is a whole number, as the body uses it."""
+    return any(
+        isinstance(part, Sym) and part.name == name and sizes.is_whole(part)
+        for expr in expressions(function.body)
+        for part in walk(expr)
+    )
+
+
+def bound_names(function: Function) -> set[str]:
+    """Arguments and variables of a function."""
+    names = {arg.name for arg in function.args}
+    waiting = list(function.body)
+    while waiting:
+        match waiting.pop():
+            case Assign(names=bound):
+                names |= set(bound)
+            case Branch(then=then, otherwise=otherwise):
+                waiting += [*then, *otherwise]
+            case Return():
+                continue
+    return names

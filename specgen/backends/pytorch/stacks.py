@@ -1,0 +1,53 @@
+"""The class of a module whose instances differ in nothing but their tensors' values.
+
+Its rows are stacked along a first axis; of a token's instances only the chosen are evaluated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specgen.backends.pytorch.classes import ClassWriter
+from specgen.backends.pytorch.definitions import definition, docstring
+from specgen.backends.pytorch.layout import INDENT
+from specgen.backends.pytorch.quoting import variable
+
+
+@dataclass
+class StackWriter(ClassWriter):
+    """Writes `Stacked…`, which a mixture calls with weights and indices."""
+
+    stacked: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"Stacked{self.plan.class_names[self.module.id]}"
+
+    def summary(self) -> str:
+        single = self.plan.class_names[self.module.id]
+        return f"`count` instances of {single}: row e of each tensor is that of instance e."
+
+    def methods(self) -> list[list[str]]:
+        main = self.module.forwards[0]
+        body = self.body(main)
+        value = variable(main.args[0].name, {"weights", "index", *self.plan.function_names})
+        own = body.variable(main.args[0].name)
+        lines = body.write()
+        given, made = (body.shape(type_.shape) for type_ in (main.args[0].type, main.results[0]))
+        margin = INDENT * 2
+        arguments = ["self", f"{value}: Tensor", "weights: Tensor", "index: Tensor"]
+        self.used.helpers.add("mixture")
+        return [
+            [
+                *definition("forward", arguments, "Tensor", 1),
+                *docstring(
+                    f"{value}: {given}, weights: [..., K], index: i64 [..., K] -> {made}", 2
+                ),
+                f"{margin}return mixture(self.one, {value}, weights, index)",
+            ],
+            [
+                *definition("one", ["self", "e: int", f"{own}: Tensor"], "Tensor", 1),
+                *docstring(self.signature_text(main), 2),
+                *lines,
+            ],
+        ]

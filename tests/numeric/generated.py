@@ -1,0 +1,89 @@
+"""Generated files as modules, imported from disk as a user imports them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from specgen.backends.pytorch import emit
+from specgen.elaborate.load import load_program
+from specgen.ir.model import Function, Program
+
+torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).parents[2]
+SPECS = REPOSITORY / "specs"
+
+NUMBERS = count()
+
+
+def program(spec: str, variant: str | None = None, **overrides: Any) -> Program:
+    return load_program(SPECS / f"{spec}.dsv3", variant, overrides)
+
+
+def imported(table: Program, folder: Path) -> ModuleType:
+    """model.py of a program, written to the folder and imported."""
+    path = folder / "model.py"
+    path.write_bytes(emit(table)["model.py"])
+    spec = spec_from_file_location(f"generated_{next(NUMBERS)}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def expanded(table: Program) -> Program:
+    """The program without intrinsics, so that every body is written out."""
+
+    def plain(function: Function) -> Function:
+        return replace(function, intrinsic=None)
+
+    return replace(
+        table,
+        functions={name: plain(f) for name, f in table.functions.items()},
+        modules={
+            id_: replace(module, forwards=tuple(map(plain, module.forwards)))
+            for id_, module in table.modules.items()
+        },
+    )
+
+
+def randomised(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The model with weights that hide nothing behind a one or a zero."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(1.0 if parameter.dim() == 1 else 0.0, 0.1)
+    return model.eval()
+
+
+@contextmanager
+def form(module: ModuleType, name: str | None) -> Iterator[None]:
+    """Every module with alternative forwards evaluates the one of that name."""
+    chosen = [c for c in vars(module).values() if isinstance(c, type) and hasattr(c, "form")]
+    for found in chosen:
+        found.form = name
+    try:
+        yield
+    finally:
+        for found in chosen:
+            found.form = None
+
+
+def stored(module: ModuleType, model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
+    """The model's tensors under their released names."""
+    return {
+        name: row.detach().clone().contiguous()
+        for row, _, names in module.stored_tensors(model)
+        for name in names
+    }

@@ -1,0 +1,122 @@
+"""model.py against the logits that transformers left in ../shared/truth/reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
+from tests.numeric.generated import REPOSITORY, form, imported, program  # noqa: E402
+
+REFERENCES = REPOSITORY.parent / "shared" / "truth" / "reference"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not REFERENCES.is_dir(), reason="reference models (../shared/truth) are not here"
+    ),
+]
+
+NAMES = {
+    "deepseek_v3": "deepseek_v3",
+    "deepseek_v3_mscale": "deepseek_v3",
+    "deepseek_v3_noqlora": "deepseek_v3",
+    "deepseek_v3_norope_scaling": "deepseek_v3",
+    "deepseek_v2": "deepseek_v3",
+    "deepseek_v2_lite": "deepseek_v3",
+    "kimi_k2": "deepseek_v3",
+    "llama": "llama3",
+    "llama3_rope": "llama3",
+    "llama_bias": "llama3",
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    module: ModuleType
+    model: Any
+    arrays: Mapping[str, torch.Tensor]
+    tolerance: float
+
+
+def tolerance(meta: Mapping[str, Any]) -> float:
+    """2e-5; where transformers differs from itself by more than 1e-5, twice that."""
+    own = max(
+        meta.get("cache_vs_full_max_abs_diff", 0.0),
+        meta.get("sdpa_default_experts_max_abs_diff", 0.0),
+    )
+    return max(2e-5, 2 * own) if own > 1e-5 else 2e-5
+
+
+def loaded(name: str, spec: str, folder: Path, **more: Any) -> Reference:
+    config = json.loads((REFERENCES / name / "config.json").read_text())
+    overrides = overrides_from_config(program(spec), config) | more
+    module = imported(program(spec, **overrides), folder)
+    model = module.Model(module.Config()).eval()
+    model.load_checkpoint(REFERENCES / name)
+    meta = json.loads((REFERENCES / name / "meta.json").read_text())
+    arrays = load_file(REFERENCES / name / "reference.safetensors")
+    return Reference(module, model, arrays, tolerance(meta))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def reference(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Reference:
+    return loaded(request.param, NAMES[request.param], tmp_path_factory.mktemp("reference"))
+
+
+def test_full_pass(reference: Reference) -> None:
+    arrays = reference.arrays
+    prompt = arrays["input_ids"][None]
+    whole = torch.cat([prompt, arrays["decode_tokens"][None]], dim=1)
+    with torch.no_grad():
+        for tokens, wanted in (
+            (prompt, arrays["prefill_logits"]),
+            (whole, arrays["full_logits"]),
+        ):
+            found = reference.model(tokens)[0]
+            assert (found - wanted).abs().max() <= reference.tolerance
+
+
+@pytest.mark.parametrize("way", [None, "main", "absorbed"])
+@pytest.mark.parametrize("chunks", [(16,), (5, 1, 10)], ids=["whole", "chunked"])
+def test_cached_decoding(reference: Reference, way: str | None, chunks: tuple[int, ...]) -> None:
+    """The prompt in one piece or in several, then one token at a time."""
+    arrays = reference.arrays
+    prompt = arrays["input_ids"][None]
+    wanted = torch.cat([arrays["prefill_logits"], arrays["decode_logits"]])
+    with torch.no_grad(), form(reference.module, way):
+        cache = reference.model.new_cache(1, 20)
+        steps = [*prompt.split(chunks, dim=1), *arrays["decode_tokens"].view(-1, 1, 1)]
+        found = [reference.model(tokens, cache=cache) for tokens in steps]
+    assert (torch.cat(found, dim=1)[0] - wanted).abs().max() <= reference.tolerance
+    assert cache.length == 20
+
+
+def test_multi_token_prediction(tmp_path: Path) -> None:
+    """The main model, and the head that sees one token further."""
+    found = loaded("deepseek_v3_mtp", "deepseek_v3", tmp_path, gate_bias=True)
+    arrays, model = found.arrays, found.model
+    tokens, following = arrays["input_ids"][None], arrays["mtp_input_ids"][None]
+    with torch.no_grad():
+        positions, mask = found.module.placed(tokens, None, None)
+        hidden = model.trunk(tokens, positions, mask)
+        logits = model(tokens)
+        further = model.predict_next(hidden, following, positions, mask)
+    for ours, wanted in (
+        (logits, arrays["main_logits"]),
+        (hidden, arrays["main_hidden_after_norm"]),
+        (further, arrays["mtp_logits"]),
+    ):
+        assert (ours[0] - wanted).abs().max() <= found.tolerance
