@@ -1,0 +1,184 @@
+"""Where the walk stands: the module or function being carried out, its names and its rows.
+
+Binds names; carries nothing out and adds no node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from specgen.backends.onnx import dims
+from specgen.backends.onnx.dims import Environment, Extent
+from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.lowering import Operand, dtype_in_graph
+from specgen.backends.onnx.mixture import Read
+from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.recording import Recordings
+from specgen.backends.onnx.weights import Weights
+from specgen.ir import model as ir
+from specgen.ir.model import REST, SCALAR
+from specgen.ir.verify import InternalFault
+from specgen.sizes.evaluate import EvaluationError, Value
+from specgen.sizes.expr import Sym
+
+
+@dataclass(slots=True)
+class State:
+    """What the whole walk shares.
+
+    `compute` is the dtype of activations; with `intrinsics`, a function that equals an operator
+    becomes that operator.  `scope` holds the model's compile-time names and `lengths` its shape
+    variables.  `recordings` are instances that were walked, None where each is to be walked for
+    itself.  `pasts` and `presents` are the caches that were appended to, by name.
+    """
+
+    program: ir.Program
+    graph: Graph
+    weights: Weights
+    compute: str
+    intrinsics: bool
+    scope: Environment
+    lengths: Environment
+    recordings: Recordings | None = None
+    pasts: dict[str, Edge] = field(default_factory=dict)
+    presents: dict[str, Edge] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A forward or function being carried out.
+
+    `path` is the module's place in the table, and `place` what the names of its nodes begin
+    with.  `scope` holds the module's compile-time names, `env` the shape variables as well.
+    `read` gives the stored tensor of a row by its path; `layer` is the innermost index.
+    """
+
+    state: State
+    module: ir.Module | None
+    path: str
+    place: str
+    scope: Environment
+    env: Environment
+    read: Read
+    layer: int
+    values: dict[str, Operand] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        return self.state.graph
+
+    @property
+    def table(self) -> ir.Module:
+        """The module, where the checker has seen to it that there is one."""
+        if self.module is None:
+            raise InternalFault(f"{self.place}: a free function uses a row or part")
+        return self.module
+
+    def name(self, last: str) -> str:
+        """The name of a node of this frame."""
+        return join(self.place, last)
+
+    def dtype(self, dtype: str) -> str:
+        """The dtype in the graph."""
+        return dtype_in_graph(dtype, self.state.compute)
+
+    # -- rows and parts
+
+    def row(self, name: str) -> ir.Tensor | None:
+        """The row of that name that exists here, if one does."""
+        rows = self.table.tensors_named(name)
+        return next((row for row in rows if dims.holds(row.condition, self.env)), None)
+
+    def row_path(self, name: str) -> str:
+        return join(self.path, name)
+
+    def cache(self, name: str) -> ir.Cache:
+        return next(cache for cache in self.table.caches if cache.name == name)
+
+    def instances(self, name: str) -> int | None:
+        """How many instances a repeated part has; None for a part that is not repeated."""
+        part = self.table.parts_named(name)[0]
+        if part.count is None:
+            return None
+        count = dims.dim(part.count, self.env)
+        if isinstance(count, Extent):
+            raise EvaluationError(f"the number of {self.name(name)} is known only at run time")
+        return count
+
+    def child(self, name: str, index: int | None) -> Frame:
+        """A frame for a part, or for one of its instances; an index of None stays open."""
+        parts = self.table.parts_named(name)
+        env, step = dict(self.env), name
+        if parts[0].index is not None and index is not None:
+            env[parts[0].index] = index
+            step = f"{name}.{index}"
+        part = next((part for part in parts if dims.holds(part.condition, env)), None)
+        if part is None:
+            raise InternalFault(f"no alternative of {self.name(name)} exists here")
+        module = self.state.program.modules[part.module]
+        outer = self.state.scope if module.lexical else {}
+        given = {key: dims.resolve(expr, env) for key, expr in part.arguments.items()}
+        path = join(self.path, step)
+        scope = with_lets(module, {**outer, **given})
+        return replace(
+            self,
+            module=module,
+            path=path,
+            place=path,
+            scope=scope,
+            env=scope,
+            values={},
+            layer=self.layer if index is None else index,
+        )
+
+    def enter(
+        self,
+        function: ir.Function,
+        arguments: Sequence[Operand],
+        variables: Environment | None = None,
+    ) -> Frame:
+        """The frame with the arguments bound; `variables` are shape variables known already."""
+        found = shape_variables(function, arguments, self.scope)
+        named = {
+            arg.name: value
+            for arg, value in zip(function.args, arguments, strict=True)
+            if arg.type.dtype != SCALAR
+        }
+        # T is the root's where no argument has it: caches grow along it.
+        env = {**self.state.lengths, **found, **(variables or {}), **self.scope}
+        return replace(self, env=env, values=named)
+
+
+def join(prefix: str, last: str) -> str:
+    return f"{prefix}.{last}" if prefix else last
+
+
+def with_lets(module: ir.Module, scope: Environment) -> Environment:
+    """The scope with the module's lets; one without a value is absent until it is used."""
+    result = dict(scope)
+    for let in module.lets:
+        try:
+            result[let.name] = dims.resolve(let.expr, result)
+        except EvaluationError:
+            continue
+    return result
+
+
+def shape_variables(
+    function: ir.Function, arguments: Sequence[Operand], scope: Environment
+) -> Mapping[str, Value | Extent]:
+    """The names in the argument types that the scope lacks, and arguments that are numbers."""
+    found: dict[str, Value | Extent] = {}
+    for arg, value in zip(function.args, arguments, strict=True):
+        if not isinstance(value, Edge):
+            found[arg.name] = value
+            continue
+        declared = arg.type.shape
+        if declared[:1] == (REST,):
+            declared = declared[1:]
+        actual = value.shape[len(value.shape) - len(declared) :]
+        for expr, dim in zip(declared, actual, strict=True):
+            if isinstance(expr, Sym) and expr.name not in scope:
+                found[expr.name] = dim
+    return found

@@ -1,0 +1,281 @@
+"""A graph under construction: appends nodes, gives names, shares equal nodes, tells dims.
+
+Knows operators only as names; no protobuf here, and no IR.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from typing import Final
+
+from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
+from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+
+#: How a dtype's elements are packed in a constant; the others are cast from f32.
+PACKING: Final[Mapping[str, str]] = {
+    "f64": "d", "f32": "f", "f16": "e", "i64": "q", "i32": "i", "i8": "b", "u8": "B", "bool": "?",
+}  # fmt: skip
+
+#: What makes two nodes equal.
+Key = tuple[str, tuple[str, ...], tuple[tuple[str, Attribute], ...]]
+
+
+@dataclass(slots=True)
+class Scope:
+    """The nodes of a graph or body so far, and what each computes."""
+
+    nodes: list[Node] = field(default_factory=list)
+    known: dict[Key, tuple[Edge, ...]] = field(default_factory=dict)
+
+
+class Graph:
+    """Appends nodes in order; an operator on the same inputs is emitted once and shared."""
+
+    def __init__(self) -> None:
+        self.edges: dict[str, Edge] = {}
+        self.producers: dict[str, Node] = {}
+        self._scopes = [Scope()]
+        self._taken: dict[str, int] = {}
+        self._literals: dict[Literal, Edge] = {}
+        self._views: dict[str, Edge] = {}
+        self._sources: dict[str, tuple[Edge, int]] = {}
+
+    # -- names and values
+
+    def unique(self, name: str) -> str:
+        """The name, or the name with the first free number from 2."""
+        number = self._taken.get(name, 0) + 1
+        self._taken[name] = number
+        return name if number == 1 else self.unique(f"{name}_{number}")
+
+    def edge(self, name: str, dtype: str, shape: Shape) -> Edge:
+        """A new value that no node of the graph computes: an input or an initializer."""
+        made = Edge(self.unique(name), dtype, shape)
+        self.edges[made.name] = made
+        return made
+
+    def measure(self, edge: Edge, axis: int) -> None:
+        """Says that a symbolic dim is the extent of a value along an axis."""
+        self._sources[str(edge.shape[axis])] = (edge, axis)
+
+    # -- nodes
+
+    def add(
+        self,
+        labels: Sequence[str],
+        op: str,
+        inputs: Sequence[Edge | None],
+        *results: tuple[str, Shape],
+        **attributes: Attribute,
+    ) -> tuple[Edge, ...]:
+        """The results of an operator, (dtype, shape) each, under names made from the labels."""
+        names = tuple(edge.name if edge else "" for edge in inputs)
+        key = (op, names, tuple(attributes.items()))
+        for scope in reversed(self._scopes):
+            if found := scope.known.get(key):
+                return found
+        made = tuple(
+            self.edge(label, dtype, shape)
+            for label, (dtype, shape) in zip(labels, results, strict=True)
+        )
+        scope = self._scopes[-1]
+        node = Node(op, names, tuple(edge.name for edge in made), key[2])
+        scope.nodes.append(node)
+        scope.known[key] = made
+        self.producers.update((name, node) for name in node.outputs)
+        return made
+
+    def one(
+        self,
+        name: str,
+        op: str,
+        inputs: Sequence[Edge | None],
+        dtype: str,
+        shape: Shape,
+        **attributes: Attribute,
+    ) -> Edge:
+        """The only result of an operator."""
+        return self.add((name,), op, inputs, (dtype, shape), **attributes)[0]
+
+    def constant(
+        self, dtype: str, values: Iterable[float | int | bool], shape: tuple[int, ...] = ()
+    ) -> Edge:
+        """A constant; equal ones are one node, in the outermost graph."""
+        values = list(values)
+        data = struct.pack(f"<{len(values)}{PACKING[dtype]}", *values)
+        literal = Literal(dtype, shape, data)
+        if literal not in self._literals:
+            made = self.edge(f"constant_{len(self._literals)}", dtype, shape)
+            self._scopes[0].nodes.append(Node("Constant", (), (made.name,), (("value", literal),)))
+            self._literals[literal] = made
+        return self._literals[literal]
+
+    def scalar(self, dtype: str, value: float | int | bool) -> Edge:
+        return self.constant(dtype, [value])
+
+    def integers(self, values: Sequence[int]) -> Edge:
+        """A constant i64 vector."""
+        return self.constant("i64", values, (len(values),))
+
+    @property
+    def inside_body(self) -> bool:
+        return len(self._scopes) > 1
+
+    @property
+    def position(self) -> int:
+        """How many nodes the outermost graph has."""
+        return len(self._scopes[0].nodes)
+
+    def nodes_since(self, position: int) -> tuple[Node, ...]:
+        return tuple(self._scopes[0].nodes[position:])
+
+    # -- shapes
+
+    def view(self, edge: Edge) -> Edge:
+        """The value that this one is a reshape of, or itself."""
+        return self._views.get(edge.name, edge)
+
+    def reshape(self, name: str, edge: Edge, shape: Shape) -> Edge:
+        """The same elements with other dims; a reshape of a reshape is one Reshape."""
+        if edge.shape == shape:
+            return edge
+        source = self.view(edge)
+        if source.shape == shape:
+            return source
+        made = self._reshape(name, source, shape)
+        self.show(made, source)
+        return made
+
+    def show(self, edge: Edge, source: Edge) -> None:
+        """Says that a value is a reshape of another."""
+        self._views[edge.name] = source
+
+    def _reshape(self, name: str, source: Edge, shape: Shape) -> Edge:
+        if all(isinstance(dim, int) for dim in (*source.shape, *shape)):
+            operands = (source, self.extents(shape))
+            return self.one(name, "Reshape", operands, source.dtype, shape)
+        if axes := inserted(source.shape, shape):
+            operands = (source, self.integers(axes))
+            return self.one(name, "Unsqueeze", operands, source.dtype, shape)
+        if axes := inserted(shape, source.shape):
+            operands = (source, self.integers(axes))
+            return self.one(name, "Squeeze", operands, source.dtype, shape)
+        # 0 keeps the dim at its position, one -1 is inferred: both spare a computed shape.
+        kept: list[Dim] = [
+            0 if position < len(source.shape) and dim == source.shape[position] else dim
+            for position, dim in enumerate(shape)
+        ]
+        unknown = [position for position, dim in enumerate(kept) if not isinstance(dim, int)]
+        if len(unknown) == 1:
+            kept[unknown[0]] = -1
+        operands = (source, self.extents(kept))
+        return self.one(name, "Reshape", operands, source.dtype, shape)
+
+    def extents(self, shape: Sequence[Dim]) -> Edge:
+        """The dims as an i64 vector: a constant, or computed from the inputs' shapes."""
+        pieces: list[Edge] = []
+        for run in runs(shape, self._sources):
+            if isinstance(run[0], Extent):
+                pieces.append(self._extent(run[0], len(run)))
+            else:
+                pieces.append(self.integers([dim for dim in run if isinstance(dim, int)]))
+        if len(pieces) == 1:
+            return pieces[0]
+        return self.one("shape", "Concat", pieces, "i64", (len(shape),), axis=0)
+
+    def _extent(self, extent: Extent, count: int = 1) -> Edge:
+        """A symbolic dim, or `count` neighbouring ones of one value, as an i64 vector."""
+        if str(extent) in self._sources:
+            edge, axis = self._sources[str(extent)]
+            name = f"{extent}.extent"
+            stop = axis + count
+            return self.one(name, "Shape", (edge,), "i64", (count,), start=axis, end=stop)
+        terms = []
+        for factors, coefficient in extent.terms:
+            parts = [self._extent(symbol(factor)) for factor in factors]
+            if coefficient != 1 or not parts:
+                parts.append(self.integers([coefficient]))
+            terms.append(reduce(partial(self._extent_op, "Mul"), parts))
+        return reduce(partial(self._extent_op, "Add"), terms)
+
+    def _extent_op(self, op: str, left: Edge, right: Edge) -> Edge:
+        return self.one("extent", op, (left, right), "i64", (1,))
+
+    def length(self, dim: Dim) -> Edge:
+        """A dim as an i64 scalar."""
+        if isinstance(dim, int):
+            return self.scalar("i64", dim)
+        name = f"{dim.name}.length" if dim.name else "length"
+        return self.one(name, "Squeeze", (self._extent(dim), self.integers([0])), "i64", ())
+
+    # -- bodies and the end
+
+    @contextmanager
+    def body(self) -> Iterator[Callable[[str, Sequence[Edge], Sequence[Edge]], Body]]:
+        """Nodes added inside go into a subgraph; the function given closes it."""
+        scope = Scope()
+        self._scopes.append(scope)
+
+        def close(name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]) -> Body:
+            return Body(name, tuple(inputs), tuple(outputs), live(scope.nodes, names(outputs)))
+
+        try:
+            yield close
+        finally:
+            self._scopes.pop()
+
+    def finish(self, outputs: Mapping[str, Edge]) -> tuple[Node, ...]:
+        """The nodes that the outputs need, their values renamed to the outputs' names."""
+        computed = {name for node in self._scopes[0].nodes for name in node.outputs}
+        given = {name for name, edge in outputs.items() if edge.name == name}
+        renamed: dict[str, str] = {}
+        for wanted, edge in outputs.items():
+            if edge.name == wanted:
+                continue
+            own = edge
+            if edge.name not in computed or edge.name in given:
+                own = self.one(wanted, "Identity", (edge,), edge.dtype, edge.shape)
+            given.add(edge.name)
+            if wanted in self.edges and own.name != wanted:
+                renamed[wanted] = self.unique(wanted)
+            renamed[own.name] = wanted
+        moved = [(new, replace(self.edges[old], name=new)) for old, new in renamed.items()]
+        self.edges.update(moved)
+        nodes = tuple(rename(node, renamed) for node in self._scopes[0].nodes)
+        return live(nodes, set(outputs))
+
+
+def inserted(source: Shape, target: Shape) -> tuple[int, ...]:
+    """Where `target` has a 1 that `source` lacks, if that is all that differs; else nothing."""
+    axes = []
+    position = 0
+    for axis, dim in enumerate(target):
+        if position < len(source) and source[position] == dim:
+            position += 1
+        elif dim == 1:
+            axes.append(axis)
+        else:
+            return ()
+    return tuple(axes) if position == len(source) else ()
+
+
+def runs(shape: Sequence[Dim], sources: Mapping[str, tuple[Edge, int]]) -> list[list[Dim]]:
+    """The dims in runs: of numbers, or of neighbouring axes of one value."""
+    result: list[list[Dim]] = []
+    for dim in shape:
+        if result and neighbours(result[-1][-1], dim, sources):
+            result[-1].append(dim)
+        else:
+            result.append([dim])
+    return result
+
+
+def neighbours(left: Dim, right: Dim, sources: Mapping[str, tuple[Edge, int]]) -> bool:
+    if isinstance(left, int) or isinstance(right, int):
+        return isinstance(left, int) and isinstance(right, int)
+    here, there = sources.get(str(left)), sources.get(str(right))
+    return here is not None and there == (here[0], here[1] + 1)

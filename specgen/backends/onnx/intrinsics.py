@@ -1,0 +1,47 @@
+"""Functions and modules that the table says equal a platform operation, as that operation.
+
+Tests hold each of these against the expanded body of the table.
+"""
+
+from __future__ import annotations
+
+from specgen.backends.onnx.dims import multiply
+from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.nodes import Edge
+
+
+def rms_norm(graph: Graph, name: str, x: Edge, weight: Edge, epsilon: float) -> Edge:
+    """x / sqrt(mean(x ** 2) + epsilon) * weight over the last axis."""
+    return graph.one(
+        name, "RMSNormalization", (x, weight), x.dtype, x.shape, axis=-1, epsilon=epsilon
+    )
+
+
+def attention(
+    graph: Graph, name: str, q: Edge, k: Edge, v: Edge, seen: Edge, scale: float
+) -> Edge | None:
+    """q [B, S, H, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T] to [B, S, H, E].
+
+    Attention's form with merged heads: [batch, sequence, heads * features], no Transpose.
+    None where the number of heads is not known.
+    """
+    heads, shared = q.shape[2], k.shape[2]
+    if not isinstance(heads, int) or not isinstance(shared, int):
+        return None
+    operands = [
+        graph.reshape(f"{name}.{which}", x, (*x.shape[:2], multiply(x.shape[2], x.shape[3])))
+        for which, x in (("query", q), ("key", k), ("value", v))
+    ]
+    # One mask for all heads; onnxruntime takes no mask that is broadcast over the queries.
+    mask = graph.reshape(f"{name}.mask", seen, (seen.shape[0], 1, *seen.shape[1:]))
+    result = graph.one(
+        name,
+        "Attention",
+        (*operands, mask),
+        q.dtype,
+        (*q.shape[:2], multiply(heads, v.shape[3])),
+        q_num_heads=heads,
+        kv_num_heads=shared,
+        scale=scale,
+    )
+    return graph.reshape(f"{name}.heads", result, (*q.shape[:3], v.shape[3]))

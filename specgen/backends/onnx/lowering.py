@@ -1,0 +1,130 @@
+"""What a lowering may use: the operands of one op, its attributes, casts and broadcasting.
+
+Knows the graph and the op; knows no module, no weight and no protobuf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, cast
+
+from specgen.backends.onnx import dims
+from specgen.backends.onnx.dims import Dim, Environment, Shape
+from specgen.backends.onnx.graph import PACKING, Graph
+from specgen.backends.onnx.nodes import Edge
+from specgen.ir.model import ACTIVATION
+from specgen.ir.verify import InternalFault
+from specgen.sizes.expr import Expr
+
+#: ONNX TensorProto.DataType and bytes per element of the language's dtypes.
+DTYPES: Final[Mapping[str, tuple[int, int]]] = {
+    "f32": (1, 4), "u8": (2, 1), "i8": (3, 1), "i32": (6, 4), "i64": (7, 8), "bool": (9, 1),
+    "f16": (10, 2), "f64": (11, 8), "bf16": (16, 2), "f8e4m3": (17, 1),
+}  # fmt: skip
+
+FLOATS: Final = frozenset({"f64", "f32", "f16", "bf16", "f8e4m3"})
+
+Number = int | float | bool | Fraction
+Operand = Edge | Number
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An op with its operands lowered; its results have `names`, and `dtypes` in the graph."""
+
+    graph: Graph
+    names: tuple[str, ...]
+    op: str
+    operands: tuple[Operand, ...]
+    attrs: Mapping[str, object]
+    dtypes: tuple[str, ...]
+    env: Environment
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def dtype(self) -> str:
+        return self.dtypes[0]
+
+    def tensor(self, position: int = 0) -> Edge:
+        """The operand, which the checker knows to be a tensor."""
+        operand = self.operands[position]
+        if not isinstance(operand, Edge):
+            raise InternalFault(f"{self.name}: {self.op} of a compile-time number")
+        return operand
+
+    def operand(self, position: int, dtype: str) -> Edge:
+        """The operand in a dtype, a compile-time number as a constant."""
+        operand = self.operands[position]
+        if isinstance(operand, Edge):
+            return convert(self.graph, f"{self.name}.cast", operand, dtype)
+        return self._constant(operand, dtype)
+
+    def dim(self, attribute: str) -> Dim:
+        return dims.dim(cast("Expr", self.attrs[attribute]), self.env)
+
+    def dims(self, attribute: str) -> tuple[Dim, ...]:
+        return tuple(dims.dim(e, self.env) for e in cast("tuple[Expr, ...]", self.attrs[attribute]))
+
+    def bound(self, attribute: str) -> Edge | None:
+        """A number in the result's dtype, which may be left out."""
+        expr = self.attrs.get(attribute)
+        if expr is None:
+            return None
+        value = dims.resolve(cast("Expr", expr), self.env)
+        if not isinstance(value, int | float | Fraction):
+            raise InternalFault(f"{self.name}: {attribute} is no number")
+        return self._constant(value, self.dtype)
+
+    def _constant(self, value: Number, dtype: str) -> Edge:
+        if dtype not in PACKING:
+            return convert(self.graph, f"{self.name}.cast", self._constant(value, "f32"), dtype)
+        return self.graph.scalar(dtype, float(value) if dtype in FLOATS else int(value))
+
+    @property
+    def axis(self) -> int:
+        """The axis, counted from the end."""
+        return cast("int", self.attrs["axis"])
+
+    @property
+    def keep(self) -> bool:
+        return bool(self.attrs.get("keep", False))
+
+
+def dtype_in_graph(dtype: str, compute: str) -> str:
+    """The dtype that a table's dtype becomes: `act` is the graph's working precision."""
+    return compute if dtype == ACTIVATION else dtype
+
+
+def convert(graph: Graph, name: str, edge: Edge, dtype: str) -> Edge:
+    """The value in a dtype; no node where it has that dtype already."""
+    if edge.dtype == dtype:
+        return edge
+    return graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype][0])
+
+
+def broadcast(shapes: Sequence[Shape]) -> Shape:
+    """The dims that ONNX's multidirectional broadcasting gives."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    return tuple(next((d for d in column if d != 1), 1) for column in zip(*padded, strict=True))
+
+
+def elementwise(graph: Graph, name: str, op: str, operands: Sequence[Edge], dtype: str) -> Edge:
+    """An operator applied element by element, with broadcasting.
+
+    Where all operands are reshapes of values of one shape, it is applied to those values: a
+    map's result stays [rows, features] from one Gemm to the next.
+    """
+    tensors = [edge for edge in operands if edge.shape != ()]
+    shapes = {edge.shape for edge in tensors}
+    sources = {graph.view(edge).shape for edge in tensors}
+    if len(shapes) == 1 and len(sources) == 1 and shapes != sources:
+        viewed = [graph.view(edge) if edge.shape != () else edge for edge in operands]
+        made = graph.one(name, op, viewed, dtype, sources.pop())
+        return graph.reshape(f"{name}.view", made, shapes.pop())
+    return graph.one(name, op, operands, dtype, broadcast([edge.shape for edge in operands]))

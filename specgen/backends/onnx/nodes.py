@@ -1,0 +1,105 @@
+"""Values and nodes of a graph, and what they read: plain records, changed by no one.
+
+No protobuf here, and no IR: a spec's words arrive only inside names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from specgen.backends.onnx.dims import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A value of the graph: its unique name, its dtype and its dims."""
+
+    name: str
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """The value of a Constant node, packed."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A subgraph of Loop, Scan or If; it may read every value before the node it belongs to."""
+
+    name: str
+    inputs: tuple[Edge, ...]
+    outputs: tuple[Edge, ...]
+    nodes: tuple[Node, ...]
+
+
+Attribute = int | float | str | tuple[int, ...] | Literal | Body
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator applied to names; "" is an input left out.  Its name is its first output's."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: tuple[tuple[str, Attribute], ...] = ()
+
+
+def names(edges: Iterable[Edge]) -> set[str]:
+    return {edge.name for edge in edges}
+
+
+def rename(node: Node, renamed: Mapping[str, str]) -> Node:
+    """The node with values under new names, in its bodies too."""
+    if renamed.keys().isdisjoint((*reads(node), *node.outputs)):
+        return node
+
+    def new(edges: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(renamed.get(name, name) for name in edges)
+
+    attributes = tuple(
+        (key, replace(value, nodes=tuple(rename(inner, renamed) for inner in value.nodes)))
+        if isinstance(value, Body)
+        else (key, value)
+        for key, value in node.attributes
+    )
+    return Node(node.op, new(node.inputs), new(node.outputs), attributes)
+
+
+def live(nodes: Sequence[Node], needed: set[str]) -> tuple[Node, ...]:
+    """The nodes without those whose results nothing reads."""
+    needed = set(needed)
+    kept = []
+    for node in reversed(nodes):
+        if needed.isdisjoint(node.outputs):
+            continue
+        kept.append(node)
+        needed.update(reads(node))
+    return tuple(reversed(kept))
+
+
+def reads(node: Node) -> Iterator[str]:
+    """Every name that the node reads, in its bodies too."""
+    yield from node.inputs
+    for _, value in node.attributes:
+        if isinstance(value, Body):
+            yield from (edge.name for edge in value.outputs)
+            for inner in value.nodes:
+                yield from reads(inner)
+
+
+def computes(node: Node) -> Iterator[str]:
+    """Every name that the node gives a value, in its bodies too."""
+    yield from node.outputs
+    for _, value in node.attributes:
+        if isinstance(value, Body):
+            yield from (edge.name for edge in value.inputs)
+            for inner in value.nodes:
+                yield from computes(inner)

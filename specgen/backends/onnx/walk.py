@@ -1,0 +1,319 @@
+"""The main forward carried out on a graph: layer by layer, calls inlined, conditions decided.
+
+An interpreter of the IR whose values are edges.  How an op becomes operators is `ops`', how
+names are bound `frame`'s, and how a protobuf is written `proto`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import assert_never
+
+from specgen.backends.onnx import dims, intrinsics, ops, replay
+from specgen.backends.onnx.dims import Extent
+from specgen.backends.onnx.frame import Frame, with_lets
+from specgen.backends.onnx.lowering import Call, Operand, convert
+from specgen.backends.onnx.mixture import UNGATHERED, Mixture, Read
+from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.patterns import linear
+from specgen.ir import model as ir
+from specgen.ir.verify import InternalFault
+from specgen.sizes.evaluate import EvaluationError
+from specgen.sizes.expr import Expr, Sym
+
+#: A graph with more is of no use to any runtime, and takes gigabytes to build.
+MAX_NODES = 500_000
+
+#: One name for each result of a value.
+Names = tuple[str, ...]
+
+#: The symbolic dim of a cache before the new tokens.
+PAST = dims.symbol("past")
+
+# ---- statements and values -------------------------------------------------------------
+
+
+def run(frame: Frame, function: ir.Function, names: Names) -> tuple[Operand, ...]:
+    """The results, under the names, of a body whose arguments are bound."""
+    results = statements(frame, function.body, names)
+    if results is None:
+        raise InternalFault(f"{frame.place} does not return")
+    return results
+
+
+def statements(
+    frame: Frame, body: Iterable[ir.Statement], names: Names
+) -> tuple[Operand, ...] | None:
+    """Carries statements out; the results, under the names, if one of them returns."""
+    for statement in body:
+        match statement:
+            case ir.Assign(names=targets, value=value):
+                # A result that is dropped has no name of its own; its operator has one.
+                dropped = value.name if isinstance(value, ir.Op) else "dropped"
+                labels = tuple(frame.name(dropped if t == "_" else t) for t in targets)
+                results = evaluate(frame, value, labels)
+                bound = zip(targets, results, strict=True)
+                frame.values.update((target, x) for target, x in bound if target != "_")
+            case ir.Branch(condition=condition, then=then, otherwise=otherwise):
+                chosen = then if dims.holds(condition, frame.env) else otherwise
+                returned = statements(frame, chosen, names)
+                if returned is not None:
+                    return returned
+            case ir.Return(values=(value,)):
+                return evaluate(frame, value, names)
+            case ir.Return(values=values):
+                named = zip(values, names, strict=True)
+                return tuple(single(evaluate(frame, value, (name,))) for value, name in named)
+            case _:
+                assert_never(statement)
+    return None
+
+
+def evaluate(frame: Frame, value: ir.Value, names: Names) -> tuple[Operand, ...]:
+    """The results of a value; what the operator computes gets the names."""
+    match value:
+        case ir.Var(name=variable):
+            return (frame.values[variable],)
+        case ir.Scalar(expr=expr):
+            return (scalar(frame, expr),)
+        case ir.Weight(row=row):
+            return (weight(frame, row),)
+        case ir.Op():
+            return operation(frame, value, names)
+        case ir.ApplyMap():
+            return (apply_map(frame, value, names[0]),)
+        case ir.CallPart():
+            return call_part(frame, value, names[0])
+        case ir.CallFunction():
+            return call_function(frame, value, names)
+        case ir.Mixture():
+            return (mixture(frame, value, names[0]),)
+        case ir.Append():
+            return (append(frame, value, names[0]),)
+        case ir.Choose(condition=condition, then=then, otherwise=otherwise):
+            return evaluate(frame, then if dims.holds(condition, frame.env) else otherwise, names)
+        case _:
+            assert_never(value)
+
+
+def single(results: tuple[Operand, ...]) -> Operand:
+    (result,) = results
+    return result
+
+
+def operand(frame: Frame, value: ir.Value, name: str) -> Operand:
+    """The result of a value inside the one that gets the name."""
+    match value:
+        case ir.Op(name=op):
+            name = frame.name(op)
+        case ir.CallFunction(function=function):
+            name = frame.name(function)
+    return single(evaluate(frame, value, (name,)))
+
+
+def tensor(frame: Frame, value: ir.Value, name: str) -> Edge:
+    return edge(operand(frame, value, name), name)
+
+
+def edge(value: Operand, name: str) -> Edge:
+    if not isinstance(value, Edge):
+        raise InternalFault(f"{name} is a compile-time number where a tensor is needed")
+    return value
+
+
+def scalar(frame: Frame, expr: Expr) -> Operand:
+    """A compile-time number; one that depends on the inputs' dims is an i64 scalar."""
+    value = dims.resolve(expr, frame.env)
+    if isinstance(value, Extent):
+        return frame.graph.length(value)
+    if isinstance(value, str | None):
+        raise InternalFault(f"{frame.place}: {value} is no number")
+    return value
+
+
+def operation(frame: Frame, op: ir.Op, names: Names) -> tuple[Operand, ...]:
+    match op:
+        case ir.Op(name="take", args=(ir.Weight(row=row), index)) if plain(frame, row):
+            # Rows are taken first and cast then: a table of many rows is never cast whole.
+            table = frame.read(frame.row_path(row))
+            operands: tuple[Operand, ...] = (table, operand(frame, index, names[0]))
+        case _:
+            operands = tuple(operand(frame, arg, names[0]) for arg in op.args)
+    dtypes = tuple(frame.dtype(type_.dtype) for type_ in op.types)
+    return ops.lower(Call(frame.graph, names, op.name, operands, op.attrs, dtypes, frame.env))
+
+
+# ---- rows ------------------------------------------------------------------------------
+
+
+def plain(frame: Frame, name: str) -> bool:
+    """Whether a row is stored as the table has it, but for its dtype."""
+    row = frame.row(name)
+    return row is not None and row.format is None
+
+
+def weight(frame: Frame, name: str) -> Edge:
+    """A row's tensor in the dtype that it computes in, out of its storage format."""
+    row, path = frame.row(name), frame.row_path(name)
+    if row is None:
+        raise InternalFault(f"there is no row {path}")
+    stored = frame.read(path) if row.format is None else decoded(frame, row, row.format)
+    return convert(frame.graph, f"{path}.cast", stored, frame.dtype(row.compute))
+
+
+def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
+    """The matrix that a storage format's forward gives."""
+    module = frame.state.program.formats[format_.module]
+    path = frame.row_path(row.name)
+    sizes = zip(("R", "C"), row.shape, strict=False)
+    scope = with_lets(
+        module,
+        {
+            **{param.name: param.value for param in module.params if param.value is not None},
+            **{key: dims.dim(expr, frame.env) for key, expr in sizes},
+            **{key: dims.resolve(expr, frame.env) for key, expr in format_.arguments.items()},
+        },
+    )
+    # The format's `weight` has the name of the row itself; its other tensors follow it.
+    inner = replace(
+        frame,
+        module=module,
+        path=path,
+        place=path,
+        scope=scope,
+        env=scope,
+        read=lambda inside: frame.read(path if inside == f"{path}.weight" else inside),
+        values={},
+    )
+    if module.forward is None:
+        raise InternalFault(f"the format {module.name} has no forward")
+    return edge(single(run(inner, module.forward, (f"{path}.matrix",))), path)
+
+
+def apply_map(frame: Frame, value: ir.ApplyMap, name: str) -> Edge:
+    """A map applied; its operator has the name of the row."""
+    x = tensor(frame, value.value, name)
+    path, bias = frame.row_path(value.row), f"{value.row}.bias"
+    matrix = weight(frame, value.row)
+    x = convert(frame.graph, f"{path}.input", x, matrix.dtype)
+    added = weight(frame, bias) if frame.row(bias) is not None else None
+    return linear(frame.graph, path, x, matrix, added)
+
+
+def append(frame: Frame, value: ir.Append, name: str) -> Edge:
+    """The cache with new values behind the old: an input, an output, and what is read."""
+    new = tensor(frame, value.value, name)
+    cache, state = frame.cache(value.cache), frame.state
+    axis = cache.shape.index(Sym(cache.along))
+    shape = tuple(dims.dim(expr, frame.env) for expr in cache.shape)
+    before = (*shape[:axis], PAST, *shape[axis + 1 :])
+    own, steps = cache.name, frame.path.split(".")
+    key = f"{frame.layer}.{own}"
+    while key in state.pasts:  # another module has such a cache in the same layer
+        own = f"{steps.pop()}.{own}"
+        key = f"{frame.layer}.{own}"
+    past = state.pasts[key] = frame.graph.edge(f"past_key_values.{key}", new.dtype, before)
+    present = frame.graph.one(f"present.{key}", "Concat", (past, new), new.dtype, shape, axis=axis)
+    state.presents[key] = present
+    return present
+
+
+# ---- calls -----------------------------------------------------------------------------
+
+
+def call_part(frame: Frame, value: ir.CallPart, name: str) -> tuple[Operand, ...]:
+    """A part called; a repeated one threads its first argument through its instances."""
+    arguments = tuple(operand(frame, arg, name) for arg in value.args)
+    count = frame.instances(value.part)
+    if count is None:
+        return instance(frame.child(value.part, None), arguments)
+    results: tuple[Operand, ...] = arguments[:1]
+    for index in range(count):
+        if frame.state.graph.position > MAX_NODES:
+            reason = f"a flat graph of {count:,} × `{frame.name(value.part)}` has over"
+            raise EvaluationError(f"{reason} {MAX_NODES:,} nodes")
+        results = instance(frame.child(value.part, index), (*results[:1], *arguments[1:]))
+    return results
+
+
+def instance(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+    """The main forward of the frame's module, walked or repeated."""
+    recordings = frame.state.recordings
+    if recordings is None:
+        return forward(frame, arguments)
+    return replay.forward(recordings, frame, arguments, forward)
+
+
+def forward(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+    """The main forward of the frame's module."""
+    function = frame.table.forward
+    if function is None:
+        raise InternalFault(f"{frame.path} has no forward")
+    if function.intrinsic == "rms_norm" and frame.state.intrinsics:
+        return (rms_norm(frame, edge(arguments[0], frame.place)),)
+    names: Names = (frame.place,)
+    if len(function.results) > 1:
+        names = tuple(frame.name(result) for result in function.result_names)
+    return run(frame.enter(function, arguments), function, names)
+
+
+def call_function(frame: Frame, value: ir.CallFunction, names: Names) -> tuple[Operand, ...]:
+    """A free function or a method of the module, inlined."""
+    arguments = [operand(frame, arg, frame.name(value.function)) for arg in value.args]
+    variables = {key: dims.dim(expr, frame.env) for key, expr in value.dims.items()}
+    place = frame.name(value.function)
+    if value.method:
+        function = next(f for f in frame.table.functions if f.name == value.function)
+        inner = replace(frame, place=place)
+    else:
+        function = frame.state.program.functions[value.function]
+        inner = replace(frame, module=None, place=place, scope={})
+        if function.intrinsic == "scaled_dot_product_attention" and frame.state.intrinsics:
+            fused = attention(frame, names[0], arguments)
+            if fused is not None:
+                return (fused,)
+    return run(inner.enter(function, arguments, variables), function, names)
+
+
+def rms_norm(frame: Frame, x: Edge) -> Edge:
+    """A module with the rows and params of the intrinsic, as one operator."""
+    epsilon = scalar(frame, Sym("norm_eps"))
+    if isinstance(epsilon, Edge):
+        raise InternalFault(f"{frame.place}: norm_eps is no compile-time number")
+    gain = weight(frame, "weight")
+    return intrinsics.rms_norm(frame.graph, frame.place, x, gain, float(epsilon))
+
+
+def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | None:
+    """A function with the arguments of the intrinsic, as one operator where ONNX's is equal."""
+    match arguments:
+        case [Edge() as q, Edge() as k, Edge() as v, Edge() as seen, scale]:
+            if isinstance(scale, int | float | Fraction):
+                return intrinsics.attention(frame.graph, name, q, k, v, seen, float(scale))
+    return None
+
+
+def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
+    """The weighted sum of the chosen instances of a part."""
+    count = frame.instances(value.part)
+    if count is None:
+        raise InternalFault(f"{name} mixes a part that is not repeated")
+    child = frame.child(value.part, None)
+
+    def part(read: Read, tokens: Edge) -> Edge:
+        return edge(single(instance(replace(child, read=read), (tokens,))), name)
+
+    mixed = Mixture(
+        graph=frame.graph,
+        name=child.path,
+        x=tensor(frame, value.value, name),
+        weights=tensor(frame, value.weights, name),
+        index=tensor(frame, value.index, name),
+        count=count,
+        stacks=frame.read,
+        part=part,
+    )
+    stored = {tensor.dtype for tensor in frame.state.weights.below(child.path)}
+    return mixed.over_chosen() if UNGATHERED.isdisjoint(stored) else mixed.over_all()

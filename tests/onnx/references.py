@@ -1,0 +1,95 @@
+"""The small reference models of ../shared/truth, and the programs that the specs make of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from specgen.checkpoint.reading import overrides_from_config
+from specgen.elaborate.load import load_program
+from specgen.ir.model import Module, Program
+
+REPOSITORY = Path(__file__).parents[2]
+REFERENCES = REPOSITORY.parent / "shared" / "truth" / "reference"
+
+needs_references = pytest.mark.skipif(
+    not REFERENCES.is_dir(), reason="reference models (../shared/truth) are not on this machine"
+)
+
+#: The references that the shipped specs describe.
+SPECS = {
+    "deepseek_v3": "deepseek_v3",
+    "deepseek_v3_mscale": "deepseek_v3",
+    "deepseek_v3_mtp": "deepseek_v3",
+    "deepseek_v3_noqlora": "deepseek_v3",
+    "deepseek_v3_norope_scaling": "deepseek_v3",
+    "deepseek_v2": "deepseek_v3",
+    "deepseek_v2_lite": "deepseek_v3",
+    "kimi_k2": "deepseek_v3",
+    "llama": "llama3",
+    "llama3_rope": "llama3",
+}
+
+Override = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model in released layout with what transformers computes: logits, full and cached."""
+
+    name: str
+    config: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def tolerance(self) -> float:
+        """2e-5; where transformers differs from itself by more than 1e-5, twice that."""
+        own = max(
+            self.meta.get("cache_vs_full_max_abs_diff", 0.0),
+            self.meta.get("sdpa_default_experts_max_abs_diff", 0.0),
+        )
+        return 2 * own if own > 1e-5 else 2e-5
+
+    def program(self, **overrides: Override) -> Program:
+        """The program of the spec with this model's sizes, everything stored in f32."""
+        spec = SPECS[self.name]
+        given = overrides_from_config(load_spec(spec), self.config)
+        return in_f32(load_spec(spec, **{**given, **overrides}))
+
+
+def load_spec(name: str, variant: str | None = None, **overrides: Override) -> Program:
+    return load_program(REPOSITORY / "specs" / f"{name}.dsv3", variant, overrides)
+
+
+def in_f32(program: Program) -> Program:
+    """The program stored and computed in f32 instead of bf16, as the references are."""
+
+    def module(module: Module) -> Module:
+        rows = (replace(t, dtype="f32") if t.dtype == "bf16" else t for t in module.tensors)
+        return replace(module, tensors=tuple(rows))
+
+    modules = {key: module(value) for key, value in program.modules.items()}
+    return replace(program, modules=modules, activation_dtype="f32")
+
+
+@cache
+def reference(name: str) -> Reference:
+    from safetensors.numpy import load_file
+
+    folder = REFERENCES / name
+    return Reference(
+        name,
+        json.loads((folder / "config.json").read_text()),
+        json.loads((folder / "meta.json").read_text()),
+        load_file(folder / "model.safetensors"),
+        load_file(folder / "reference.safetensors"),
+    )

@@ -1,0 +1,188 @@
+"""The graphs of released models at full size: counts, names, layout, checks, bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from specgen.backends.onnx import emit
+from specgen.backends.onnx.build import build
+from specgen.diagnostics.diagnostic import SpecError
+from tests.onnx.references import in_f32, load_spec
+from tests.onnx.session import onnx, parsed
+
+PARAMETERS = {
+    ("deepseek_v3", "v3_671b"): 671_026_419_200,
+    ("deepseek_v3", "v3_671b_mtp"): 682_636_487_424,
+    ("deepseek_v3", "v2_lite_16b"): 15_706_484_224,
+    ("llama3", "llama3_8b"): 8_030_261_248,
+    ("llama3", "llama32_1b"): 1_235_814_400,
+}
+
+V3 = ("deepseek_v3", "v3_671b")
+
+pytestmark = pytest.mark.slow
+
+
+@cache
+def model(spec: str, variant: str) -> Any:
+    return parsed(emit(load_spec(spec, variant))["model.onnx"])
+
+
+def entries(message: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in message}
+
+
+def nodes(graph: Any) -> list[Any]:
+    """Every node, those of bodies included."""
+    found = []
+    for node in graph.node:
+        found.append(node)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found += nodes(attribute.g)
+    return found
+
+
+@pytest.mark.parametrize(("spec", "variant"), PARAMETERS)
+def test_initializers_are_the_parameters(spec: str, variant: str) -> None:
+    graph = model(spec, variant).graph
+    tensors = [t for t in graph.initializer if not t.name.endswith("_scale_inv")]
+    assert sum(prod(t.dims) for t in tensors) == PARAMETERS[spec, variant]
+    assert entries(model(spec, variant).metadata_props)["parameters"] == str(
+        PARAMETERS[spec, variant]
+    )
+
+
+def test_initializers_have_released_names() -> None:
+    tensors = {t.name: t for t in model(*V3).graph.initializer}
+    wq_a = tensors["model.layers.60.self_attn.q_a_proj.weight"]
+    assert (list(wq_a.dims), wq_a.data_type) == ([1536, 7168], onnx.TensorProto.FLOAT8E4M3FN)
+    stack = tensors["model.layers.3.mlp.experts.gate_proj.weight"]
+    assert list(stack.dims) == [256, 2048, 7168]
+    assert entries(stack.metadata_props) == {
+        "released_name": "model.layers.3.mlp.experts.{e}.gate_proj.weight",
+        "e": "0..255",
+    }
+    scale = tensors["model.layers.3.mlp.experts.gate_proj.weight_scale_inv"]
+    assert (list(scale.dims), scale.data_type) == ([256, 16, 56], onnx.TensorProto.FLOAT)
+    assert tensors["lm_head.weight"].data_type == onnx.TensorProto.BFLOAT16
+
+
+def test_a_tied_head_is_the_embedding() -> None:
+    graph = model("llama3", "llama32_1b").graph
+    names = [t.name for t in graph.initializer]
+    assert "model.embed_tokens.weight" in names
+    assert "lm_head.weight" not in names
+
+
+def test_the_data_file_is_laid_out_without_overlap() -> None:
+    end = 0
+    for tensor in model(*V3).graph.initializer:
+        place = entries(tensor.external_data)
+        size = {onnx.TensorProto.FLOAT: 4, onnx.TensorProto.BFLOAT16: 2}.get(tensor.data_type, 1)
+        assert place["location"] == "model.onnx.data"
+        assert int(place["length"]) == size * prod(tensor.dims)
+        assert int(place["offset"]) % 4096 == 0
+        assert end <= int(place["offset"]) < end + 4096
+        end = int(place["offset"]) + int(place["length"])
+
+
+def test_inputs_and_outputs_are_the_contract() -> None:
+    def shape(value: Any) -> list[str | int]:
+        return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+    graph = model(*V3).graph
+    inputs = {value.name: shape(value) for value in graph.input}
+    outputs = {value.name: shape(value) for value in graph.output}
+    assert list(inputs)[:3] == ["input_ids", "attention_mask", "position_ids"]
+    assert inputs["input_ids"] == inputs["position_ids"] == ["batch", "sequence"]
+    assert inputs["attention_mask"] == ["batch", "total"]
+    assert inputs["past_key_values.60.latent"] == ["batch", "past", 512]
+    assert inputs["past_key_values.60.rotary"] == ["batch", "past", 64]
+    assert outputs["logits"] == ["batch", "sequence", 129280]
+    assert outputs["present.0.latent"] == ["batch", "total", 512]
+    assert len(inputs) == 3 + 2 * 61
+    assert len(outputs) == 1 + 2 * 61
+    llama = {value.name: shape(value) for value in model("llama3", "llama3_8b").graph.input}
+    assert llama["past_key_values.31.key"] == ["batch", "past", 8, 128]
+    assert llama["past_key_values.31.value"] == ["batch", "past", 8, 128]
+
+
+@pytest.mark.parametrize(("spec", "variant"), PARAMETERS)
+def test_checker_and_strict_inference(
+    spec: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The checker wants external data to exist; it reads none of it.
+    (tmp_path / "model.onnx.data").touch()
+    monkeypatch.chdir(tmp_path)
+    whole = model(spec, variant)
+    onnx.checker.check_model(whole, full_check=True)
+    inferred = onnx.shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True)
+    logits = inferred.graph.output[0]
+    dims = [d.dim_param or d.dim_value for d in logits.type.tensor_type.shape.dim]
+    assert logits.name == "logits"
+    assert dims[:2] == ["batch", "sequence"]
+
+
+def test_the_shapes_follow_from_the_inputs_alone() -> None:
+    """Without the value infos that the compiler wrote, inference finds the same logits."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model(*V3))
+    graphs = [bare.graph]
+    for graph in graphs:
+        graphs += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+        del graph.value_info[:]
+    bare.graph.output[0].type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
+    dims = inferred.graph.output[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in dims] == ["batch", "sequence", 129280]
+
+
+def test_only_standard_operators_of_opset_24() -> None:
+    whole = model(*V3)
+    assert [(o.domain, o.version) for o in whole.opset_import] == [("", 24)]
+    assert whole.ir_version == 11
+    assert {node.domain for node in nodes(whole.graph)} == {""}
+    assert not whole.functions
+
+
+def test_no_cast_where_everything_is_f32() -> None:
+    graph = parsed(build(in_f32(load_spec("llama3", "llama32_1b", n_layers=2)))).graph
+    values = [*graph.input, *graph.value_info, *graph.initializer]
+    floats = {v.name for v in values if getattr(v, "data_type", None) == 1 or is_float(v)}
+    casts = [node for node in nodes(graph) if node.op_type == "Cast"]
+    assert casts
+    assert not [node.name for node in casts if node.input[0] in floats]
+
+
+def is_float(value: Any) -> bool:
+    return hasattr(value, "type") and value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_node_names_say_the_place_in_the_table() -> None:
+    names = [node.name for node in nodes(model(*V3).graph)]
+    assert len(set(names)) == len(names)
+    by_name = {node.name: node for node in nodes(model(*V3).graph)}
+    assert by_name["layers.3.attn.wq_a"].op_type == "Gemm"
+    assert by_name["layers.3.attn.q_norm"].op_type == "RMSNormalization"
+    assert by_name["layers.60.ffn.experts"].op_type == "Scan"
+
+
+def test_size_and_determinism() -> None:
+    program = load_spec(*V3)
+    data = build(program)
+    assert len(data) <= 3_000_000
+    assert build(load_spec(*V3)) == data
+    assert str(Path(__file__).parents[2]).encode() not in data
+    assert b"specgen_version" in data
+
+
+def test_a_pure_table_has_no_graph() -> None:
+    with pytest.raises(SpecError) as caught:
+        emit(load_spec("dsv3_table"))
+    assert [d.code for d in caught.value.diagnostics] == ["E0903"]
