@@ -1,0 +1,134 @@
+"""The Python interface: load a table, ask for its counts, closed forms and tensors, build it.
+
+Names here are what other people's programs use: they change only with notice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from specgen.diagnostics.diagnostic import suggestion
+from specgen.selection import Selection, select
+
+if TYPE_CHECKING:
+    import sympy
+
+    from specgen.analysis.quantities import Ledger
+    from specgen.analysis.rows import Row
+    from specgen.ir.model import Program
+
+
+class Tensor(NamedTuple):
+    """One tensor of the checkpoint: `shape` as stored, [out, in] for a map."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One variant of a table, checked; counting is done when it is first asked for."""
+
+    selection: Selection
+    program: Program
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Everything counted, in closed form and as numbers.
+
+        Raises:
+            SpecError: a size has no value for these parameters.
+        """
+        from specgen.analysis.quantities import ledger
+
+        return ledger(self.program)
+
+    @property
+    def params(self) -> Mapping[str, int | float | bool | str | None]:
+        """The values of the table's parameters."""
+        return self.program.values
+
+    @property
+    def quantities(self) -> Mapping[str, int]:
+        """Every quantity that has a number without choosing B, S and T."""
+        found = self.ledger.quantities.values()
+        return {q.name: q.value for q in found if q.value is not None}
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table: each row once, with its multiplicity."""
+        return self.ledger.rows
+
+    def formula(self, quantity: str) -> sympy.Expr:
+        """The closed form in the table's params; B, S and T in quantities that depend on them.
+
+        Raises:
+            KeyError: there is no such quantity, or the table has no such quantity's content.
+        """
+        from specgen.analysis.instances import definitions
+        from specgen.sizes.expr import substitute
+        from specgen.sizes.symbolic import to_sympy
+
+        found = self.ledger.quantities.get(quantity)
+        if found is None:
+            close = suggestion(quantity, self.ledger.quantities)
+            raise KeyError(f"no quantity {quantity!r}" + (f"; {close!r}?" if close else ""))
+        if found.expr is None:
+            raise KeyError(f"{quantity!r} has no value: {found.absent}")
+        return to_sympy(substitute(found.expr, definitions(self.program)))
+
+    def tensors(self, names: str = "own") -> list[Tensor]:
+        """Every tensor of the checkpoint, one by one, under a naming scheme (`own`, `hf`).
+
+        Raises:
+            KeyError: the table has no such naming scheme.
+        """
+        from specgen.analysis.document import schemes
+        from specgen.analysis.rows import expand
+
+        if names not in schemes(self.program):
+            raise KeyError(
+                f"no naming scheme {names!r}; there is {', '.join(schemes(self.program))}"
+            )
+        return [
+            Tensor(name, row.dims, row.dtype) for row in self.rows for name, _ in expand(row, names)
+        ]
+
+    def build(self, out: str | os.PathLike[str], targets: Sequence[str] | None = None) -> Path:
+        """Writes the artefacts below `out` and returns their folder; as `specgen build` does.
+
+        Raises:
+            SpecError: the folder cannot be written, or a target needs a forward.
+            KeyError: there is no such target.
+        """
+        from specgen.artefacts.build import produce, write
+        from specgen.artefacts.targets import TARGETS
+
+        for target in targets or ():
+            if target not in TARGETS:
+                raise KeyError(f"no target {target!r}; there is {', '.join(TARGETS)}")
+        ((folder, _),) = write([produce(self.selection, targets)], Path(out))
+        return folder
+
+
+def load(
+    path: str | os.PathLike[str],
+    variant: str | None = None,
+    **overrides: str | int | float | bool,
+) -> Model:
+    """One variant of the table in a file, or of a shipped table by its name (`"llama3"`).
+
+    Keyword arguments override parameters after the variant.
+
+    Raises:
+        SpecError: with every fault found, each with code, place and reason.
+    """
+    chosen = select(os.fspath(path), overrides)
+    chosen = Selection(chosen.path, variant or chosen.variant, chosen.overrides)
+    return Model(chosen, chosen.program())

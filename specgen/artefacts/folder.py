@@ -1,0 +1,168 @@
+"""Replaces a folder completely or not at all, however the process ends.
+
+Knows files and bytes; nothing of specs or back ends.
+
+Note [Atomic replacement]: the new files are written and synced into a hidden sibling folder,
+which then changes places with the old one in one system call (`exchange.py`).  Until that call
+the old folder is untouched, after it the new one is complete; what is left over is swept away,
+at once or, after a kill, by the next build.  Where the system cannot exchange two folders, two
+renames do it: a kill between them leaves the old folder whole under its hidden name, and the
+next build puts it back first.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from specgen.artefacts.exchange import exchange
+from specgen.artefacts.manifest import MANIFEST, listed_files
+
+#: What Python leaves beside a module that was imported; ours to remove.
+BYPRODUCTS: Final = frozenset({"__pycache__"})
+
+
+class ForeignFolder(Exception):
+    """The folder holds something that specgen did not write; the message says what."""
+
+
+def replace(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Makes `folder` hold exactly `files`; False where it already did and nothing was written.
+
+    Raises:
+        ForeignFolder: the folder holds files that no build wrote; nothing was changed.
+        OSError: it could not be written; what stood there before is as it was.
+    """
+    folder = Path(os.path.realpath(folder))
+    with parents(folder), locked(folder.parent):
+        sweep(folder)
+        if holds(folder, files):
+            return False
+        refuse_foreign(folder)
+        staging = hidden(folder, "new")
+        try:
+            staging.mkdir()
+            for name, data in files.items():
+                write(staging / name, data)
+            sync(staging)
+            install(staging, folder)
+            with suppress(OSError):  # done; whether the exchange itself is durable decides no more
+                sync(folder.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return True
+
+
+def holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether the folder holds exactly these files."""
+    try:
+        if set(os.listdir(folder)) - BYPRODUCTS != set(files):
+            return False
+        return all((folder / name).read_bytes() == data for name, data in files.items())
+    except OSError:
+        return False
+
+
+def refuse_foreign(folder: Path) -> None:
+    """A folder that specgen did not write, or that holds more, is never thrown away."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise ForeignFolder("it is not a folder")
+    present = set(os.listdir(folder)) - BYPRODUCTS
+    if not present:
+        return
+    try:
+        listed = listed_files((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        listed = None
+    if listed is None:
+        raise ForeignFolder(f"it has no {MANIFEST} of specgen")
+    if extra := sorted(present - listed - {MANIFEST}):
+        raise ForeignFolder(f"it holds files that specgen did not write: {', '.join(extra)}")
+
+
+def write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Makes the entries of a folder durable, where the system knows such a thing."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def install(staging: Path, folder: Path) -> None:
+    """Puts the new folder in the place of the old one; see Note [Atomic replacement]."""
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    if exchange(staging, folder):
+        return
+    aside = hidden(folder, "old")
+    folder.rename(aside)
+    try:
+        staging.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def hidden(folder: Path, role: str) -> Path:
+    return folder.with_name(f".{folder.name}.specgen-{role}-{secrets.token_hex(8)}")
+
+
+def sweep(folder: Path) -> None:
+    """Clears what killed builds left behind, putting an old folder back where it is missing."""
+    for aside in sorted(folder.parent.glob(f".{folder.name}.specgen-old-*")):
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(folder)
+    for staging in folder.parent.glob(f".{folder.name}.specgen-new-*"):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def parents(folder: Path) -> Iterator[None]:
+    """Creates the folders above; a build that fails leaves none of them behind."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for parent in missing:
+                parent.rmdir()
+        raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One build at a time in a folder, so that none sweeps away what another is writing."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,39 @@
+"""manifest.json: which table, which compiler and which bytes a folder of artefacts holds.
+
+Written last into every folder; its presence says that specgen owns the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import specgen
+
+MANIFEST: Final = "manifest.json"
+GENERATOR: Final = "specgen"
+
+
+def manifest(header: Mapping[str, object], files: Mapping[str, bytes]) -> bytes:
+    """The manifest of `files`; `header` says what they were made from."""
+    document = {
+        "generator": GENERATOR,
+        "version": specgen.__version__,
+        **header,
+        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def listed_files(data: bytes) -> frozenset[str] | None:
+    """The files that a manifest lists; None where it is not one of specgen's."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get("generator") != GENERATOR:
+        return None
+    files = document.get("files")
+    return frozenset(files) if isinstance(files, dict) else None

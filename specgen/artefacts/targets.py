@@ -1,0 +1,64 @@
+"""What `build` can write: the targets, and the back end behind each of them.
+
+A back end is imported when its target is asked for, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from specgen.diagnostics.diagnostic import Diagnostics
+
+if TYPE_CHECKING:
+    from specgen.ir.model import Program
+
+
+class Emit(Protocol):
+    """What a back end offers: the files of a program, by name."""
+
+    def __call__(self, program: Program) -> Mapping[str, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A group of files that one back end writes."""
+
+    name: str
+    backend: str
+    needs_dataflow: bool
+    writes: str
+
+    def emit(self, program: Program) -> Mapping[str, bytes]:
+        return cast("Emit", import_module(self.backend).emit)(program)
+
+
+TARGETS: Final[Mapping[str, Target]] = {
+    target.name: target
+    for target in (
+        Target("pytorch", "specgen.backends.pytorch", True, "model.py"),
+        Target("onnx", "specgen.backends.onnx", True, "model.onnx"),
+        Target("report", "specgen.backends.report", False, "report.md"),
+        Target("formulas", "specgen.backends.formulas", False, "formulas.json"),
+        Target("checkpoint", "specgen.checkpoint", False, "config.json, tensors.json"),
+    )
+}
+
+
+def chosen_targets(program: Program, names: Sequence[str] | None) -> tuple[Target, ...]:
+    """The targets asked for by name; without names, all that the table has the content for.
+
+    Raises:
+        SpecError: a target was asked for that needs a forward, and the table has none.
+    """
+    if names is None:
+        return tuple(t for t in TARGETS.values() if program.has_dataflow or not t.needs_dataflow)
+    chosen = tuple(target for target in TARGETS.values() if target.name in names)
+    diagnostics = Diagnostics()
+    for target in chosen:
+        if target.needs_dataflow and not program.has_dataflow:
+            diagnostics.report("E0903", None, target=target.name, spec=program.name)
+    diagnostics.raise_errors()
+    return chosen

@@ -1,0 +1,41 @@
+"""Find the faults of tables: every variant, every reachable condition, all in one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from specgen.cli.arguments import add_spec, selections
+from specgen.cli.output import show
+from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
+from specgen.selection import Selection
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_spec(parser, many=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from specgen.elaborate.load import check_file
+
+    found = Diagnostics()
+    for selection in selections(arguments.spec, arguments):
+        for diagnostic in (*check_file(selection.path).all, *check_choice(selection)):
+            found.add(diagnostic)
+    show(found.all, arguments.diagnostics)
+    if found.errors:
+        return 1
+    if not found.all and arguments.diagnostics == "text":
+        print(f"{len(arguments.spec)} checked, no faults", file=sys.stderr)
+    return 0
+
+
+def check_choice(selection: Selection) -> tuple[Diagnostic, ...]:
+    """The faults of the variant and overrides that were given, if any were."""
+    if selection.variant is None and not selection.overrides:
+        return ()
+    try:
+        selection.program()
+    except SpecError as error:
+        return error.diagnostics
+    return ()

@@ -1,0 +1,137 @@
+"""The entry: finds the command, runs it, and turns what comes out into an exit status.
+
+Exit status: 0 fine; 1 diagnostics, drift or mismatch; 2 usage; 3 a fault of specgen itself.
+Commands are imported when they are given, since each pays for what it uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final, NoReturn, Protocol, cast
+
+import specgen
+from specgen.cli.arguments import Usage, add_diagnostics_option
+from specgen.diagnostics.diagnostic import SpecError, suggestion
+
+#: Name -> what it does; the module of the same name implements it.
+COMMANDS: Final[Mapping[str, str]] = {
+    "build": "write PyTorch, ONNX, reports and formulas",
+    "check": "find the faults of a table, all of them in one run",
+    "explain": "say what a diagnostic's code means, with an example",
+    "params": "print the table of tensors and the exact counts",
+    "formula": "print the closed form of a quantity",
+    "diff": "print what differs between two tables, row by row",
+}
+
+DEBUG: Final = "SPECGEN_DEBUG"
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Declares the arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Does it; returns the exit status."""
+
+
+def entry() -> NoReturn:
+    """The console script."""
+    gc.disable()  # the process ends soon, and looking for cycles takes a fifth of a build's time
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a command line; returns the exit status.
+
+    Raises:
+        SystemExit: after usage errors and help, as argparse does.
+    """
+    try:
+        status = dispatch(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough.  Python flushes once more on its way out: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def dispatch(argv: Sequence[str]) -> int:
+    if not argv:
+        print(overview(), file=sys.stderr)
+        return 2
+    if argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"specgen {specgen.__version__}")
+        return 0
+    name = argv[0]
+    if name not in COMMANDS:
+        close = suggestion(name, COMMANDS)
+        hint = f"; did you mean `{close}`?" if close else ""
+        print(f"specgen: there is no command `{name}`{hint}\n\n{overview()}", file=sys.stderr)
+        return 2
+    try:
+        return run(name, argv[1:])
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return internal_fault(error)
+
+
+def run(name: str, argv: Sequence[str]) -> int:
+    """Runs one command; what is at fault in the command line or the tables is shown."""
+    command = cast("Command", import_module(f"specgen.cli.{name}"))
+    parser = argparse.ArgumentParser(
+        f"specgen {name}", description=command.__doc__, allow_abbrev=False
+    )
+    add_diagnostics_option(parser)
+    command.configure(parser)
+    arguments = parser.parse_intermixed_args(argv)
+    try:
+        return command.run(arguments)
+    except Usage as error:
+        parser.error(str(error))
+    except SpecError as error:
+        from specgen.cli.output import show
+
+        show(error.diagnostics, arguments.diagnostics)
+        return 1
+
+
+def internal_fault(error: Exception) -> int:
+    """Says that specgen is at fault, and how to report it."""
+    if os.environ.get(DEBUG) == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    print(
+        f"specgen {specgen.__version__}: internal error: {error!r}\n"
+        "This is a fault of specgen, not of your table. Please report it with the table, the\n"
+        f"command, and what the command prints with {DEBUG}=1 set.",
+        file=sys.stderr,
+    )
+    return 3
+
+
+def overview() -> str:
+    """The help of specgen as a whole."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: specgen COMMAND ...\n\n"
+        "Compiles LLM architecture tables to PyTorch, ONNX, reports and exact counts.\n\n"
+        f"commands:\n{commands}\n\n"
+        "A table is given as FILE or FILE@VARIANT; the shipped tables by name alone\n"
+        "(`NAME@VARIANT`). `specgen COMMAND --help` says more.\n"
+    ).rstrip()

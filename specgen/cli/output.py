@@ -1,0 +1,38 @@
+"""What commands print: results on stdout as they are, diagnostics on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specgen.diagnostics.diagnostic import Diagnostic
+
+
+def show(diagnostics: Sequence[Diagnostic], form: str) -> None:
+    """Prints diagnostics on stderr, for people or as JSON lines."""
+    if form == "json":
+        from specgen.diagnostics.jsonlines import render as render_json
+
+        text = render_json(diagnostics)
+    else:
+        from specgen.diagnostics.text import render
+
+        text = render(diagnostics, color=wants_color())
+    if text:
+        print(text.rstrip("\n"), file=sys.stderr)
+
+
+def wants_color() -> bool:
+    """Colours are for terminals whose user has not said no (https://no-color.org)."""
+    return (
+        sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def emit(data: bytes) -> None:
+    """Prints a result as it is, whatever the locale says about encodings."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)

@@ -1,0 +1,232 @@
+"""`specgen build` as a whole: what it writes, that it is the same bytes, and that it is whole."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import PURE, ROOT, TINY, specgen
+
+CONTRACT = {
+    "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.md",
+    "tensors.json",
+}  # fmt: skip
+PURE_FILES = {"formulas.json", "manifest.json", "report.md", "tensors.json"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.dsv3").write_text(TINY, encoding="utf-8")
+    (tmp_path / "pure.dsv3").write_text(PURE, encoding="utf-8")
+    (tmp_path / "faulty.dsv3").write_text(TINY.replace("head(", "haed("), encoding="utf-8")
+    return tmp_path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# ---- what is written -------------------------------------------------------------------
+
+
+def test_a_shipped_model_gets_every_file_of_the_contract(tmp_path: Path) -> None:
+    done = specgen("build", "llama3@llama3_8b", cwd=tmp_path)
+    assert done.status == 0, done.err
+    found = tmp_path / "generated" / "llama3" / "llama3_8b"
+    assert set(os.listdir(found)) == CONTRACT
+    manifest = json.loads((found / "manifest.json").read_text())
+    assert manifest["spec"] == "llama3"
+    assert manifest["variant"] == "llama3_8b"
+    assert manifest["language"] == 1
+    assert len(manifest["spec_hash"]) == 64
+    assert manifest["files"] == {
+        name: hashlib.sha256((found / name).read_bytes()).hexdigest()
+        for name in sorted(CONTRACT - {"manifest.json"})
+    }
+
+
+def test_a_pure_table_gets_what_needs_no_forward(folder: Path) -> None:
+    assert specgen("build", "pure.dsv3", "-o", "out", cwd=folder).status == 0
+    assert set(tree(folder / "out")) == {f"pure/default/{name}" for name in PURE_FILES}
+
+
+def test_a_target_that_a_table_has_no_content_for_is_an_error(folder: Path) -> None:
+    done = specgen(
+        "build", "pure.dsv3", "--target", "report,onnx", "--diagnostics", "json", cwd=folder
+    )
+    assert done.status == 1
+    assert json.loads(done.err)["code"] == "E0903"
+    assert not (folder / "generated").exists()
+
+
+def test_a_folder_holds_what_was_asked_for_last(folder: Path) -> None:
+    specgen("build", "tiny.dsv3@wide", cwd=folder)
+    specgen("build", "tiny.dsv3@wide", "--target", "formulas", cwd=folder)
+    assert set(tree(folder / "generated")) == {
+        "tiny/wide/formulas.json",
+        "tiny/wide/manifest.json",
+    }
+
+
+def test_overrides_are_in_the_manifest(folder: Path) -> None:
+    arguments = ["build", "tiny.dsv3", "-D", "dim=24", "--target", "formulas"]
+    assert specgen(*arguments, cwd=folder).status == 0
+    manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
+    assert manifest["overrides"] == {"dim": 24}
+    assert manifest["targets"] == ["formulas"]
+
+
+# ---- the same bytes --------------------------------------------------------------------
+
+
+def test_same_bytes_from_any_place_in_any_order(folder: Path) -> None:
+    other = folder / "elsewhere" / "deep"
+    other.mkdir(parents=True)
+    (other / "tiny.dsv3").write_text(TINY, encoding="utf-8")
+    builds = [
+        (folder, "tiny.dsv3@wide", "1"),
+        (folder, str(folder / "tiny.dsv3") + "@wide", "2"),
+        (other, "tiny.dsv3@wide", "3"),
+        (other, "../../tiny.dsv3@wide", "4"),
+    ]
+    found = []
+    for number, (cwd, spec, seed) in enumerate(builds):
+        output = folder / f"out{number}"
+        arguments = ["build", spec, "-o", str(output)]
+        done = specgen(*arguments, cwd=cwd, PYTHONHASHSEED=seed, SPECGEN_CACHE="off")
+        assert done.status == 0, done.err
+        found.append(tree(output))
+    assert found[0]
+    for other_tree in found[1:]:
+        assert other_tree == found[0]
+    for data in found[0].values():
+        assert str(folder).encode() not in data
+
+
+# ---- --check ---------------------------------------------------------------------------
+
+
+def test_check_is_silent_where_nothing_would_change(folder: Path) -> None:
+    specgen("build", "tiny.dsv3", "pure.dsv3", cwd=folder)
+    done = specgen("build", "tiny.dsv3", "pure.dsv3", "--check", cwd=folder)
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+def test_check_shows_drift_and_writes_nothing(folder: Path) -> None:
+    specgen("build", "tiny.dsv3", cwd=folder)
+    built = folder / "generated" / "tiny" / "default"
+    report = built / "report.md"
+    report.write_bytes(report.read_bytes() + b"by hand\n")
+    (built / "model.onnx").write_bytes(b"\0damaged")
+    (built / "formulas.json").unlink()
+    (built / "stale.txt").write_text("stale\n")
+    before = tree(folder)
+    done = specgen("build", "tiny.dsv3", "--check", cwd=folder)
+    assert done.status == 1
+    assert "-by hand" in done.out
+    assert "model.onnx: 8 bytes, sha256" in done.out
+    assert "+++ generated/tiny/default/formulas.json" in done.out
+    assert "--- generated/tiny/default/stale.txt" in done.out
+    assert tree(folder) == before
+
+
+def test_check_sees_a_missing_end_of_line(folder: Path) -> None:
+    specgen("build", "tiny.dsv3", cwd=folder)
+    report = folder / "generated" / "tiny" / "default" / "report.md"
+    report.write_bytes(report.read_bytes().removesuffix(b"\n"))
+    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+
+
+def test_check_of_what_was_never_built_creates_nothing(folder: Path) -> None:
+    before = tree(folder)
+    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+    assert tree(folder) == before
+    assert not (folder / "generated").exists()
+
+
+# ---- complete or not at all ------------------------------------------------------------
+
+
+def test_one_faulty_table_and_nothing_is_written(folder: Path) -> None:
+    assert specgen("build", "tiny.dsv3", "faulty.dsv3", cwd=folder).status == 1
+    assert not (folder / "generated").exists()
+
+
+def test_two_tables_for_one_folder_are_refused(folder: Path) -> None:
+    assert specgen("build", "tiny.dsv3", "tiny.dsv3", cwd=folder).status == 2
+    assert not (folder / "generated").exists()
+
+
+@pytest.mark.parametrize("output", ["tiny.dsv3", "tiny.dsv3/below", "/dev/null/x"])
+def test_a_place_that_cannot_be_written_is_an_error(folder: Path, output: str) -> None:
+    before = tree(folder)
+    done = specgen("build", "pure.dsv3", "-o", output, "--diagnostics", "json", cwd=folder)
+    assert done.status == 1
+    assert json.loads(done.err)["code"] == "E0901"
+    assert tree(folder) == before
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_an_error(folder: Path) -> None:
+    (folder / "out").mkdir(mode=0o500)
+    done = specgen("build", "pure.dsv3", "-o", "out", "--diagnostics", "json", cwd=folder)
+    assert done.status == 1
+    assert json.loads(done.err)["code"] == "E0901"
+
+
+def test_a_folder_of_somebody_else_is_an_error(folder: Path) -> None:
+    mine = folder / "generated" / "tiny" / "default"
+    mine.mkdir(parents=True)
+    (mine / "thesis.tex").write_text("years of work")
+    done = specgen("build", "tiny.dsv3", "--diagnostics", "json", cwd=folder)
+    assert done.status == 1
+    assert json.loads(done.err)["code"] == "E0902"
+    assert os.listdir(mine) == ["thesis.tex"]
+
+
+def whole(folder: Path) -> int:
+    """The width that a complete folder was built for."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(os.listdir(folder)) == {*manifest["files"], "manifest.json"}
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    width = manifest["overrides"]["dim"]
+    assert isinstance(width, int)
+    return width
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_at_random_moments_the_folder_is_whole(folder: Path) -> None:
+    arguments = [sys.executable, "-m", "specgen", "build", "tiny.dsv3", "-D"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert specgen("build", "tiny.dsv3", "-D", "dim=8", cwd=folder).status == 0
+    started = time.monotonic()
+    assert specgen("build", "tiny.dsv3", "-D", "dim=16", cwd=folder).status == 0
+    duration = time.monotonic() - started
+    built = folder / "generated" / "tiny" / "default"
+    rng = random.Random(671)
+    for turn in range(12):
+        before, width = whole(built), 8 + 8 * (turn % 2)
+        running = subprocess.Popen(
+            [*arguments, f"dim={width}"], cwd=folder, env=environment, stderr=subprocess.DEVNULL
+        )
+        time.sleep(rng.uniform(0.3, 1.1) * duration)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        assert whole(built) in (before, width)
+    assert specgen("build", "tiny.dsv3", "-D", "dim=24", cwd=folder).status == 0
+    assert whole(built) == 24
+    assert os.listdir(built.parent) == ["default"]
