@@ -70,7 +70,7 @@ def test_tables_that_grow_by_doubling(tmp_path: Path, text: str, reason: str) ->
     with pytest.raises(SpecError, match=reason) as caught:
         document(load_program(path))
     assert [d.code for d in caught.value.diagnostics] == ["E0801"]
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 60  # a bound on hanging, not a measurement
 
 
 def test_thousands_of_rows_are_no_deep_formula(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from specgen.sizes.expr import TRUE, Apply, Expr, Sym, conjunction, disjunction,
 from specgen.sizes.printing import to_text
 from tests.analysis.hand import array, expr, latent_moe, linear, module, op, part, program
 from tests.analysis.unrolled import unrolled
+from tests.work import calls
 
 
 def listed(found: tuple[Row, ...], scheme: str = OWN) -> list[tuple[str, tuple[int, ...], str]]:
@@ -75,14 +75,11 @@ def test_released_names_flatten_and_compute() -> None:
     assert len(names) == 91_991
 
 
-def test_expanding_ninety_thousand_tensors_takes_less_than_a_second() -> None:
+def test_expanding_takes_a_few_calls_for_each_tensor() -> None:
     found = rows(latent_moe())
-    best = 10.0
-    for _ in range(3):
-        start = time.perf_counter()
-        assert sum(1 for row in found for _ in expand(row, "hf")) == 91_991
-        best = min(best, time.perf_counter() - start)
-    assert best < 1
+    names: list[object] = []
+    assert calls(lambda: names.extend(t for row in found for t in expand(row, "hf"))) < 20 * 91_991
+    assert len(names) == 91_991
 
 
 def test_ten_thousand_layers_of_ten_thousand_experts_cost_the_same() -> None:
@@ -97,15 +94,7 @@ def test_ten_thousand_layers_of_ten_thousand_experts_cost_the_same() -> None:
     big = replace(small, modules={**small.modules, model.id: model})
     assert sum(row.instances for row in rows(big)) > 6 * 9_997 * 10_000
 
-    def seconds(table: Program) -> float:
-        times = []
-        for _ in range(15):
-            start = time.perf_counter()
-            rows(table)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert seconds(big) < 1.1 * seconds(small) + 0.001
+    assert calls(lambda: rows(big)) <= 1.1 * calls(lambda: rows(small))
 
 
 def test_a_shape_that_depends_on_a_layer_is_several_rows() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,9 @@ PARAMETERS = {
 @pytest.mark.parametrize(("spec", "variant"), PARAMETERS)
 def test_parameters_at_full_size(spec: str, variant: str, tmp_path: Path) -> None:
     module = imported(program(spec, variant), tmp_path)
-    start = time.process_time()
     with torch.device("meta"):
         model = module.Model(module.Config())
-    assert time.process_time() - start < 5
+    assert sum(1 for _ in model.modules()) < 2_000, "experts are stacked"
     parameters = PARAMETERS[spec, variant]
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     assert not list(model.buffers())

@@ -15,6 +15,7 @@ from specgen.syntax.faults import LIMIT
 from specgen.syntax.lexemes import BRACKET_DEPTH, LEXEMES
 from specgen.syntax.parser import parse, parse_expression
 from specgen.syntax.tables import machine
+from tests.work import calls
 
 MILLION = 10**6
 LET = "language 1\nmodel m {{ let {{ x = {} }} }}"
@@ -60,17 +61,15 @@ def test_hostile_text_is_answered_soon(name: str) -> None:
     before = time.perf_counter()
     parse(Source("x", text), diagnostics)
     shown = renderer.render(diagnostics.all)
-    assert time.perf_counter() - before < 3
+    assert time.perf_counter() - before < 30  # a bound on hanging, not a measurement
     assert code in {diagnostic.code for diagnostic in diagnostics.all}
     assert len(diagnostics.all) <= LIMIT + 1
     assert len(shown) < 200_000
 
 
-def test_a_million_brackets_take_no_time() -> None:
+def test_a_million_brackets_are_not_parsed() -> None:
     source = Source("x", HOSTILE["parentheses"][0])
-    before = time.perf_counter()
-    parse(source, Diagnostics())
-    assert time.perf_counter() - before < 0.2
+    assert calls(lambda: parse(source, Diagnostics())) < 1_000
 
 
 def nested(count: int) -> str:
