@@ -13,7 +13,7 @@ from typing import NoReturn, assert_never
 
 from specgen.check.calls import call
 from specgen.check.divisibility import divides
-from specgen.check.oracle import Oracle
+from specgen.check.oracle import Oracle, simplified
 from specgen.check.signatures import tensor_type
 from specgen.check.views import PartView, Surroundings, TensorView
 from specgen.diagnostics.diagnostic import Label, did_you_mean
@@ -29,7 +29,7 @@ from specgen.ops.context import (
     type_text,
 )
 from specgen.ops.rules import binary
-from specgen.sizes.expr import FUNCTIONS, ONE, Apply, Const, Expr, product, transform
+from specgen.sizes.expr import FUNCTIONS, ONE, Apply, Const, Expr, product
 from specgen.sizes.normal import equal
 from specgen.syntax import tree
 
@@ -78,22 +78,10 @@ class Body(Typing):
                 self.read.add(name)
                 self.fail("E0436", path.span, name=name)
         try:
-            return self.decided(self.scope.resolve(node))
+            return simplified(self.scope.resolve(node), self.oracle)
         except Unresolved:
             self.failed = True
             raise Poisoned from None
-
-    def decided(self, expr: Expr) -> Expr:
-        """The expression without the choices that the oracle can make."""
-
-        def rule(node: Expr) -> Expr:
-            if isinstance(node, Apply) and node.op == "cond":
-                known = self.oracle.decide(node.args[0])
-                if known is not None:
-                    return node.args[1 if known else 2]
-            return node
-
-        return transform(expr, rule)
 
     def value(self, node: tree.Expression) -> ir.Value:
         match node:

@@ -12,12 +12,25 @@ from typing import Protocol
 
 from specgen.check.assumptions import Assumptions
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import Const, Expr, substitute
+from specgen.sizes.expr import Apply, Const, Expr, substitute, transform
 
 
 class Oracle(Protocol):
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds; None where it depends on an index."""
+
+
+def simplified(expr: Expr, oracle: Oracle) -> Expr:
+    """The expression without the choices that the oracle can make."""
+
+    def rule(node: Expr) -> Expr:
+        if isinstance(node, Apply) and node.op == "cond":
+            known = oracle.decide(node.args[0])
+            if known is not None:
+                return node.args[1 if known else 2]
+        return node
+
+    return transform(expr, rule)
 
 
 class ByValues:

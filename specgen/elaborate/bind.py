@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
@@ -127,15 +127,7 @@ def override_setting(
     node = parse_expression(source, span, diagnostics)
     if node is None:
         return None
-    inner = Scope(
-        diagnostics,
-        scope.definition,
-        scope.symbols,
-        scope.lets,
-        scope.let_kinds,
-        scope.choices,
-        scope.expanded,
-    )
+    inner = replace(scope, diagnostics=diagnostics, existence={})
     try:
         return Setting(inner.resolve(node), span)
     except Unresolved:

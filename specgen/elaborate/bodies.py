@@ -11,6 +11,7 @@ from specgen.check.signatures import signature
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.syntax import tree
+from specgen.syntax.walk import calls
 
 
 def type_body(
@@ -38,34 +39,4 @@ def type_body(
 
 def called(nodes: Sequence[tree.Statement]) -> list[str]:
     """The names of everything that statements call, in order."""
-    found: list[str] = []
-
-    def expression(node: tree.Expression) -> None:
-        match node:
-            case tree.Call(function=function, arguments=arguments, keywords=keywords):
-                found.append(function.text)
-                for argument in arguments:
-                    expression(argument)
-                for keyword in keywords:
-                    expression(keyword.value)
-            case tree.Operation(operands=operands) | tree.ListOf(items=operands):
-                for operand in operands:
-                    expression(operand)
-            case _:
-                return
-
-    def statement(node: tree.Statement) -> None:
-        match node:
-            case tree.Bind(value=value):
-                expression(value)
-            case tree.If(condition=condition, then=then, otherwise=otherwise):
-                expression(condition)
-                for inner in (*then, *otherwise):
-                    statement(inner)
-            case tree.Return(values=values):
-                for value in values:
-                    expression(value)
-
-    for node in nodes:
-        statement(node)
-    return found
+    return [call.function.text for call in calls(nodes)]

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from specgen.check.assumptions import Assumptions, Bounds
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
-from specgen.check.oracle import ByValues
+from specgen.check.oracle import ByValues, simplified
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.elaborate import bind, tables
@@ -23,7 +23,7 @@ from specgen.elaborate.scope import DTYPES, Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.ir.verify import verify
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
-from specgen.sizes.expr import TRUE, Apply, Const, Expr, negation, transform
+from specgen.sizes.expr import TRUE, Const, Expr, negation
 from specgen.sizes.normal import Polynomial, normalize
 from specgen.syntax import tree
 
@@ -381,19 +381,6 @@ class Assembler:
             self.diagnostics.report("E0206", function.tree.span, name=function.name)
             return
         self.functions[function.name] = body
-
-
-def simplified(expr: Expr, oracle: ByValues) -> Expr:
-    """A size without the choices that the variant decides."""
-
-    def rule(node: Expr) -> Expr:
-        if isinstance(node, Apply) and node.op == "cond":
-            known = oracle.decide(node.args[0])
-            if known is not None:
-                return node.args[1 if known else 2]
-        return node
-
-    return transform(expr, rule)
 
 
 def assemble(

@@ -7,12 +7,13 @@ each, so nothing else would notice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
 from specgen.syntax import tree
+from specgen.syntax.walk import calls
 
 Key = tuple[int, str]
 
@@ -49,19 +50,6 @@ def callees(
             yield Callee((id(methods), name), call.function.span)
         elif found is not None:
             yield Callee((id(found.file), found.name), call.function.span)
-
-
-def calls(body: tuple[tree.Statement, ...]) -> Iterator[tree.Call]:
-    """Every call in the statements, without recursion: they may be many."""
-    waiting: list[object] = list(body)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, tuple):
-            waiting.extend(node)
-        elif is_dataclass(node) and not isinstance(node, Span):
-            if isinstance(node, tree.Call):
-                yield node
-            waiting.extend(getattr(node, field.name) for field in fields(node))
 
 
 def circles(graph: Mapping[Key, list[Callee]]) -> Iterator[tuple[Span, list[str]]]:

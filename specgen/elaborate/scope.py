@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from specgen.diagnostics.diagnostic import Diagnostics, did_you_mean, suggestion
@@ -61,17 +61,7 @@ class Scope:
 
     def child(self, symbols: Iterable[Sym]) -> Scope:
         """This scope with more symbols: shape variables, scalar arguments."""
-        return Scope(
-            self.diagnostics,
-            self.definition,
-            {**self.symbols, **{s.name: s for s in symbols}},
-            self.lets,
-            self.let_kinds,
-            self.choices,
-            self.expanded,
-            self.extents,
-            self.existence,
-        )
+        return replace(self, symbols={**self.symbols, **{s.name: s for s in symbols}})
 
     def names(self) -> list[str]:
         return [*self.symbols, *self.lets]
@@ -291,15 +281,7 @@ def module_scope(definition: Definition, diagnostics: Diagnostics) -> Scope:
         except Unresolved:
             scope.add_let(binding.name, Sym(binding.name, "unknown"))
     existence: dict[str, Expr] = {}
-    quiet = Scope(
-        Diagnostics(),
-        definition,
-        scope.symbols,
-        scope.lets,
-        scope.let_kinds,
-        scope.choices,
-        scope.expanded,
-    )
+    quiet = replace(scope, diagnostics=Diagnostics())
     rows: list[tuple[str, tree.Expression | None]] = [
         *((row.path.text, row.condition) for row in definition.tree.tensors),
         *((row.name, row.condition) for row in definition.tree.parts),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specgen.ir import model as ir
-from specgen.sizes.evaluate import Value, evaluate, evaluate_int
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.sizes.expr import Expr, Sym
 
 Array = NDArray[Any]
@@ -138,8 +138,6 @@ class Instance:
 
 def evaluated_lets(module: ir.Module, env: Mapping[str, Value]) -> dict[str, Value]:
     """The lets of a module that have a value under these params, in order."""
-    from specgen.sizes.evaluate import EvaluationError
-
     found: dict[str, Value] = dict(env)
     for let in module.lets:
         try:

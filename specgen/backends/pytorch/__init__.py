@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from specgen.backends.layout import template
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.configuration import ConfigWriter
 from specgen.backends.pytorch.faults import Inexpressible
@@ -22,7 +23,6 @@ from specgen.backends.pytorch.stacks import StackWriter
 from specgen.backends.pytorch.values import DTYPES, shape_text
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.ir.model import Program
-from specgen.resources import folder
 
 
 def emit(program: Program) -> Mapping[str, bytes]:
@@ -89,23 +89,13 @@ class File:
 
     def text(self) -> str:
         """The file."""
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
         config, classes, functions = self.config.write(), self.classes, self.functions
         released = Released(self.plan, self.used)
         *formats, tables = released.lines()
-        # No autoescape: this is Python, and every text in it went through `quoting`.
-        environment = Environment(  # noqa: S701
-            loader=FileSystemLoader(folder("templates")),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
         program = self.program
         variant = f"@{program.variant}" if program.variant else ""
         forward = program.model.forwards[0]
-        return environment.get_template("model.py.j2").render(
+        return template("model.py.j2").render(
             source=f"{program.name}{variant}",
             title=quote(program.model.title or program.name),
             result=shape_text(forward.results[0].shape, {}),

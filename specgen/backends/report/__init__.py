@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from specgen.analysis.faults import countable
 from specgen.analysis.markdown import code, quote
 from specgen.analysis.quantities import ledger
+from specgen.backends.layout import template
 from specgen.backends.report.view import Chapter, chapter
 from specgen.ir.model import Program, Report
-from specgen.resources import folder
 
 
 def emit(program: Program) -> Mapping[str, bytes]:
@@ -30,18 +30,8 @@ def emit(program: Program) -> Mapping[str, bytes]:
 
 def rendered(program: Program, chapters: list[Chapter]) -> str:
     """The template, filled; its values are quoted for Markdown already."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # 70 ms
-
-    # No autoescape: this is Markdown, not HTML, and `markdown.quote` has done it.
-    environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(folder("templates")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     variant = code(program.variant) if program.variant else "default"
     origin = f"{code(program.name)}, variant {variant}, compiled by specgen."
-    return environment.get_template("report.md.j2").render(
+    return template("report.md.j2").render(
         title=quote(program.title or program.name), origin=origin, chapters=chapters
     )
