@@ -16,15 +16,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from safetensors.torch import load_file  # noqa: E402
 
 from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
-from tests.numeric.generated import REPOSITORY, form, imported, program  # noqa: E402
-
-REFERENCES = REPOSITORY.parent / "shared" / "truth" / "reference"
+from tests.numeric.generated import form, imported, program  # noqa: E402
+from tests.references import REFERENCES, needs_references, tolerance  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not REFERENCES.is_dir(), reason="reference models (../shared/truth) are not here"
-    ),
+    needs_references,
 ]
 
 NAMES = {
@@ -47,15 +44,6 @@ class Reference:
     model: Any
     arrays: Mapping[str, torch.Tensor]
     tolerance: float
-
-
-def tolerance(meta: Mapping[str, Any]) -> float:
-    """2e-5; where transformers differs from itself by more than 1e-5, twice that."""
-    own = max(
-        meta.get("cache_vs_full_max_abs_diff", 0.0),
-        meta.get("sdpa_default_experts_max_abs_diff", 0.0),
-    )
-    return max(2e-5, 2 * own) if own > 1e-5 else 2e-5
 
 
 def loaded(name: str, spec: str, folder: Path, **more: Any) -> Reference:

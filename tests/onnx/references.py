@@ -6,22 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from specgen.checkpoint.reading import overrides_from_config
 from specgen.elaborate.load import load_program
 from specgen.ir.model import Module, Program
-
-REPOSITORY = Path(__file__).parents[2]
-REFERENCES = REPOSITORY.parent / "shared" / "truth" / "reference"
-
-needs_references = pytest.mark.skipif(
-    not REFERENCES.is_dir(), reason="reference models (../shared/truth) are not on this machine"
-)
+from tests.references import REFERENCES, REPOSITORY, tolerance
 
 #: The references that the shipped specs describe.
 SPECS = {
@@ -52,12 +44,8 @@ class Reference:
 
     @property
     def tolerance(self) -> float:
-        """2e-5; where transformers differs from itself by more than 1e-5, twice that."""
-        own = max(
-            self.meta.get("cache_vs_full_max_abs_diff", 0.0),
-            self.meta.get("sdpa_default_experts_max_abs_diff", 0.0),
-        )
-        return 2 * own if own > 1e-5 else 2e-5
+        """How near to the reference is near enough."""
+        return tolerance(self.meta)
 
     def program(self, **overrides: Override) -> Program:
         """The program of the spec with this model's sizes, everything stored in f32."""

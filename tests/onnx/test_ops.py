@@ -21,8 +21,8 @@ from specgen.diagnostics.diagnostic import SpecError
 from specgen.elaborate.load import load_program
 from specgen.ops.registry import OPS
 from specgen.sizes.expr import Const, Expr, Sym
-from tests.onnx.references import REPOSITORY
 from tests.onnx.session import onnx, ort, parsed
+from tests.references import REPOSITORY
 
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 

@@ -12,8 +12,9 @@ import pytest
 
 from specgen.backends.onnx.build import build
 from specgen.backends.pytorch import emit as emit_pytorch
-from tests.onnx.references import REFERENCES, SPECS, needs_references, reference
+from tests.onnx.references import SPECS, reference
 from tests.onnx.session import Session, fill
+from tests.references import REFERENCES, needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from tests.onnx.references import SPECS, needs_references, reference
+from tests.onnx.references import SPECS, reference
 from tests.onnx.session import Session, fill, onnx, parsed, stored
+from tests.references import needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from tests.onnx.references import REFERENCES, needs_references, reference
+from tests.onnx.references import reference
 from tests.onnx.session import Session, fill
+from tests.references import REFERENCES, needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
 
