@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from specgen.analysis.quantities import Ledger
     from specgen.analysis.rows import Row
-    from specgen.ir.model import Program
+    from specgen.elaborate.bind import Override
+    from specgen.ir.model import ParamValue, Program
 
 
 class Tensor(NamedTuple):
@@ -50,7 +51,7 @@ class Model:
         return ledger(self.program)
 
     @property
-    def params(self) -> Mapping[str, int | float | bool | str | None]:
+    def params(self) -> Mapping[str, ParamValue]:
         """The values of the table's parameters."""
         return self.program.values
 
@@ -90,14 +91,16 @@ class Model:
             KeyError: the table has no such naming scheme.
         """
         from specgen.analysis.document import schemes
-        from specgen.analysis.rows import expand
+        from specgen.analysis.stored import expand, stored
 
         if names not in schemes(self.program):
             raise KeyError(
                 f"no naming scheme {names!r}; there is {', '.join(schemes(self.program))}"
             )
         return [
-            Tensor(name, row.dims, row.dtype) for row in self.rows for name, _ in expand(row, names)
+            Tensor(name, tensor.dims, tensor.dtype)
+            for tensor in stored(self.program, names)
+            for name, _ in expand(tensor)
         ]
 
     def build(self, out: str | os.PathLike[str], targets: Sequence[str] | None = None) -> Path:
@@ -120,9 +123,9 @@ class Model:
 def load(
     path: str | os.PathLike[str],
     variant: str | None = None,
-    **overrides: str | int | float | bool,
+    **overrides: Override,
 ) -> Model:
-    """One variant of the table in a file, or of a shipped table by its name (`"llama3"`).
+    """One variant of the table in a file, or of a shipped table by its name (`"llama"`).
 
     Keyword arguments override parameters after the variant.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from specgen.resources import folder
 
 if TYPE_CHECKING:
+    from specgen.elaborate.bind import Override
     from specgen.ir.model import Program
 
 SUFFIX = ".dsv3"
@@ -26,7 +27,7 @@ class Selection:
 
     path: Path
     variant: str | None = None
-    overrides: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
 
     def program(self) -> Program:
         """The table, checked and typed.
@@ -52,10 +53,10 @@ class Selection:
         return [build_program(loaded, model, name, self.overrides) for name in names or (None,)]
 
 
-def select(text: str, overrides: Mapping[str, str | int | float | bool] | None = None) -> Selection:
+def select(text: str, overrides: Mapping[str, Override] | None = None) -> Selection:
     """What `FILE` or `FILE@VARIANT` means.
 
-    FILE is a path; where there is no such file, a name without a folder (`llama3`) means the
+    FILE is a path; where there is no such file, a name without a folder (`llama`) means the
     table of that name that is shipped with specgen.
     """
     found = None if Path(text).exists() else VARIANT.fullmatch(text)

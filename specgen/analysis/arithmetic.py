@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from specgen.sizes.evaluate import Value, evaluate
+from specgen.sizes.evaluate import evaluate
 from specgen.sizes.expr import ONE, ZERO, Apply, Const, Expr, Operator, Sym, symbols, total
 from specgen.sizes.normal import Polynomial, TooComplex, integral, normalize, to_expr
 
@@ -104,13 +104,6 @@ def floor_of(dividend: Expr, divisor: Expr) -> Expr:
     return folded(Apply("floor", (Apply("/", (dividend, divisor)),)))
 
 
-def expression(value: Value) -> Expr:
-    """A value as an expression."""
-    if isinstance(value, Fraction):
-        return Apply("/", (Const(value.numerator), Const(value.denominator)))
-    return Const(value)
-
-
 def folded(expr: Expr) -> Expr:
     """A number, if the expression has no symbols."""
     if symbols(expr):
@@ -148,5 +141,7 @@ def natural(base: Expr) -> bool:
             return True
         case Apply(op="ceil" | "floor", args=(arg,)):
             return evident(ZERO, arg)
+        case Apply(op="length"):
+            return True
         case _:
             return False

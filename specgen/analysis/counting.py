@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import lcm
 
 from specgen.analysis.arithmetic import (
     at_most,
     evident,
-    expression,
     floor_of,
     folded,
     minus,
@@ -31,7 +30,7 @@ from specgen.analysis.arithmetic import (
     shifted,
     summed,
 )
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int, truth
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int, expression, truth
 from specgen.sizes.expr import (
     COMPARISONS,
     ONE,
@@ -42,9 +41,11 @@ from specgen.sizes.expr import (
     Expr,
     Operator,
     Sym,
+    membership,
     negation,
     product,
     symbols,
+    transform,
 )
 from specgen.sizes.normal import Polynomial, TooComplex, normalize
 
@@ -174,6 +175,7 @@ def runs(values: Iterable[int]) -> Iterator[range]:
 
 def solved(index: str, size: Expr, length: int, condition: Expr, env: Environment) -> Selection:
     """`select` where the condition is made of marks and residues; see Note [Closed forms]."""
+    condition, lists = spelled_out(condition, index, env)
     atoms = {atom: read(atom, index, env) for atom in comparisons(condition)}
     windows = [atom for atom in atoms.values() if isinstance(atom, Window)]
     axis = ordered(ZERO, size, windows, env)
@@ -197,28 +199,45 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
     ranges: list[range] = []
     terms: list[Expr] = []
     first, last = axis.place[ZERO], axis.place[size]
-    stretch = first
-    while stretch < last:
-        chosen = vector(stretch)
-        begin = stretch
-        while stretch < last and vector(stretch) == chosen:
-            stretch += 1
+    for chosen, alike in groupby(range(first, last), vector):
+        stretches = list(alike)
         if any(chosen):
-            low, high = axis.marks[begin], axis.marks[stretch]
+            begin, end = stretches[0], stretches[-1] + 1
+            low, high = axis.marks[begin], axis.marks[end]
             terms.extend(counted(low, high, chosen, cells, shift, period))
-            interval = range(max(axis.at[begin], 0), min(axis.at[stretch], length))
+            interval = range(max(axis.at[begin], 0), min(axis.at[end], length))
             ranges.extend(within(interval, chosen, cells, shift, period, env))
     assumed = [
         atom if value else negation(atom)
         for atom, value in atoms.items()
         if isinstance(value, bool) and symbols(atom)
     ]
-    assumed += [*axis.assumptions(), *cell_order]
+    assumed += [*lists, *axis.assumptions(), *cell_order]
     ranges.sort(key=lambda values: values.start)
     return Selection(tuple(ranges), summed(terms), tuple(dict.fromkeys(assumed)))
 
 
 # ---- reading conditions ----------------------------------------------------------------
+
+
+def spelled_out(condition: Expr, index: str, env: Environment) -> tuple[Expr, tuple[Expr, ...]]:
+    """The condition with one comparison for each number of a list, and what lists it assumes."""
+    assumed: dict[Expr, None] = {}
+
+    def rule(node: Expr) -> Expr:
+        match node:
+            case Apply(op="contains", args=(Apply(op="list", args=items), element)):
+                return membership(items, element)
+            case Apply(op="contains", args=(members, element)) if index in symbols(element):
+                if index in symbols(members):
+                    raise NoClosedForm
+                known = expression(evaluate(members, env))
+                assumed.setdefault(Apply("==", (members, known)))
+                return rule(Apply("contains", (known, element)))
+            case _:
+                return node
+
+    return transform(condition, rule), tuple(assumed)
 
 
 def comparisons(condition: Expr) -> Iterator[Expr]:

@@ -12,7 +12,8 @@ from typing import Any, Final
 from specgen.analysis.instances import OWN, definitions
 from specgen.analysis.json_text import json_text, plain
 from specgen.analysis.quantities import Ledger, Quantity, ledger
-from specgen.analysis.rows import Row, expand, pattern
+from specgen.analysis.rows import Row, pattern
+from specgen.analysis.stored import expand, stored
 from specgen.ir.model import Program
 from specgen.sizes.expr import Expr, substitute
 from specgen.sizes.printing import to_text
@@ -51,7 +52,7 @@ def document(program: Program, tensors: str | None = None) -> Document:
     }
     if tensors is not None:
         result["names"] = tensors
-        result["tensors"] = list(listed(found.rows, tensors))
+        result["tensors"] = list(listed(program, tensors))
     return result
 
 
@@ -107,12 +108,12 @@ def row_document(row: Row, lets: Mapping[str, Expr]) -> Document:
     return found
 
 
-def listed(rows: Sequence[Row], scheme: str) -> Iterator[Document]:
-    """Every stored tensor in the order of the table, repeated rows by their indices."""
-    for row in rows:
-        shape = list(row.dims)
-        for name, _ in expand(row, scheme):
-            yield {"name": name, "shape": shape, "dtype": row.dtype}
+def listed(program: Program, scheme: str) -> Iterator[Document]:
+    """Every stored tensor in the order of the table, repeated ones by their indices."""
+    for tensor in stored(program, scheme):
+        shape = list(tensor.dims)
+        for name, _ in expand(tensor):
+            yield {"name": name, "shape": shape, "dtype": tensor.dtype}
 
 
 def to_json(documents: Document | Sequence[Document]) -> str:

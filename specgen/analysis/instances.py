@@ -7,7 +7,7 @@ Parts that repeat stay one instance with an index.  Knows the IR and no back end
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
@@ -23,6 +23,9 @@ MAX_LENGTH = 10_000
 
 #: The naming scheme of the table itself: every row is called what the table calls it.
 OWN = "own"
+
+#: Parts, then a tensor row.
+Path = tuple[str, ...]
 
 
 def environment(program: Program) -> dict[str, Value]:
@@ -51,7 +54,8 @@ class Instance:
     `scope` gives the module's own names in the root's; other names are the root's, or shape
     variables.  `path` leads here.  `indices` are (name, count) from the outside in, of unique
     names.  `prefixes` is the name so far in each naming scheme, the table's own (OWN) among
-    them.  `caller` is the part that put the module here, None for the root.
+    them.  `caller` is the part that put the module here, None for the root.  `claimed` are the
+    complete names that modules around this one give to rows here and below: (scheme, path).
     """
 
     program: Program
@@ -62,6 +66,7 @@ class Instance:
     condition: Expr
     prefixes: Mapping[str, Template]
     caller: Part | None
+    claimed: Mapping[tuple[str, Path], Template] = field(default_factory=dict)
 
     @cached_property
     def children(self) -> tuple[Instance, ...]:
@@ -77,20 +82,36 @@ class Instance:
         own = self._renamed(scheme).get(path)
         return None if own is None else self._complete(scheme, own, self.scope)
 
+    @cached_property
+    def packed(self) -> Mapping[tuple[str, Path], Template]:
+        """The complete names of packed rows here and below: (scheme, path) -> name.
+
+        The outermost module that names a row decides: it knows the checkpoint best.
+        """
+        own = {
+            (scheme, path): self._complete(scheme, packing.template, self.scope)
+            for scheme, packings in self.module.packings.items()
+            if scheme in self.prefixes
+            for packing in packings
+            for path in packing.rows
+        }
+        return {**own, **self.claimed}
+
     def _renamed(self, scheme: str) -> Mapping[str, Template]:
         return self.module.names.get(scheme, {}) if scheme != OWN else {}
 
     def _complete(self, scheme: str, own: Template, scope: Mapping[str, Expr]) -> Template:
-        pieces = tuple(p if isinstance(p, str) else substitute(p, scope) for p in own)
-        return join(self.prefixes[scheme], pieces)
+        return join(self.prefixes[scheme], resolved(own, scope))
 
     def _child(self, part: Part) -> Instance:
         scope, indices = self.scope, self.indices
         default: Template = (part.name,)
+        renamed: dict[str, Expr] = {}
         if part.index is not None and part.count is not None:
             index = self._index(part.index)
             indices = (*indices, (index, substitute(part.count, scope)))
-            scope = {**scope, part.index: Sym(index, "index")}
+            renamed = {part.index: Sym(index, "index")}
+            scope = {**scope, **renamed}
             default = (f"{part.name}.", Sym(index, "index"))
         prefixes = {
             scheme: self._complete(scheme, self._renamed(scheme).get(part.name, default), scope)
@@ -109,6 +130,11 @@ class Instance:
             conjunction(self.condition, substitute(part.condition, scope)),
             prefixes,
             part,
+            {
+                (scheme, path[1:]): resolved(name, renamed)
+                for (scheme, path), name in self.packed.items()
+                if path[0] == part.name and len(path) > 1
+            },
         )
 
     def _index(self, name: str) -> str:
@@ -157,6 +183,11 @@ def descend(instance: Instance) -> Iterator[Instance]:
             raise EvaluationError(f"the table has more than {MAX_INSTANCES} modules in place")
         yield place
         waiting.extend(reversed(place.children))
+
+
+def resolved(name: Template, scope: Mapping[str, Expr]) -> Template:
+    """The name with its expressions in the names that the scope gives."""
+    return tuple(p if isinstance(p, str) else substitute(p, scope) for p in name)
 
 
 def join(prefix: Template, rest: Template) -> Template:

@@ -32,9 +32,15 @@ def lines(value: object, indent: str) -> list[str]:
     return [*pieces, "\n", indent, closing]
 
 
-def plain(value: Value) -> int | float | bool | str | None:
+#: What JSON has instead of the values of params.
+Plain = int | float | bool | str | list["Plain"] | None
+
+
+def plain(value: Value) -> Plain:
     """A value as JSON has it; a fraction and an infinite number are texts."""
     match value:
+        case tuple():
+            return list(map(plain, value))
         case bool() | int() | str() | None:
             return value
         case float() if value - value == 0:

@@ -18,9 +18,10 @@ from specgen.analysis.faults import countable
 from specgen.analysis.instances import Instance, environment, root
 from specgen.analysis.reach import Reach, reached
 from specgen.analysis.rows import Row, entries, fold, pattern
+from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.analysis.terms import CONVENTIONS, Quantity, Term, evaluated, quantity
 from specgen.ir.model import ACTIVATION, Program
-from specgen.sizes.evaluate import Value, evaluate_int
+from specgen.sizes.evaluate import Value, evaluate_int, expression
 from specgen.sizes.expr import (
     FALSE,
     ONE,
@@ -34,6 +35,7 @@ from specgen.sizes.expr import (
     symbols,
     transform,
 )
+from specgen.sizes.normal import settled
 
 __all__ = [
     "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "CacheRow", "Ledger", "Quantity", "Storage", "evaluated", "ledger",
@@ -83,6 +85,7 @@ class CacheRow:
 class Ledger:
     """Everything that is counted of a program.
 
+    `rows` are the table's, `stored` the tensors of the checkpoint that holds them.
     `decode_forwards` names the forward that modules with several decode with.  `decided` are
     the conditions on params under which the table has these rows and no others, as they hold.
     `values` are those of the params and of the model's lets.
@@ -90,6 +93,7 @@ class Ledger:
 
     program: Program
     rows: tuple[Row, ...]
+    stored: tuple[StoredTensor, ...]
     quantities: Mapping[str, Quantity]
     storage: tuple[Storage, ...]
     caches: tuple[CacheRow, ...]
@@ -121,10 +125,11 @@ def counted(program: Program) -> Ledger:
     folder = Folder(environment(program))
     table = tuple(entries(model))
     rows = tuple(row for entry in table for row in fold(entry, folder))
+    stored = tuple(held(model, table, scheme_of(program), folder))
     places = {place.instance: place for place in reached(model)}
     caches = tuple(cached(places.values(), folder))
     chosen = cheapest(model, folder)
-    found = {quantity.name: quantity for quantity in counts(rows)}
+    found = {quantity.name: quantity for quantity in counts(rows, stored)}
     if program.has_dataflow:
         for quantity in (
             *active(program, touched(table, places), folder),
@@ -139,8 +144,9 @@ def counted(program: Program) -> Ledger:
     return Ledger(
         program,
         rows,
+        stored,
         {name: found[name] for name in CONVENTIONS},
-        storage(rows),
+        storage(stored),
         caches,
         chosen,
         decided(program, places),
@@ -151,12 +157,12 @@ def counted(program: Program) -> Ledger:
 def decided(program: Program, places: Iterable[Instance]) -> tuple[Expr, ...]:
     """What conditions and storage formats were decided to be, in the model's names, each once."""
     found = {
-        instance.resolve(condition): None
+        settled(instance.resolve(condition)): None
         for instance in places
         for condition in instance.module.decided
     }
     formats = [
-        Apply("==", (Sym(param.name), Const(param.value)))
+        Apply("==", (Sym(param.name), expression(param.value)))
         for param in program.model.params
         if param.kind == "dtype"
     ]
@@ -171,8 +177,11 @@ def quantities(program: Program) -> Mapping[str, Quantity]:
 # ---- counts ----------------------------------------------------------------------------
 
 
-def counts(rows: tuple[Row, ...]) -> Iterable[Quantity]:
-    """The quantities that need the table only."""
+def counts(rows: tuple[Row, ...], tensors: tuple[StoredTensor, ...]) -> Iterable[Quantity]:
+    """The quantities that need the table only.
+
+    Elements and bytes are the same whether rows are packed or not: they are the rows' own.
+    """
     stored = [row for row in rows if row.stored]
 
     def of(chosen: Iterable[Row], factor: int | None = None) -> Iterable[Term]:
@@ -190,8 +199,8 @@ def counts(rows: tuple[Row, ...]) -> Iterable[Quantity]:
     yield quantity(
         "stored_tensors",
         (
-            Term(row.multiplicity, ONE, Fraction(row.instances), row.assumptions, row.closed)
-            for row in stored
+            Term(held.multiplicity, ONE, Fraction(held.instances), held.assumptions, held.closed)
+            for held in tensors
         ),
     )
     yield quantity("stored_elements", of(stored, 1))
@@ -202,14 +211,13 @@ def counts(rows: tuple[Row, ...]) -> Iterable[Quantity]:
     yield quantity("stored_bytes", of(stored))
 
 
-def storage(rows: tuple[Row, ...]) -> tuple[Storage, ...]:
+def storage(stored: tuple[StoredTensor, ...]) -> tuple[Storage, ...]:
     """What is stored of each dtype, most bytes first."""
     tensors: dict[str, int] = {}
     elements: dict[str, int] = {}
-    for row in rows:
-        if row.stored:
-            tensors[row.dtype] = tensors.get(row.dtype, 0) + row.instances
-            elements[row.dtype] = elements.get(row.dtype, 0) + row.elements
+    for tensor in stored:
+        tensors[tensor.dtype] = tensors.get(tensor.dtype, 0) + tensor.instances
+        elements[tensor.dtype] = elements.get(tensor.dtype, 0) + tensor.elements
     found = [Storage(d, tensors[d], elements[d], elements[d] * BYTES[d]) for d in tensors]
     return tuple(sorted(found, key=lambda s: (-s.bytes, s.dtype)))
 

@@ -5,24 +5,23 @@ Rows come from the IR's instance tree; layers and experts stay one row with inde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product as combinations
 
 from specgen.analysis.cases import Case, Folder, Index, Site
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import OWN, Instance, descend, environment, join, root
-from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program, Template, Tensor
-from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate, evaluate_int
-from specgen.sizes.expr import Const, Expr, Sym, conjunction, product, substitute, symbols
+from specgen.sizes.evaluate import (
+    EvaluationError,
+    Value,
+    evaluate_int,
+    expression,
+)
+from specgen.sizes.expr import Expr, conjunction, product, substitute
 from specgen.sizes.printing import to_text
 
-__all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "expand", "fold", "rows"]
-
-
-#: Tensors of one row that are listed one by one.
-MAX_LISTED = 1_000_000
+__all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "fold", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +198,15 @@ def entry(instance: Instance, tensor: Tensor) -> Entry:
     names = {scheme: template(instance, tensor, scheme) for scheme in instance.prefixes}
     if tensor.format is None:
         dtype = tensor.dtype or program.activation_dtype
-        whole = {s: complete(name, tensor, s) for s, name in names.items()}
+        whole = {
+            s: instance.packed.get((s, (tensor.name,)), complete(name, tensor, s))
+            for s, name in names.items()
+        }
         return Entry(instance, tensor, (Stored(tensor.kind, shape, dtype, whole),), condition)
     module = program.formats[tensor.format.module]
-    inner: dict[str, Expr] = {p.name: Const(p.value) for p in module.params if p.value is not None}
+    inner: dict[str, Expr] = {
+        p.name: expression(p.value) for p in module.params if p.value is not None
+    }
     inner |= dict(zip(("R", "C"), shape, strict=False))
     inner |= {k: instance.resolve(v) for k, v in tensor.format.arguments.items()}
     for let in module.lets:
@@ -249,59 +253,3 @@ def complete(name: Template, tensor: Tensor, scheme: str) -> Template:
 def pattern(name: Template) -> str:
     """The template as text, its expressions in braces."""
     return "".join(p if isinstance(p, str) else f"{{{to_text(p)}}}" for p in name)
-
-
-def expand(row: Row, scheme: str) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """The name and index values of each stored instance of a folded row.
-
-    `scheme` is OWN or a naming scheme of the model; a tied row, which is not stored, has none.
-
-    Raises:
-        KeyError: the table has no such naming scheme.
-        SpecError: an expression in the name has no value.
-    """
-    name = row.own if scheme == OWN else row.released[scheme]
-    if not row.stored:
-        return
-    if row.instances > MAX_LISTED:
-        diagnostics = Diagnostics()
-        diagnostics.report(
-            "E0804", None, name=row.name, count=f"{row.instances:,}", limit=f"{MAX_LISTED:,}"
-        )
-        diagnostics.raise_errors()
-    indices = tuple(index.name for index in row.indices)
-    values = [sorted(v for chosen in index.values for v in chosen) for index in row.indices]
-    try:
-        pieces = [writer(piece, indices, values, row.values) for piece in name]
-        for chosen in combinations(*values):
-            text = "".join([piece(chosen) for piece in pieces])
-            yield text, dict(zip(indices, chosen, strict=True))
-    except EvaluationError as error:
-        diagnostics = Diagnostics()
-        diagnostics.report("E0803", None, name=pattern(name), reason=error)
-        diagnostics.raise_errors()
-
-
-def writer(
-    piece: str | Expr,
-    indices: tuple[str, ...],
-    values: list[list[int]],
-    env: Mapping[str, Value],
-) -> Callable[[tuple[int, ...]], str]:
-    """What writes a piece of a name; one that depends on one index is written once per value."""
-    if isinstance(piece, str):
-        return lambda chosen: piece
-    held = [i for i, index in enumerate(indices) if index in symbols(piece)]
-    if not held:
-        text = describe(evaluate(piece, env))
-        return lambda chosen: text
-    if len(held) == 1:
-        at = held[0]
-        index = indices[at]
-        if piece == Sym(index):
-            return lambda chosen: str(chosen[at])
-        texts = {v: describe(evaluate(piece, {**env, index: v})) for v in values[at]}
-        return lambda chosen: texts[chosen[at]]
-    return lambda chosen: describe(
-        evaluate(piece, {**env, **dict(zip(indices, chosen, strict=True))})
-    )

@@ -8,7 +8,7 @@ be taken for reachable that is not, never the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -81,13 +81,9 @@ class Assumptions:
                     for arg in args:
                         known_all = known_all.assume(arg, value) if known_all else None
                     return known_all
-                # At least one is known; it is used when all others are ruled out.
-                open_args = [arg for arg in args if self.assume(arg, value) is not None]
-                if not open_args:
-                    return None
-                if len(open_args) == 1:
-                    return self.assume(open_args[0], value)
-                return self
+                return self.assume_any(args, value)
+            case Apply(op="contains", args=(Apply(op="list", args=items), element)):
+                return self.assume_member(items, element, value)
             case Apply(op="==" | "!=" as op, args=(left, right)):
                 return self.assume_equal(left, right, (op == "==") == value)
             case Apply(op="<" | "<=" | ">" | ">=" as op, args=(left, right)):
@@ -97,6 +93,27 @@ class Assumptions:
                 if known_flag is not None:
                     return self if known_flag == value else None
                 return self.replaced(flags={**self.flags, condition: value})
+
+    def assume_any(self, args: Sequence[Expr], value: bool) -> Assumptions | None:
+        """At least one of the conditions; it is used when all others are ruled out."""
+        open_args = [arg for arg in args if self.assume(arg, value) is not None]
+        if not open_args:
+            return None
+        if len(open_args) == 1:
+            return self.assume(open_args[0], value)
+        return self
+
+    def assume_member(
+        self, items: Sequence[Expr], element: Expr, value: bool
+    ) -> Assumptions | None:
+        """The element is one of the items of a list, or none of them."""
+        tests = [Apply("==", (element, item)) for item in items]
+        if value:
+            return self.assume_any(tests, True)
+        known_all: Assumptions | None = self
+        for test in tests:
+            known_all = known_all.assume(test, False) if known_all else None
+        return known_all
 
     def replaced(
         self,
@@ -221,7 +238,7 @@ class Assumptions:
 def whole_atom(base: Expr) -> bool:
     if isinstance(base, Sym):
         return base.kind != "real"
-    return isinstance(base, Apply) and base.op in ("ceil", "floor", "%")
+    return isinstance(base, Apply) and base.op in ("ceil", "floor", "%", "length")
 
 
 def domain(key: Polynomial) -> Bounds:
@@ -230,7 +247,7 @@ def domain(key: Polynomial) -> Bounds:
     for monomial, c in key.terms:
         least = Fraction(1)
         for base, power in monomial:
-            if isinstance(base, Apply) and base.op == "%" and power == 1:
+            if isinstance(base, Apply) and base.op in ("%", "length") and power == 1:
                 least = Fraction(0)
                 continue
             if not isinstance(base, Sym) or base.kind not in LEAST or power < 0:

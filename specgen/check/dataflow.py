@@ -29,7 +29,7 @@ from specgen.ops.context import (
     type_text,
 )
 from specgen.ops.rules import binary
-from specgen.sizes.expr import FUNCTIONS, ONE, Apply, Const, Expr, product
+from specgen.sizes.expr import FUNCTIONS, LISTS, ONE, Apply, Const, Expr, Sym, product, substitute
 from specgen.sizes.normal import equal
 from specgen.syntax import tree
 
@@ -50,7 +50,10 @@ class Body(Typing):
     # ---- Typing: what the rules of the ops ask
 
     def equal(self, left: Expr, right: Expr) -> bool:
-        return equal(left, right, self.scope.expanded)
+        lets = self.scope.expanded
+        return equal(left, right, lets) or self.oracle.equates(
+            substitute(left, lets), substitute(right, lets)
+        )
 
     def quotient(self, whole: Expr, part: Expr, span: Span) -> Expr:
         simple = without_factor(whole, part)
@@ -78,7 +81,7 @@ class Body(Typing):
                 self.read.add(name)
                 self.fail("E0436", path.span, name=name)
         try:
-            return simplified(self.scope.resolve(node), self.oracle)
+            return simplified(self.scope.number(node), self.oracle)
         except Unresolved:
             self.failed = True
             raise Poisoned from None
@@ -120,7 +123,10 @@ class Body(Typing):
     # ---- names
 
     def is_compile_time(self, node: tree.Expression) -> bool:
-        """Whether an expression is made of literals and compile-time names only."""
+        """Whether an expression is made of literals and compile-time names only.
+
+        The name of a list is not one: what is computed with its numbers is dataflow.
+        """
         match node:
             case tree.Literal():
                 return True
@@ -129,17 +135,21 @@ class Body(Typing):
                 if name in self.vars:
                     return False
                 known = name in self.scope.symbols or name in self.scope.lets or name == "pi"
-                return len(names) == 1 and known
+                return len(names) == 1 and known and not self.is_list(name)
             case tree.Operation(operands=operands):
                 return all(self.is_compile_time(operand) for operand in operands)
             case tree.Call(function=function, arguments=arguments):
                 name = function.text
-                if name == "has":
+                if name in ("has", "contains", "length"):
                     return True
                 return name in FUNCTIONS and all(self.is_compile_time(a) for a in arguments)
             case tree.ListOf():
                 return False
         assert_never(node)
+
+    def is_list(self, name: str) -> bool:
+        """Whether a param or let is a list of numbers."""
+        return self.scope.kind(self.scope.symbols.get(name, Sym(name))) in LISTS
 
     def single(self, node: tree.Expression) -> ir.Value:
         """A value that must be one tensor or number."""
@@ -163,8 +173,22 @@ class Body(Typing):
             self.fail("E0440", node.span, name=name)
         if self.is_compile_time(node):
             return ir.Scalar(self.size(node))
+        if self.is_list(name):
+            return self.numbers(self.scope.name(name, node))
         known = [*self.vars, *self.around.tensors, *self.scope.names()]
         self.fail("E0301", node.span, name=name, help=did_you_mean(name, known))
+
+    def numbers(self, members: Expr) -> ir.Value:
+        """A list as a tensor; its dim is the size that its length is required to be, if one is."""
+        length = Apply("length", (members,))
+        sizes = [
+            right if left == length else left
+            for required in self.around.requires
+            if isinstance(required, Apply) and required.op == "==" and length in required.args
+            for left, right in [required.args]
+        ]
+        dtype = "f32" if self.scope.kind(members) == "reals" else "i64"
+        return ir.Op("constant", (), {"value": members}, (ir.Type(dtype, (*sizes, length)[:1]),))
 
     def tensor_row(self, name: str, span: Span) -> TensorView:
         self.used.add(name)

@@ -12,7 +12,7 @@ from typing import Final
 
 from specgen.ir import model as ir
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
-from specgen.sizes.expr import Expr, Sym, substitute, symbols
+from specgen.sizes.expr import LISTS, Expr, Sym, substitute, symbols
 
 #: Relative difference in float64 above which two forwards are not one function.
 TOLERANCE: Final = 1e-9
@@ -92,11 +92,12 @@ def draw(program: ir.Program, module: ir.Module) -> dict[str, Value] | None:
     params = [*(program.model.params if module.lexical else ()), *module.params]
     lets = {**program.model.let_table, **module.let_table} if module.lexical else module.let_table
     sizes = [p for p in params if p.kind in ("size", "count") and p.name in involved]
-    fixed: dict[str, Value] = {p.name: p.value for p in params if p not in sizes}
+    lists = [p for p in params if p.kind in LISTS and p.value is None]
+    fixed: dict[str, Value] = {p.name: p.value for p in params if p not in (*sizes, *lists)}
     for param in params:
         if fixed.get(param.name, 0) is None:
             fixed[param.name] = {"real": 0.5, "flag": False}.get(param.kind)
-    names = {param.name for param in sizes}
+    names = {param.name for param in (*sizes, *lists)}
     conditions = [
         expanded
         for condition in (
@@ -111,6 +112,9 @@ def draw(program: ir.Program, module: ir.Module) -> dict[str, Value] | None:
     chooser = random.Random(0)  # noqa: S311  # a fixed seed: the same sizes at every check
     for _ in range(DRAWS):
         drawn = {**fixed, **{param.name: chooser.choice(SMALL) for param in sizes}}
+        for param in lists:
+            length = chooser.choice(SMALL)
+            drawn[param.name] = tuple(chooser.choices(SMALL, k=length))
         if all(holds(condition, drawn) for condition in conditions):
             return drawn
     return None

@@ -13,7 +13,15 @@ from specgen.check.signatures import Signature, signature
 from specgen.check.views import CacheView, PartView, TensorView
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
 from specgen.elaborate.files import Definition, FreeFunction
-from specgen.elaborate.scope import DTYPES, Scope, Unresolved, module_scope
+from specgen.elaborate.scope import (
+    DTYPES,
+    TAKEN,
+    WANTED,
+    Scope,
+    Unresolved,
+    kind_text,
+    module_scope,
+)
 from specgen.ir.model import ACTIVATION
 from specgen.sizes.expr import TRUE, Expr, Sym, substitute
 from specgen.syntax import tree
@@ -59,7 +67,11 @@ class ModuleView:
             return TRUE
         if self.scope.kind(found) not in ("flag", "unknown"):
             self.diagnostics.report(
-                "E0303", node.span, op="when", wanted="flag", found=self.scope.kind(found)
+                "E0303",
+                node.span,
+                op="when",
+                wanted="flag",
+                found=kind_text(self.scope.kind(found)),
             )
             return TRUE
         return found
@@ -102,7 +114,8 @@ class ModuleView:
             except Unresolved:
                 return None
             if self.scope.kind(size) not in ("size", "count", "index", "unknown"):
-                self.diagnostics.report("E0410", dim.span, found=self.scope.kind(size))
+                found = kind_text(self.scope.kind(size))
+                self.diagnostics.report("E0410", dim.span, found=found)
                 return None
             sizes.append(size)
         return TensorView(row, kind, tuple(sizes), compute, condition)
@@ -252,6 +265,18 @@ class ModuleView:
                     labels=[Label(param.span, "the parameter")],
                 )
                 complete = False
+        for name, expr in found.items():
+            kind, wanted = scope.kind(expr), WANTED[params[name].type]
+            if kind not in TAKEN[wanted]:
+                self.diagnostics.report(
+                    "E0608",
+                    given[name].span if name in given else row.module_span,
+                    name=name,
+                    module=row.module,
+                    wanted=wanted,
+                    found=kind_text(kind),
+                    labels=[Label(params[name].span, "the parameter")],
+                )
         return found if complete else None
 
     # ---- caches, signatures

@@ -7,17 +7,19 @@ those on indices stay open, or once for each reachable combination, where a fork
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from typing import Protocol
 
 from specgen.check.assumptions import Assumptions
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import Apply, Const, Expr, substitute, transform
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate, expression
+from specgen.sizes.expr import LISTS, Apply, Expr, Sym, substitute, transform, walk
 
 
 class Oracle(Protocol):
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds; None where it depends on an index."""
+
+    def equates(self, left: Expr, right: Expr) -> bool:
+        """Whether two sizes are equal by the conditions decided so far."""
 
 
 def simplified(expr: Expr, oracle: Oracle) -> Expr:
@@ -36,7 +38,8 @@ def simplified(expr: Expr, oracle: Oracle) -> Expr:
 class ByValues:
     """Decides by a variant's values, and by what is assumed of indices.
 
-    `taken` are the conditions that the values decided.
+    `taken` are the conditions that the values decided, and what they took lists to be: which
+    values of an index a list has is not a condition on params alone.
     """
 
     def __init__(
@@ -56,14 +59,25 @@ class ByValues:
         try:
             found = bool(evaluate(expanded, self.values))
         except EvaluationError:
-            return self.assumptions.decide(substitute(expanded, self.constants))
+            known = self.assumptions.decide(substitute(expanded, self.constants))
+            if known is not None:
+                for node in walk(expanded):
+                    if isinstance(node, Sym) and node.kind in LISTS:
+                        self.taken.setdefault(Apply("==", (node, self.constants[node.name])), True)
+            return known
         self.taken.setdefault(condition, found)
         return found
+
+    def equates(self, left: Expr, right: Expr) -> bool:
+        known = self.assumptions
+        for condition, value in self.taken.items():
+            known = known.assume(substitute(condition, self.lets), value) or known
+        return known.decide(Apply("==", (left, right))) is True
 
 
 def literals(values: Mapping[str, Value]) -> dict[str, Expr]:
     """Known values as literals, to be put in the place of their names."""
-    return {name: Const(value) for name, value in values.items() if not isinstance(value, Fraction)}
+    return {name: expression(value) for name, value in values.items()}
 
 
 class ByForks:
@@ -87,6 +101,9 @@ class ByForks:
         self.made.append(value)
         self.choices.append(condition)
         return value
+
+    def equates(self, left: Expr, right: Expr) -> bool:
+        return self.assumptions.decide(Apply("==", (left, right))) is True
 
 
 #: More combinations than this are not explored; the check says so.

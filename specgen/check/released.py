@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
-from specgen.analysis.rows import Index, Row, rows
+from specgen.analysis.rows import Index, Row
+from specgen.analysis.stored import StoredTensor, stored
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.ir.model import Program, Template
 from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate
@@ -25,37 +26,34 @@ MAX_NUMBERS = 100_000
 def collisions(program: Program) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(released name, own names of the rows that share it), each pattern once.
 
-    Rows are compared folded: names that are alike but for their numbers, then the numbers.
+    Tensors are compared folded: names that are alike but for their numbers, then the numbers.
+    A packed tensor goes by the first of its rows.
     """
-    stored = [row for row in rows(program) if row.stored]
     numbers = Numbers()
-    for scheme in sorted({scheme for row in stored for scheme in row.released}):
-        alike: dict[str, list[tuple[Row, Taken]]] = {}
-        for row in stored:
-            if scheme not in row.released:
-                continue
-            template = row.released[scheme]
-            lost = [index for index in row.indices if index.name not in used(template)]
-            if row.instances > 1 and lost:
-                yield pattern(template), (row.name,)
+    for scheme in sorted(program.model.names):
+        alike: dict[str, list[tuple[StoredTensor, Taken]]] = {}
+        for tensor in stored(program, scheme):
+            lost = [index for index in tensor.indices if index.name not in used(tensor.name)]
+            if tensor.instances > 1 and lost:
+                yield pattern(tensor.name), (tensor.first.name,)
             else:
-                alike.setdefault(kind(template), []).append((row, numbers.of(row, template)))
+                alike.setdefault(kind(tensor.name), []).append((tensor, numbers.of(tensor)))
         for group in alike.values():
-            yield from shared(group, scheme)
+            yield from shared(group)
 
 
 #: The numbers that each place of a name takes, independently of its other places.
 Taken = tuple[frozenset[str], ...]
 
 
-def shared(group: list[tuple[Row, Taken]], scheme: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def shared(group: list[tuple[StoredTensor, Taken]]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The rows of a group that have a name in common, under the pattern of the first."""
     sharing: dict[str, list[str]] = {}
-    for at, (row, taken) in enumerate(group):
+    for at, (tensor, taken) in enumerate(group):
         for other, earlier in group[:at]:
             if all(a & b for a, b in zip(taken, earlier, strict=True)):
-                found = sharing.setdefault(pattern(other.released[scheme]), [other.name])
-                found.append(row.name)
+                found = sharing.setdefault(pattern(other.name), [other.first.name])
+                found.append(tensor.first.name)
                 break
     for name, own in sharing.items():
         yield name, tuple(own)
@@ -63,24 +61,24 @@ def shared(group: list[tuple[Row, Taken]], scheme: str) -> Iterator[tuple[str, t
 
 @dataclass
 class Numbers:
-    """The numbers in names, worked out once for all rows of the same indices."""
+    """The numbers in names, worked out once for all tensors of the same indices."""
 
     known: dict[object, frozenset[str]] = field(default_factory=dict)
 
-    def of(self, row: Row, template: Template) -> Taken:
+    def of(self, tensor: StoredTensor) -> Taken:
         found: list[frozenset[str]] = []
-        for piece in template:
+        for piece in tensor.name:
             if isinstance(piece, str):
                 found += (frozenset({digits}) for digits in NUMBER.findall(piece))
             else:
-                found.append(self.places(row, piece))
+                found.append(self.places(tensor, piece))
         return tuple(found)
 
-    def places(self, row: Row, piece: Expr) -> frozenset[str]:
-        indices = [index for index in row.indices if index.name in symbols(piece)]
+    def places(self, tensor: StoredTensor, piece: Expr) -> frozenset[str]:
+        indices = [index for index in tensor.indices if index.name in symbols(piece)]
         key = piece, tuple((index.name, index.values) for index in indices)
         if key not in self.known:
-            self.known[key] = frozenset(described(piece, row, indices))
+            self.known[key] = frozenset(described(piece, tensor.first, indices))
         return self.known[key]
 
 

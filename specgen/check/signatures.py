@@ -9,11 +9,18 @@ from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Arg, Type
 from specgen.ops.context import Typing, dtype_text, size_text, type_text
-from specgen.sizes.expr import ONE, Apply, Const, Expr, Kind, Sym, substitute, symbols
+from specgen.sizes.expr import LISTS, ONE, Apply, Const, Expr, Kind, Sym, substitute, symbols
 from specgen.syntax import tree
 
 #: Platform operations that a body may be declared equal to.
-INTRINSICS = ("scaled_dot_product_attention", "rms_norm")
+INTRINSICS = (
+    "scaled_dot_product_attention",
+    "causal_mask",
+    "rms_norm",
+    "layer_norm",
+    "gelu",
+    "gelu_tanh",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
     for argument in node.arguments:
         if isinstance(argument.type, tree.ScalarType):
             kinds[argument.name] = argument.type.kind  # type: ignore[assignment]  # PTYPE
+            if argument.type.kind in LISTS:
+                scope.diagnostics.report("E0460", argument.span, name=argument.name)
             continue
         for name in capitals(argument.type.shape.dims):
             if name not in scope.symbols and name not in scope.lets:
@@ -97,7 +106,7 @@ def tensor_type(node: tree.TensorType, scope: Scope) -> Type:
                 raise Unresolved
             dims.append(REST)
         else:
-            dims.append(scope.resolve(dim))
+            dims.append(scope.number(dim))
     return Type(node.dtype or ACTIVATION, tuple(dims))
 
 

@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 from specgen.analysis.instances import environment
+from specgen.analysis.json_text import Plain
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import ConfigRow, Program
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import Expr
 
 
 def config(program: Program, scheme: str) -> dict[str, Any]:
@@ -56,12 +56,13 @@ def place(found: dict[str, Any], keys: list[str], value: object) -> bool:
 def written(row: ConfigRow, env: dict[str, Value]) -> object:
     """The value of a row as JSON has it."""
     if isinstance(row.value, tuple):
-        return [plain(item, env) for item in row.value]
-    return plain(row.value, env)
+        return [plain(evaluate(item, env)) for item in row.value]
+    return plain(evaluate(row.value, env))
 
 
-def plain(expr: Expr, env: dict[str, Value]) -> int | float | bool | str | None:
-    value = evaluate(expr, env)
+def plain(value: Value) -> Plain:
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else float(value)
     if isinstance(value, float) and value - value != 0:

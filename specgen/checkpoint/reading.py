@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from specgen.elaborate.bind import Override
 from specgen.ir.model import ConfigRow, Param, Program
 from specgen.sizes.evaluate import EvaluationError, evaluate
 from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym
@@ -16,10 +17,14 @@ from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym
 #: What a key that is not there is read as.
 MISSING: Final = object()
 
+#: Keys of rotary embeddings that stand among the others or in `rope_parameters`, and how some
+#: files spell them.
+SPELLINGS: Final = {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}
+
 
 def overrides_from_config(
     program: Program, config: Mapping[str, Any], scheme: str = "hf"
-) -> dict[str, int | float | bool | str]:
+) -> dict[str, Override]:
     """The params that the configuration sets, as overrides for `load_program`.
 
     A param's row gives its value.  A literal's row that matches makes its condition hold, so
@@ -28,9 +33,9 @@ def overrides_from_config(
     """
     flat = flattened(normalised(config))
     params = {param.name: param for param in program.model.params}
-    given: dict[str, int | float | bool | str] = {}
-    implied: dict[str, int | float | bool | str] = {}
-    refuted: dict[str, int | float | bool | str] = {}
+    given: dict[str, Override] = {}
+    implied: dict[str, Override] = {}
+    refuted: dict[str, Override] = {}
     for row in program.configs.get(scheme, ()):
         if isinstance(row.value, Sym) and row.value.name in params:
             value = converted(flat.get(row.key), params[row.value.name])
@@ -49,18 +54,23 @@ def overrides_from_config(
 def normalised(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration in the spelling of released files.
 
-    transformers 5 writes `rope_parameters`, which holds `rope_theta` and always a type, and
-    `dtype`; earlier files have `rope_scaling`, null where nothing is scaled, with the type under
-    either of two keys, and `torch_dtype`.
+    transformers 5 writes `rope_parameters`, which holds `rope_theta`, `partial_rotary_factor` and
+    always a type, and `dtype`; earlier files have `rope_scaling`, null where nothing is scaled,
+    with the type under either of two keys, `torch_dtype`, and for the other two either spelling.
     """
     found = dict(config)
     rotary = found.pop("rope_parameters", None)
     if isinstance(rotary, Mapping):
         rotary = dict(rotary)
-        theta = rotary.pop("rope_theta", None)
-        if theta is not None:
-            found.setdefault("rope_theta", theta)
+        for key in SPELLINGS:
+            value = rotary.pop(key, None)
+            if value is not None:
+                found.setdefault(key, value)
         found.setdefault("rope_scaling", rotary)
+    for key, other in SPELLINGS.items():
+        for given, absent in ((key, other), (other, key)):
+            if given in found:
+                found.setdefault(absent, found[given])
     scaling = found.get("rope_scaling")
     if isinstance(scaling, Mapping):
         kind = scaling.get("rope_type", scaling.get("type"))
@@ -81,7 +91,7 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def converted(value: object, param: Param) -> int | float | bool | str | None:
+def converted(value: object, param: Param) -> Override | None:
     """The value as the param's type has it; None where it is of another type."""
     match param.kind, value:
         case "flag", bool():
@@ -96,8 +106,14 @@ def converted(value: object, param: Param) -> int | float | bool | str | None:
             return float(value)
         case "choice" | "dtype", str():
             return value
+        case "counts" | "reals", list() if all(map(is_number, value)):
+            return tuple(value)
         case _:
             return None
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def matches(row: ConfigRow, value: object) -> bool:
@@ -115,7 +131,7 @@ def matches(row: ConfigRow, value: object) -> bool:
     return value == literal and isinstance(value, bool) == isinstance(literal, bool)
 
 
-def fixed(condition: Expr) -> Iterator[tuple[str, int | float | bool | str]]:
+def fixed(condition: Expr) -> Iterator[tuple[str, Override]]:
     """The params that a condition leaves no choice for, with their values."""
     match condition:
         case Apply(op="and", args=args):

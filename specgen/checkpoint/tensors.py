@@ -8,44 +8,68 @@ from __future__ import annotations
 from typing import Any
 
 from specgen.analysis.instances import OWN
-from specgen.analysis.rows import Row, pattern, rows
-from specgen.ir.model import Program, Template
+from specgen.analysis.rows import Row, pattern
+from specgen.analysis.stored import StoredTensor, scheme_of, stored
+from specgen.ir.model import Program, Rearrangement, Template
+from specgen.sizes.evaluate import evaluate_int
 from specgen.sizes.expr import Const, substitute
 
 
 def document(program: Program) -> dict[str, Any]:
-    """The rows that a checkpoint of this variant stores.
+    """The tensors that a checkpoint of this variant holds.
 
     Raises:
         SpecError: the table cannot be counted.
     """
-    stored = [row for row in rows(program) if row.stored]
+    scheme = scheme_of(program)
+    found = stored(program, scheme)
     return {
         "spec": program.name,
         "variant": program.variant,
-        "stored_tensors": sum(row.instances for row in stored),
-        "tensors": [tensor(row) for row in stored],
+        "stored_tensors": sum(tensor.instances for tensor in found),
+        "tensors": [entry(tensor, scheme) for tensor in found],
     }
 
 
-def tensor(row: Row) -> dict[str, Any]:
-    """One folded row; the ranges are [start, stop, step] with stop left out."""
-    names = {OWN: row.own, **row.released}
+def entry(tensor: StoredTensor, scheme: str) -> dict[str, Any]:
+    """One folded tensor; the ranges are [start, stop, step] with stop left out."""
+    row = tensor.first
+    names = {scheme: tensor.name} if tensor.packed else {OWN: row.own, **row.released}
     found: dict[str, Any] = {
-        "names": {scheme: pattern(numbered(name, row)) for scheme, name in names.items()},
+        "names": {which: pattern(numbered(name, row)) for which, name in names.items()},
         "indices": {
             index.name: [[values.start, values.stop, values.step] for values in index.values]
-            for index in row.indices
+            for index in tensor.indices
         },
-        "shape": list(row.dims),
+        "shape": list(tensor.dims),
         "dtype": row.dtype,
-        "count": row.instances,
+        "count": tensor.instances,
         "kind": row.kind,
     }
+    if tensor.packed:
+        found["rows"] = [row.name for row in tensor.rows]
+        found["stacked"] = {index.name: index.size for index in tensor.stacked}
+        found["arrangement"] = arrangement(tensor.rearrangement, row)
     if row.shared is not None:
         found["shared"] = row.shared
         found["target"] = row.target
     return found
+
+
+def arrangement(whole: Rearrangement | None, row: Row) -> dict[str, Any] | None:
+    """How rows lie in a tensor: the pattern and the size of each axis; null: joined."""
+    if whole is None:
+        return None
+    sides = (" ".join(map(group, side)) for side in (whole.inputs, whole.outputs))
+    return {
+        "pattern": " -> ".join(sides),
+        "sizes": {axis: evaluate_int(size, row.values) for axis, size in whole.sizes.items()},
+    }
+
+
+def group(axes: tuple[str, ...]) -> str:
+    """The axes of one dim, as a pattern writes them."""
+    return axes[0] if len(axes) == 1 else f"({' '.join(axes)})" if axes else "1"
 
 
 def numbered(name: Template, row: Row) -> Template:

@@ -336,9 +336,10 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
         "list in dataflow",
         "a list stands only in `split` and `concat`",
         """
-        A list is no tensor; it says what `split` and `concat` take.
-        wrong: return [x]
-        right: return x
+        A list that is written out says what `split` and `concat` take.  A param that is a list
+        of numbers (`counts`, `reals`) is a tensor in dataflow.
+        wrong: return x * [0.5, 2.0]
+        right: params { gains : reals = [0.5, 2.0] }   and   return x * gains
         """,
     ),
     "E0439": error(
@@ -520,6 +521,15 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
         A function stands for its body, so one that leads back to itself has no meaning.
         wrong: function f(x: [B]) -> [B] { return f(x) }
         right: function f(x: [B]) -> [B] { return silu(x) }
+        """,
+    ),
+    "E0460": error(
+        "list for an argument",
+        "argument `{name}` cannot be a list",
+        """
+        Params are lists.  A function is given the numbers of one as a tensor.
+        wrong: function f(x: [B, N], gains: reals) -> [B, N] { ... }
+        right: function f(x: [B, N], gains: f32 [N]) -> [B, N] { ... }
         """,
     ),
     "E0458": error(

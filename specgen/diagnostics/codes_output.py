@@ -14,8 +14,8 @@ OUTPUT_CODES: Final[Mapping[str, Code]] = {
         """
         The system refused: no permission, no space, or a file in the way.  What the folder held
         before is still there, whole.
-        wrong: specgen build llama3@llama3_8b -o /
-        right: specgen build llama3@llama3_8b -o ~/generated
+        wrong: specgen build llama@llama3_8b -o /
+        right: specgen build llama@llama3_8b -o ~/generated
         """,
     ),
     "E0902": error(
@@ -24,7 +24,7 @@ OUTPUT_CODES: Final[Mapping[str, Code]] = {
         """
         A build replaces its folder as a whole.  It only does so with a folder that it wrote
         itself, whose manifest.json lists every file in it; nothing of yours is ever deleted.
-        wrong: keep notes.txt inside generated/llama3/llama3_8b
+        wrong: keep notes.txt inside generated/llama/llama3_8b
         right: keep it beside that folder, or build somewhere else with `-o`
         """,
     ),
@@ -43,8 +43,8 @@ OUTPUT_CODES: Final[Mapping[str, Code]] = {
         "cannot compare with `{path}`: {reason}",
         """
         `build --check` reads the folder that a build would replace, and the system refused.
-        wrong: specgen build llama3@llama3_8b --check -o /read-only/generated
-        right: specgen build llama3@llama3_8b --check -o generated
+        wrong: specgen build llama@llama3_8b --check -o /read-only/generated
+        right: specgen build llama@llama3_8b --check -o generated
         """,
     ),
     "E0905": error(

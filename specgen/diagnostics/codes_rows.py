@@ -183,6 +183,15 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         right: model m { variant small { } }
         """,
     ),
+    "E0608": error(
+        "wrong kind of parameter",
+        "`{name}` of `{module}` is a {wanted}, not a {found}",
+        """
+        A part gives each parameter of its module a value of the parameter's type.
+        wrong: attn : attention(scale = "large")
+        right: attn : attention(scale = 2.5)
+        """,
+    ),
     # ---- E07xx: names, config, report --------------------------------------------------
     "E0701": error(
         "name of an unknown row",
@@ -228,6 +237,91 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         template lacks its index, would read the same tensor.
         wrong: layers -> "model.layers"
         right: layers -> "model.layers.{layer}"
+        """,
+    ),
+    "E0707": error(
+        "not an arrangement",
+        'behind `as` stands rearrange("..."), with sizes of axes by name',
+        """
+        Rows are stored as the result of the op rearrange on them: a pattern with a name for each
+        axis (so no ...), and the sizes that do not follow from the rows.
+        wrong: names hf { w -> "proj" as transpose("o i -> i o") }
+        right: names hf { w -> "proj" as rearrange("o i -> i o") }
+        """,
+    ),
+    "E0708": error(
+        "row cannot be packed",
+        "`{name}` is stored as {found}, so it cannot be part of another tensor",
+        """
+        Rows that are rearranged, or share a tensor, are plain tensors of their own: a storage
+        format keeps scales beside the values, and a tied or copied row is another row's tensor.
+        wrong: tensors { a : n -> m  as fp8_block }  names hf { a -> "a" as rearrange("o i -> i o") }
+        right: tensors { a : n -> m  as bf16 }       names hf { a -> "a" as rearrange("o i -> i o") }
+        """,
+    ),
+    "E0709": error(
+        "rows do not exist together",
+        "`{name}` {found}, but `{first}` {other}: a stored tensor holds all of its rows",
+        """
+        Rows of one stored tensor exist under the same condition, written the same way.
+        wrong: tensors { a : n -> m  b : n -> m  when wide }  names hf { a, b -> "ab" }
+        right: tensors { a : n -> m  b : n -> m }             names hf { a, b -> "ab" }
+        """,
+    ),
+    "E0710": error(
+        "shapes do not fit together",
+        "`{name}` is {found} and cannot be {how} with `{first}`, which is {other}",
+        """
+        Rows without an arrangement are joined along their first dim, the outputs of a map, and
+        agree in the others.  Rows with an arrangement are stacked before it: they have one shape.
+        wrong: tensors { a : n -> m  b : m -> n }    names hf { a, b -> "ab" }
+        right: tensors { a : n -> m  b : n -> 2×m }  names hf { a, b -> "ab" }
+        """,
+    ),
+    "E0711": error(
+        "instances differ",
+        "`{name}` is not the same for every `{index}`, which its name leaves out",
+        """
+        A name that leaves out the index of a repeated part means one tensor in which all
+        instances are stacked: all of them exist and have one shape.
+        wrong: parts { up[i] : layer(width = i + 1) × n }  names hf { up.w -> "up" }
+        right: parts { up[i] : layer(width = i + 1) × n }  names hf { up.w -> "up.{i}" }
+        """,
+    ),
+    "E0712": error(
+        "maps and tensors named together",
+        "`{name}` is a tensor, but `{row}` is a map, whose name is only the beginning of its tensors'",
+        """
+        The name of a map is completed by .weight and .bias; that of a tensor is complete.
+        wrong: tensors { a : n -> m  b : [m, n] }    names hf { a, b -> "ab.weight" }
+        right: tensors { a : n -> m  b : [m, n] }    names hf { a.weight, b -> "ab.weight" }
+        """,
+    ),
+    "E0713": error(
+        "dtypes differ",
+        "`{name}` is stored as {found}, but `{first}` as {other}",
+        """
+        A stored tensor has one dtype.
+        wrong: tensors { a : n -> m  b : n -> m as f32 }         names hf { a, b -> "ab" }
+        right: tensors { a : n -> m as f32  b : n -> m as f32 }  names hf { a, b -> "ab" }
+        """,
+    ),
+    "E0714": error(
+        "rows repeated differently",
+        "`{name}` is there {found}, but `{first}` {other}",
+        """
+        Rows of one stored tensor that belong to parts are repeated by the same indices.
+        wrong: parts { up[i] : layer × n  down : layer }       names hf { up.w, down.w -> "w" }
+        right: parts { up[i] : layer × n  down[i] : layer × n }  names hf { up.w, down.w -> "w" }
+        """,
+    ),
+    "E0715": error(
+        "path of too many ways",
+        "what this row names cannot be followed: {reason}",
+        """
+        A path through parts that have alternatives leads to each of them.
+        wrong: names hf { layers.ffn.inner.core.w -> "w" }       (five alternatives at each step)
+        right: module block { names hf { ffn.inner.core.w -> "w" } }
         """,
     ),
     "E0705": error(

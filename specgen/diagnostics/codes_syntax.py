@@ -157,7 +157,7 @@ SYNTAX_CODES: Final[Mapping[str, Code]] = {
         After a hundred syntax faults, or five hundred of all kinds, the search for more stops.
         Is this file a spec?
         wrong: specgen check README.md
-        right: specgen check specs/llama3.dsv3
+        right: specgen check specs/llama.dsv3
         """,
     ),
     "E0116": error(

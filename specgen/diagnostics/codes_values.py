@@ -72,7 +72,7 @@ VALUE_CODES: Final[Mapping[str, Code]] = {
         A spec that is built, counted or checked describes one `model`.  Files of blocks that
         others use have none, and are checked by `specgen check`.
         wrong: specgen params specs/std/norm.dsv3
-        right: specgen params specs/llama3.dsv3
+        right: specgen params specs/llama.dsv3
         """,
     ),
     # ---- E03xx: names and values -------------------------------------------------------
@@ -127,12 +127,13 @@ VALUE_CODES: Final[Mapping[str, Code]] = {
         """,
     ),
     "E0306": error(
-        "list in a size",
-        "a list is not a size or a condition",
+        "list for one value",
+        "this is a list; one value is needed here",
         """
-        Lists stand in `split`, `concat` and literals of `config` only.
-        wrong: let { sizes = [a, b] }
-        right: q, k = split(x, [a, b])
+        `length(list)` is how many numbers a list has, `contains(list, n)` whether n is one of
+        them; in dataflow a list is a tensor.  Two lists are not compared.
+        wrong: if dense_layers == layer { ... }
+        right: if contains(dense_layers, layer) { ... }
         """,
     ),
     "E0307": error(

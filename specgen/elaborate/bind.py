@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Final, TypeGuard
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
 from specgen.elaborate.files import Definition
 from specgen.elaborate.scope import DTYPES, Scope, Unresolved
-from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate
+from specgen.ir.model import ParamValue
+from specgen.sizes.evaluate import EvaluationError, Number, Value, describe, evaluate, expression
 from specgen.sizes.expr import Const, Expr, symbols
 from specgen.sizes.printing import TABLE, to_text
 from specgen.syntax import tree
+from specgen.syntax.builder import LIST_ITEMS
 from specgen.syntax.parser import parse_expression
 
-Override = str | int | float | bool
+#: A value given from outside; a text is read as the language reads it.
+Override = str | int | float | bool | Sequence[int | float]
 
 #: No size of a model is larger; it keeps every count within exact reach.
 MAX_SIZE: Final = 2**48
+
+#: How much of a value a fault shows.
+SHOWN: Final = 60
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,12 @@ def override_setting(
     name: str, value: Override, param: tree.Param | None, scope: Scope, diagnostics: Diagnostics
 ) -> Setting | None:
     """An override from outside: text is parsed as an expression, never executed."""
-    shown = value if isinstance(value, str) else describe(value)
-    source = Source(f"-D {name}", shown)
-    span = Span(source, 0, len(shown))
     if not isinstance(value, str):
-        return Setting(Const(value), span)
+        given = value if isinstance(value, int | float) else tuple(value)
+        shown = describe(given)
+        return Setting(expression(given), Span(Source(f"-D {name}", shown), 0, len(shown)))
+    source = Source(f"-D {name}", value)
+    span = Span(source, 0, len(value))
     if param is not None and (value in param.choices or (param.type == "dtype")):
         return Setting(Const(value), span)
     node = parse_expression(source, span, diagnostics)
@@ -140,13 +148,13 @@ def values(
     variant: str | None,
     overrides: Mapping[str, Override],
     diagnostics: Diagnostics,
-) -> dict[str, Value]:
+) -> dict[str, ParamValue]:
     """The value of every param that has one; faults are reported."""
     given = settings(definition, scope, variant, overrides, diagnostics)
     if given is None:
         return {}
     params = {param.name: param for param in definition.tree.params}
-    done: dict[str, Value] = {}
+    done: dict[str, ParamValue] = {}
     failed: set[str] = set()
     active: list[str] = []
 
@@ -179,7 +187,7 @@ def values(
             failed.add(name)
 
     for name, param in params.items():
-        if name not in given:
+        if name not in given and param.default is None:
             diagnostics.report("E0310", param.span, name=name)
         compute(name)
     return done
@@ -187,7 +195,7 @@ def values(
 
 def check_value(
     param: tree.Param, value: Value, span: Span, definition: Definition, diagnostics: Diagnostics
-) -> Value:
+) -> ParamValue:
     """The value as the param's type has it; None, after a report, where it does not fit."""
     wanted: str
     match param.type:
@@ -200,30 +208,43 @@ def check_value(
                 return value
             wanted = f"a whole number from 0 to {MAX_SIZE}"
         case "real":
-            if not isinstance(value, bool | str) and value is not None:
+            if isinstance(value, int | Fraction | float) and not isinstance(value, bool):
                 return float(value)
             wanted = "a number"
         case "flag":
             if isinstance(value, bool):
                 return value
             wanted = "true or false"
+        case "counts":
+            if is_list(value) and all(is_whole(v) and 0 <= v <= MAX_SIZE for v in value):
+                return tuple(map(int, value))
+            wanted = f"a list of at most {LIST_ITEMS} whole numbers from 0 to {MAX_SIZE}"
+        case "reals":
+            if is_list(value):
+                return tuple(map(float, value))
+            wanted = f"a list of at most {LIST_ITEMS} numbers"
         case "dtype":
             if isinstance(value, str) and (value in DTYPES or definition.module(value)):
                 return value
             wanted = "a dtype or a storage format"
         case _:
-            if value in param.choices:
+            if isinstance(value, str) and value in param.choices:
                 return value
             wanted = " or ".join(f'"{choice}"' for choice in param.choices)
+    found = describe(value)
     diagnostics.report(
         "E0318",
         span,
         name=param.name,
         wanted=wanted,
-        found=describe(value),
+        found=found if len(found) <= SHOWN else f"{found[:SHOWN]}…",
         labels=[Label(param.span, f"`{param.name}` is declared here")],
     )
     return None
+
+
+def is_list(value: Value) -> TypeGuard[tuple[Number, ...]]:
+    return isinstance(value, tuple) and len(value) <= LIST_ITEMS
 
 
 def is_whole(value: Value) -> TypeGuard[int]:

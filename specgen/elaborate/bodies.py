@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from specgen.check.dataflow import Body
 from specgen.check.module import FunctionView, ModuleView
 from specgen.check.oracle import ByValues
 from specgen.check.signatures import signature
+from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
+from specgen.ir.verify import walk
 from specgen.syntax import tree
-from specgen.syntax.walk import calls
 
 
 def type_body(
@@ -33,10 +34,42 @@ def type_body(
     if not returned:
         scope.diagnostics.report("E0406", node.span, name=node.name or "forward")
     return ir.Function(
-        node.name, found.args, found.result_names, found.results, statements, node.intrinsic
+        name=node.name,
+        args=found.args,
+        result_names=found.result_names,
+        results=found.results,
+        body=statements,
+        intrinsic=node.intrinsic,
+        description=comment_above(node.span),
     )
 
 
-def called(nodes: Sequence[tree.Statement]) -> list[str]:
-    """The names of everything that statements call, in order."""
-    return [call.function.text for call in calls(nodes)]
+def comment_above(span: Span) -> str | None:
+    """The comment lines directly above, as one text: what a forward or function says of itself.
+
+    A line without letters is a ruler, not a text.
+    """
+    texts: list[str] = []
+    for number in range(span.line - 1, 0, -1):
+        line = span.source.line(number).strip()
+        if not line.startswith("#") or not any(map(str.isalnum, line)):
+            break
+        texts.insert(0, line.lstrip("#").strip())
+    return " ".join(texts) or None
+
+
+def called(statements: Sequence[ir.Statement]) -> Iterator[str]:
+    """The free functions that a typed body calls, in order; a path not taken calls nothing."""
+    for statement in statements:
+        match statement:
+            case ir.Branch(then=then, otherwise=otherwise):
+                yield from called((*then, *otherwise))
+                continue
+            case ir.Assign(value=value):
+                values: Sequence[ir.Value] = (value,)
+            case ir.Return(values=values):
+                pass
+        for value in values:
+            for node in walk(value):
+                if isinstance(node, ir.CallFunction) and not node.method:
+                    yield node.function

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
 from specgen.check.assumptions import Assumptions, Bounds
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
@@ -18,6 +17,7 @@ from specgen.diagnostics.source import Span
 from specgen.elaborate import bind, tables
 from specgen.elaborate.bodies import called, type_body
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
+from specgen.elaborate.packings import packings
 from specgen.elaborate.ranges import Known, Range, assume, bounds_of, shifted
 from specgen.elaborate.scope import DTYPES, Scope, Unresolved
 from specgen.ir import model as ir
@@ -37,7 +37,7 @@ class Assembler:
 
     loaded: Loaded
     model: Definition
-    values: Mapping[str, Value]
+    values: Mapping[str, ir.ParamValue]
     diagnostics: Diagnostics
     views: ModuleViews
     modules: dict[str, ir.Module] = field(default_factory=dict)
@@ -93,7 +93,10 @@ class Assembler:
                 values.pop(name, None)
             else:
                 values[name] = value
-        return values, Assumptions(bounds=bounds)
+        known_all = Assumptions(bounds=bounds)
+        for condition in view.requires:  # sizes that are required to be equal are
+            known_all = known_all.assume(view.scope.expand(condition)) or known_all
+        return values, known_all
 
     def module(self, definition: Definition, known: Mapping[str, Known], place: str) -> ir.Module:
         view = self.views.of(definition)
@@ -140,14 +143,14 @@ class Assembler:
             forwards=tuple(f for f in forwards if f is not None),
             functions=tuple(f for f in methods if f is not None),
             names=tables.names(view, self.diagnostics),
+            packings=packings(view, tensors, parts, self.modules, oracle),
             decided=decided,
         )
 
     def param(self, row: tree.Param, view: ModuleView, definition: Definition) -> ir.Param:
         value = self.values.get(row.name) if definition is self.model else None
-        kept = None if isinstance(value, Fraction) else value
         kind = "choice" if row.choices else row.type
-        return ir.Param(row.name, kind, kept, row.choices, row.unit, row.description)
+        return ir.Param(row.name, kind, value, row.choices, row.unit, row.description)
 
     def requires(self, view: ModuleView) -> Sequence[ir.Require]:
         found = []
@@ -352,9 +355,9 @@ class Assembler:
         body = type_body(node, view.scope, view, oracle)
         if body is None:
             return None
-        for name in called(node.body):
+        for name in called(body.body):
             free = view.definition.function(name)
-            if free is not None and view.definition.method(name) is None:
+            if free is not None:
                 self.free_function(free)
         return body
 
@@ -363,10 +366,6 @@ class Assembler:
         if function in self.function_names:
             return
         self.function_names[function] = function.name
-        for name in called(function.tree.body):
-            inner = function.function(name)
-            if inner is not None:
-                self.free_function(inner)
         scope = Scope(self.diagnostics, None)
         body = type_body(
             function.tree,
@@ -376,6 +375,10 @@ class Assembler:
         )
         if body is None:
             return
+        for name in called(body.body):
+            inner = function.function(name)
+            if inner is not None:
+                self.free_function(inner)
         existing = self.functions.get(function.name)
         if existing is not None and existing != body:
             self.diagnostics.report("E0206", function.tree.span, name=function.name)

@@ -15,6 +15,7 @@ from specgen.elaborate.files import Definition
 from specgen.sizes.expr import (
     COMPARISONS,
     FUNCTIONS,
+    LISTS,
     Apply,
     Const,
     Expr,
@@ -33,6 +34,26 @@ MAX_LENGTH: Final = 10_000
 MAX_DEPTH: Final = 200
 
 NUMBERS: Final = frozenset({"size", "count", "real", "index", "axis", "unknown"})
+
+#: The kinds that fit where an operator or a param wants one of these.
+TAKEN: Final[Mapping[str, frozenset[str]]] = {
+    "number": NUMBERS,
+    "flag": frozenset({"flag", "unknown"}),
+    "text": frozenset({"choice", "dtype", "unknown"}),
+    "list": LISTS | {"unknown"},
+    "single value": NUMBERS | {"flag", "choice", "dtype"},
+}
+
+#: What params of each type want.
+WANTED: Final[Mapping[str, str]] = {
+    "size": "number", "count": "number", "real": "number", "flag": "flag", "choice": "text",
+    "dtype": "text", "counts": "list", "reals": "list",
+}  # fmt: skip
+
+
+def kind_text(kind: str) -> str:
+    """A kind in a message."""
+    return "list" if kind in LISTS else kind
 
 
 class Unresolved(Exception):
@@ -108,7 +129,15 @@ class Scope:
                 return "flag"
             case Apply(op="cond", args=(_, then, otherwise)):
                 kinds = {self.kind(then), self.kind(otherwise)}
-                return "real" if "real" in kinds else self.kind(then)
+                if "real" in kinds:
+                    return "real"
+                return "reals" if "reals" in kinds else self.kind(then)
+            case Apply(op="contains"):
+                return "flag"
+            case Apply(op="list", args=args):
+                return "reals" if any(self.kind(arg) == "real" for arg in args) else "counts"
+            case Apply(op="length"):
+                return "count"
             case Apply(op="ceil" | "floor"):
                 return "size"
             case Apply(op="ln" | "exp" | "sqrt" | "cos" | "sin" | "tanh"):
@@ -140,10 +169,23 @@ class Scope:
                 return Apply(op, args)  # type: ignore[arg-type]  # the grammar's operators
             case tree.Call():
                 return self.call(node)
-            case tree.ListOf():
-                self.diagnostics.report("E0306", node.span)
-                raise Unresolved
+            case tree.ListOf(items=items):
+                args = tuple(self.resolve(item) for item in items)
+                self.check_operands("list", args, node)
+                return Apply("list", args)
         assert_never(node)
+
+    def number(self, node: tree.Expression) -> Expr:
+        """`resolve` where one value is meant and not a list.
+
+        Raises:
+            Unresolved: as `resolve`, and for a list.
+        """
+        found = self.resolve(node)
+        if self.kind(found) in LISTS:
+            self.diagnostics.report("E0306", node.span)
+            raise Unresolved
+        return found
 
     def name(self, name: str, node: tree.Path) -> Expr:
         if name in self.symbols:
@@ -190,32 +232,44 @@ class Scope:
         return Apply(name, args)  # type: ignore[arg-type]  # FUNCTIONS holds operators only
 
     def check_operands(
-        self, op: str, args: tuple[Expr, ...], node: tree.Operation | tree.Call
+        self, op: str, args: tuple[Expr, ...], node: tree.Operation | tree.Call | tree.ListOf
     ) -> None:
         """Reports an operand of a kind that the operator does not take."""
-        operands = node.operands if isinstance(node, tree.Operation) else node.arguments
+        match node:
+            case tree.Operation(operands=operands):
+                pass
+            case tree.Call(arguments=operands) | tree.ListOf(items=operands):
+                pass
         wanted: list[str]
         if op in ("and", "or", "not"):
             wanted = ["flag"] * len(args)
         elif op == "cond":
-            wanted = ["flag", "any", "any"]
+            either = "list" if self.kind(args[1]) in LISTS else "single value"
+            wanted = ["flag", either, either]
         elif op in ("==", "!="):
             self.check_comparison(args, operands)
             return
+        elif op in ("contains", "length"):
+            wanted = ["list", "number"][: len(args)]
         else:
             wanted = ["number"] * len(args)
         for arg, operand, want in zip(args, operands, wanted, strict=True):
             kind = self.kind(arg)
-            if (want == "flag" and kind not in ("flag", "unknown")) or (
-                want == "number" and kind not in NUMBERS
-            ):
-                self.diagnostics.report("E0303", operand.span, op=op, wanted=want, found=kind)
+            if kind not in TAKEN[want]:
+                shown = "when" if op == "cond" else op
+                self.diagnostics.report(
+                    "E0303", operand.span, op=shown, wanted=want, found=kind_text(kind)
+                )
                 raise Unresolved
 
     def check_comparison(
         self, args: tuple[Expr, ...], operands: tuple[tree.Expression, ...]
     ) -> None:
         kinds = [("number" if self.kind(a) in NUMBERS else self.kind(a)) for a in args]
+        for kind, operand in zip(kinds, operands, strict=True):
+            if kind in LISTS:
+                self.diagnostics.report("E0306", operand.span)
+                raise Unresolved
         if {"choice", "dtype"} >= set(kinds):
             for arg, other, operand in zip(args, reversed(args), reversed(operands), strict=True):
                 if isinstance(arg, Sym) and arg.name in self.choices and isinstance(other, Const):

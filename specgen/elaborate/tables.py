@@ -18,34 +18,68 @@ PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
 
 
 def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[str, ir.Template]]:
-    """The naming schemes of a module: scheme -> own path -> template."""
+    """The naming schemes of a module: scheme -> own path -> template.
+
+    What they say of several rows together, or of rows of parts, is left to `packings`.
+    """
     found: dict[str, dict[str, ir.Template]] = {}
-    rows = {row.path.text for row in view.definition.tree.tensors}
     parts = {part.name: part for part in view.definition.tree.parts}
+    taken: set[tuple[str, tuple[str, ...]]] = set()
     for section in view.definition.tree.names:
         table = found.setdefault(section.scheme, {})
         for row in section.rows:
-            path = row.path.text
-            if path not in rows and path not in parts:
-                diagnostics.report(
-                    "E0701",
-                    row.path.span,
-                    name=path,
-                    help=did_you_mean(path, [*rows, *parts]),
-                )
+            plain = is_plain(row, view)
+            for path in row.paths:
+                if not plain and not leads_to_row(view, path.names):
+                    known = [row.path.text for row in view.definition.tree.tensors]
+                    if len(row.paths) == 1 and row.arrangement is None:
+                        known += parts
+                    close = did_you_mean(path.text, known)
+                    diagnostics.report("E0701", path.span, name=path.text, help=close)
+                    continue
+                name = path.names
+                if name[-1] == "weight" and leads_to_row(view, name[:-1]):
+                    name = name[:-1]  # a map and its `weight` are one tensor
+                if (section.scheme, name) in taken:
+                    diagnostics.report("E0702", path.span, name=path.text)
+                    plain = False
+                taken.add((section.scheme, name))
+            if not plain:
                 continue
-            if path in table:
-                diagnostics.report("E0702", row.path.span, name=path)
-                continue
+            own = row.paths[0].text
             scope = view.scope
-            if path in parts and parts[path].index is not None:
-                index = parts[path].index
+            if own in parts and parts[own].index is not None:
+                index = parts[own].index
                 assert index is not None
                 scope = scope.child([Sym(index, "index")])
             template = parse_template(row.target, row.target_span, scope, diagnostics)
             if template is not None:
-                table[path] = template
+                table[own] = template
     return found
+
+
+def is_plain(row: tree.Rename, view: ModuleView) -> bool:
+    """Whether a row of `names` gives one row or part of the module its name, and no more."""
+    module, path = view.definition.tree, row.paths[0].text
+    return (
+        len(row.paths) == 1
+        and row.arrangement is None
+        and path in {*(r.path.text for r in module.tensors), *(part.name for part in module.parts)}
+    )
+
+
+def leads_to_row(view: ModuleView, names: tuple[str, ...]) -> bool:
+    """Whether a path of parts leads to a tensor row, or to the `weight` of a map, in any variant."""
+    ways = {view.definition: None}
+    for at, name in enumerate(names):
+        for row in (row for definition in ways for row in definition.tree.tensors):
+            matrix = isinstance(row.storage, tree.MapStorage) and names[-1] == "weight"
+            if names[at:] in (row.path.names, (*row.path.names, "weight") if matrix else ()):
+                return True
+        steps = [(d, part) for d in ways for part in d.tree.parts if part.name == name]
+        children = (definition.module(part.module) for definition, part in steps)
+        ways = {child: None for child in children if child is not None}
+    return False
 
 
 def parse_template(

@@ -5,6 +5,7 @@ The meaning against which alternative forwards are compared; it shares no code w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -28,6 +29,7 @@ UNARY: Mapping[str, Callable[[Array], Array]] = {
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "exp": np.exp,
     "tanh": np.tanh,
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "cos": np.cos,
     "sin": np.sin,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -177,7 +179,7 @@ class Body:
 
     def number(self, expr: Expr) -> float | int:
         value = evaluate(expr, self.env)
-        assert not isinstance(value, str | None)
+        assert not isinstance(value, str | tuple | None)
         return value if isinstance(value, int) else float(value)
 
     def value(self, value: ir.Value) -> Any:
@@ -268,7 +270,7 @@ class Body:
             return [REDUCE[name](args[0], axis=attrs["axis"], keepdims=attrs["keep"])]
         match name:
             case "cast":
-                return [args[0].astype(HELD.get(op.types[0].dtype, np.float64))]
+                return [np.asarray(args[0], HELD.get(op.types[0].dtype, np.float64))]
             case "where":
                 return [np.where(args[0], args[1], args[2])]
             case "clamp":
@@ -279,6 +281,9 @@ class Body:
             case "softmax":
                 shifted = np.exp(args[0] - args[0].max(attrs["axis"], keepdims=True))
                 return [shifted / shifted.sum(attrs["axis"], keepdims=True)]
+            case "constant":
+                held = HELD.get(op.types[0].dtype, np.float64)
+                return [np.asarray(evaluate(attrs["value"], self.env), held)]
             case "iota":
                 return [np.arange(self.size(attrs["n"]))]
             case "take":

@@ -7,12 +7,18 @@ decided; conditions on an index (`layer < n_dense_layers`) remain, as `condition
 Note [Scopes]: every expression inside a module is written in that module's own names: its
 params and lets, and, for a module defined inside the model (`lexical`), the model's.  A
 part's `arguments` give the child's params in the parent's names.
+
+Note [Packing]: the axes of the rows of one packing are, from the outside in: the rows, if there
+are several and a rearrangement; the indices of repeated parts on the way that the template
+leaves out; the row's own dims as stored, [out, in] for a map.  With a rearrangement the tensor
+is the result of that op on those axes.  Without one, several rows are joined along the first of
+their own dims.  Both can be undone, so values can be found in the stored tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from specgen.sizes.expr import TRUE, Expr, Sym
@@ -179,7 +185,7 @@ class Function:
     """A forward, a module's own function, or a free function.
 
     `name` is "" for a main forward.  `intrinsic` names the platform operation that the body is
-    equal to, if the table says that there is one.
+    equal to, if the table says that there is one.  `description` makes no two functions different.
     """
 
     name: str
@@ -188,6 +194,7 @@ class Function:
     results: tuple[Type, ...]
     body: tuple[Statement, ...]
     intrinsic: str | None = None
+    description: str | None = field(default=None, compare=False)
 
 
 # ---- rows ------------------------------------------------------------------------------
@@ -249,13 +256,17 @@ class Cache:
     description: str | None = None
 
 
+#: The value of a param; lists of numbers are tuples.
+ParamValue = int | float | bool | str | tuple[int | float, ...] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Param:
     """A parameter; `value` is the variant's, None for a module's own params."""
 
     name: str
-    kind: str  # size, count, real, flag, choice, dtype
-    value: int | float | bool | str | None
+    kind: str  # size, count, real, flag, choice, dtype, counts, reals
+    value: ParamValue
     choices: tuple[str, ...] = ()
     unit: str | None = None
     description: str | None = None
@@ -311,13 +322,38 @@ class Report:
 Template = tuple[str | Expr, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Rearrangement:
+    """The op `rearrange` on stored values: a group of axes for each dim, before and after.
+
+    `sizes` are those of the axes that the table states; the others follow from the dims.
+    """
+
+    inputs: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[str, ...], ...]
+    sizes: Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Rows that a checkpoint holds in tensors of one name; see Note [Packing].
+
+    Each of `rows` is a path from the module: parts, then the name of a tensor row.  `template`
+    is the complete name, in the module's names and the indices of repeated parts on the way.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+    template: Template
+    rearrangement: Rearrangement | None
+
+
 @dataclass(frozen=True)
 class Module:
     """A module as this variant needs it; params stay symbols, decided rows are gone.
 
     `id` is unique in the program; `name` is the table's.  `decided` lists the conditions that
     were decided for this module, as they hold.  `names` maps a naming scheme to own path ->
-    template.
+    template, `packings` to what it says of rows together, or of rows below the module's parts.
     """
 
     id: str
@@ -333,6 +369,7 @@ class Module:
     forwards: tuple[Function, ...]
     functions: tuple[Function, ...]
     names: Mapping[str, Mapping[str, Template]]
+    packings: Mapping[str, tuple[Packing, ...]] = field(default_factory=dict)
     decided: tuple[Expr, ...] = ()
 
     def tensors_named(self, name: str) -> tuple[Tensor, ...]:
@@ -375,7 +412,7 @@ class Program:
         return self.modules[self.root]
 
     @cached_property
-    def values(self) -> Mapping[str, int | float | bool | str | None]:
+    def values(self) -> Mapping[str, ParamValue]:
         """The value of each of the spec's params."""
         return {param.name: param.value for param in self.model.params}
 

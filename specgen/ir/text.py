@@ -38,6 +38,8 @@ def module_lines(module: ir.Module, program: ir.Program) -> Iterator[str]:
         yield f"  part {part.name}{many} : {part.module}({given}){when(part.condition)}"
     for cache in module.caches:
         yield f"  cache {cache.name} : {dims(cache.shape)} along {cache.along} as {cache.dtype}"
+    for scheme, packings in module.packings.items():
+        yield from (f"  packed {scheme} {packing_text(packing)}" for packing in packings)
     for forward in module.forwards:
         title = f"forward {forward.name}".rstrip()
         yield from (f"  {line}" for line in function_lines(forward, title))
@@ -45,10 +47,21 @@ def module_lines(module: ir.Module, program: ir.Program) -> Iterator[str]:
         yield from (f"  {line}" for line in function_lines(function, f"function {function.name}"))
 
 
+def packing_text(packing: ir.Packing) -> str:
+    rows = ", ".join(".".join(path) for path in packing.rows)
+    name = "".join(p if isinstance(p, str) else f"{{{size(p)}}}" for p in packing.template)
+    whole = packing.rearrangement
+    how = "" if whole is None else f" {attribute(whole.inputs)} -> {attribute(whole.outputs)}"
+    given = f" {attribute(dict(whole.sizes))}" if whole is not None and whole.sizes else ""
+    return f'{rows} -> "{name}"{how}{given}'
+
+
 def function_lines(function: ir.Function, title: str) -> Iterator[str]:
     args = ", ".join(f"{arg.name}: {type_text(arg.type)}" for arg in function.args)
     results = ", ".join(map(type_text, function.results))
     intrinsic = f" as {function.intrinsic}" if function.intrinsic else ""
+    if function.description is not None:
+        yield f"# {function.description}"
     yield f"{title}({args}) -> {results}{intrinsic}"
     yield from (f"  {line}" for line in statement_lines(function.body))
 

@@ -18,8 +18,8 @@ class InternalFault(Exception):
 def verify(program: ir.Program) -> None:
     """Raises InternalFault unless the program is whole.
 
-    Parts lead to modules that stand before them; calls lead to functions that exist; every
-    variable is bound before it is read; every body ends in a return.
+    Parts lead to modules that stand before them, packings to rows; calls lead to functions that
+    exist; every variable is bound before it is read; every body ends in a return.
     """
     seen: set[str] = set()
     for module in program.modules.values():
@@ -34,11 +34,23 @@ def verify(program: ir.Program) -> None:
             need(stored, f"{module.id}.{row.name} has no storage")
             known = row.format is None or row.format.module in program.formats
             need(known, f"{module.id}.{row.name} has an unknown format")
+        for packing in (packing for some in module.packings.values() for packing in some):
+            for path in packing.rows:
+                found = leads_to(path, module, program)
+                need(found, f"{module.id} packs {'.'.join(path)}, which is not there")
         for function in (*module.forwards, *module.functions):
             verify_function(function, module, program)
     for function in program.functions.values():
         verify_function(function, None, program)
     need(program.root in program.modules, "the root is missing")
+
+
+def leads_to(path: Sequence[str], module: ir.Module, program: ir.Program) -> bool:
+    """Whether a path of parts leads to a tensor row."""
+    if len(path) == 1:
+        return bool(module.tensors_named(path[0]))
+    children = (program.modules[part.module] for part in module.parts_named(path[0]))
+    return any(leads_to(path[1:], child, program) for child in children)
 
 
 def verify_function(function: ir.Function, module: ir.Module | None, program: ir.Program) -> None:

@@ -30,9 +30,16 @@ OPS: Mapping[str, OpRecord] = {
     "silu": OpRecord("silu(x)", "x * sigmoid(x), elementwise", rules.unary),
     "sigmoid": OpRecord("sigmoid(x)", "1 / (1 + e ** -x), elementwise", rules.unary),
     "tanh": OpRecord("tanh(x)", "the hyperbolic tangent, elementwise", rules.unary),
+    "erf": OpRecord(
+        "erf(x)", "2 / sqrt(pi) * the integral of e ** -t**2 from 0 to x, elementwise", rules.unary
+    ),
     "cos": OpRecord("cos(x)", "the cosine of radians, elementwise", rules.unary),
     "sin": OpRecord("sin(x)", "the sine of radians, elementwise", rules.unary),
-    "cast": OpRecord("cast(x, dtype) or cast(x, like = y)", "x in another dtype", rules.cast),
+    "cast": OpRecord(
+        "cast(x, dtype) or cast(x, like = y)",
+        "x in another dtype; a compile-time number becomes a tensor without dims",
+        rules.cast,
+    ),
     "softmax": OpRecord(
         "softmax(x, over = -1)", "e ** x / sum(e ** x) along an axis", rules.softmax
     ),

@@ -23,6 +23,9 @@ from specgen.sizes.expr import Sym as Symbol
 from specgen.sizes.normal import tidy
 from specgen.syntax import tree
 
+#: Pieces of a `split` or `concat`: sums of their sizes are nested pair by pair.
+MAX_PIECES = 100
+
 FLOATS = (ACTIVATION, "f32", "f64", "f16", "bf16")
 CASTS = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool")
 
@@ -100,12 +103,17 @@ def unary(call: OpCall) -> Value:
 
 
 def cast(call: OpCall) -> Value:
-    """`cast(x, f32)` or `cast(x, like = y)`."""
+    """`cast(x, f32)` or `cast(x, like = y)`; a compile-time number becomes a tensor without dims."""
     call.count(1, 2)
-    value = call.tensor(0)
+    value = call.operand(0)
+    if not is_scalar(value):
+        value = call.tensor(0)
     like = call.keyword("like")
     if like is not None:
-        dtype = only(call.typing.value(like)).dtype
+        other = call.typing.value(like)
+        if is_scalar(other):
+            call.typing.fail("E0412", like.span, name="cast")
+        dtype = only(other).dtype
     elif len(call.node.arguments) == 2:
         node = call.node.arguments[1]
         text = node.value if isinstance(node, tree.Literal) else getattr(node, "text", None)
@@ -135,6 +143,8 @@ def reduction(call: OpCall) -> Value:
     value = call.tensor(0, ("bool",)) if call.name == "any" else call.tensor(0)
     if call.name == "mean" and only(value).dtype not in FLOATS:
         call.floats(0)
+    if call.name in ("sum", "max") and only(value).dtype == "bool":
+        call.typing.fail("E0413", call.span(0), name=call.name, expected="numbers", found="bool")
     shape = only(value).shape
     axis = call.axis(shape)
     keep = call.flag("keep", False)
@@ -218,6 +228,7 @@ def split(call: OpCall) -> Value:
     node = call.node.arguments[1]
     if not isinstance(node, tree.ListOf) or len(node.items) < 2:
         call.typing.fail("E0418", node.span)
+    check_pieces(call, node)
     sizes = tuple(call.typing.size(item) for item in node.items)
     shape = only(value).shape
     axis = call.axis(shape)
@@ -237,6 +248,7 @@ def concat(call: OpCall) -> Value:
     node = call.node.arguments[0]
     if not isinstance(node, tree.ListOf) or len(node.items) < 2:
         call.typing.fail("E0419", node.span)
+    check_pieces(call, node)
     values = [call.typing.value(item) for item in node.items]
     if any(is_scalar(v) for v in values):
         call.typing.fail("E0412", node.span, name="concat")
@@ -256,6 +268,12 @@ def concat(call: OpCall) -> Value:
     joined = total(*(only(value).shape[position] for value in values))
     result = (*shape[:position], joined, *shape[position + 1 :])
     return call.done(Type(only(values[0]).dtype, result), args=values, axis=axis)
+
+
+def check_pieces(call: OpCall, node: tree.ListOf) -> None:
+    if len(node.items) > MAX_PIECES:
+        span = node.items[MAX_PIECES].span
+        call.typing.fail("E0114", span, limit=MAX_PIECES, what=f"pieces of a `{call.name}`")
 
 
 def slice_(call: OpCall) -> Value:

@@ -14,7 +14,8 @@ from typing import Final, assert_never
 
 from specgen.sizes.expr import Apply, Const, Expr, Sym
 
-Value = int | Fraction | float | bool | str | None
+Number = int | Fraction | float
+Value = Number | bool | str | tuple[Number, ...] | None
 
 #: No size, count or intermediate result of a real model comes near this.
 MAX_MAGNITUDE: Final = 2**200
@@ -83,8 +84,21 @@ def describe(value: Value) -> str:
             return "null"
         case str():
             return f'"{value}"'
+        case tuple():
+            return f"[{', '.join(map(describe, value))}]"
         case _:
             return str(value)
+
+
+def expression(value: Value) -> Expr:
+    """The expression that evaluates to the value."""
+    match value:
+        case tuple():
+            return Apply("list", tuple(map(expression, value)))
+        case Fraction():
+            return Apply("/", (Const(value.numerator), Const(value.denominator)))
+        case _:
+            return Const(value)
 
 
 def apply(op: str, args: list[Value]) -> Value:
@@ -95,7 +109,13 @@ def apply(op: str, args: list[Value]) -> Value:
         return same if op == "==" else not same
     if op == "not":
         return not truth(args[0])
+    if op == "length":
+        return len(listed(args[0], op))
+    if op == "contains":
+        return number(args[1], op) in listed(args[0], op)
     numbers = tuple(number(arg, op) for arg in args)
+    if op == "list":
+        return numbers
     try:
         return bounded(OPERATIONS[op](*numbers))
     except ZeroDivisionError:
@@ -104,7 +124,13 @@ def apply(op: str, args: list[Value]) -> Value:
         raise EvaluationError(f"`{op}` has no value here: {error}") from None
 
 
-def number(value: Value, op: str) -> int | Fraction | float:
+def listed(value: Value, op: str) -> tuple[Number, ...]:
+    if not isinstance(value, tuple):
+        raise EvaluationError(f"`{op}` takes a list, not {describe(value)}")
+    return value
+
+
+def number(value: Value, op: str) -> Number:
     if isinstance(value, bool) or not isinstance(value, int | Fraction | float):
         raise EvaluationError(f"`{op}` takes numbers, not {describe(value)}")
     return value
@@ -120,13 +146,13 @@ def bounded(value: Value) -> Value:
     return value
 
 
-def divide(left: int | Fraction | float, right: int | Fraction | float) -> Fraction | float:
+def divide(left: Number, right: Number) -> Fraction | float:
     if isinstance(left, float) or isinstance(right, float):
         return float(left) / float(right)
     return Fraction(left) / Fraction(right)
 
 
-def power(base: int | Fraction | float, exponent: int | Fraction | float) -> int | Fraction | float:
+def power(base: Number, exponent: Number) -> Number:
     if isinstance(base, float) or not isinstance(exponent, int):
         return math.pow(float(base), float(exponent))
     if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:

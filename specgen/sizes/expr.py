@@ -6,23 +6,29 @@ carries no source span, so that equal expressions compare and hash equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
-Kind = Literal["size", "count", "real", "flag", "choice", "dtype", "index", "axis", "unknown"]
+Kind = Literal[
+    "size", "count", "real", "flag", "choice", "dtype", "counts", "reals", "index", "axis",
+    "unknown",
+]  # fmt: skip
+
+#: Kinds whose values are lists of numbers.
+LISTS: frozenset[str] = frozenset({"counts", "reals"})
 
 Operator = Literal[
     "+", "-", "*", "/", "%", "**", "neg",
     "==", "!=", "<", "<=", ">", ">=",
-    "and", "or", "not", "cond",
+    "and", "or", "not", "cond", "list", "contains", "length",
     "ceil", "floor", "ln", "exp", "sqrt", "min", "max", "cos", "sin", "tanh", "abs",
 ]  # fmt: skip
 
 #: Functions that an expression may call, with the number of arguments each takes.
 FUNCTIONS: Mapping[str, int] = {
     "ceil": 1, "floor": 1, "ln": 1, "exp": 1, "sqrt": 1, "cos": 1, "sin": 1, "tanh": 1,
-    "abs": 1, "min": 2, "max": 2,
+    "abs": 1, "min": 2, "max": 2, "contains": 2, "length": 1,
 }  # fmt: skip
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
@@ -58,7 +64,11 @@ class Sym:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """An operator or function applied to arguments; `cond` is (condition, then, otherwise)."""
+    """An operator or function applied to arguments.
+
+    `cond` is (condition, then, otherwise), `list` the numbers of a list, `contains` whether a
+    list has a number; `and` and `or` take two arguments or more.
+    """
 
     op: Operator
     args: tuple[Expr, ...]
@@ -114,6 +124,18 @@ def disjunction(*conditions: Expr) -> Expr:
         if condition != FALSE:
             result = condition if result == FALSE else Apply("or", (result, condition))
     return result
+
+
+def membership(items: Iterable[Expr], element: Expr) -> Expr:
+    """Whether the element is one of the items, as comparisons."""
+    tests: list[Expr] = [Apply("==", (element, item)) for item in dict.fromkeys(items)]
+    match tests:
+        case []:
+            return FALSE
+        case [test]:
+            return test
+        case _:
+            return Apply("or", tuple(tests))
 
 
 def negation(condition: Expr) -> Expr:

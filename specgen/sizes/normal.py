@@ -14,7 +14,19 @@ from fractions import Fraction
 from math import isfinite
 from typing import assert_never
 
-from specgen.sizes.expr import Apply, Const, Expr, Sym, substitute, walk
+from specgen.sizes.evaluate import EvaluationError, evaluate
+from specgen.sizes.expr import (
+    COMPARISONS,
+    Apply,
+    Const,
+    Expr,
+    Sym,
+    conjunction,
+    disjunction,
+    substitute,
+    transform,
+    walk,
+)
 
 Monomial = tuple[tuple[Expr, int], ...]
 
@@ -136,6 +148,8 @@ def normalize(expr: Expr) -> Polynomial:
             if integral(inner):
                 return inner
             return atom(Apply(op, (to_expr(inner),)))
+        case Apply(op="length", args=(Apply(op="list", args=items),)):
+            return constant(len(items))
         case Apply(op=op, args=args):
             return atom(Apply(op, tuple(canonical(arg) for arg in args)))
     assert_never(expr)
@@ -156,7 +170,7 @@ def integral(p: Polynomial) -> bool:
     return all(
         c.denominator == 1 and all(power > 0 for _, power in monomial) for monomial, c in p.terms
     ) and all(
-        isinstance(a, Sym) or a.op in ("ceil", "floor", "%", "min", "max")
+        isinstance(a, Sym) or a.op in ("ceil", "floor", "%", "min", "max", "length")
         for monomial, _ in p.terms
         for a, _ in monomial
         if not isinstance(a, Const)
@@ -211,6 +225,45 @@ def tidy(expr: Expr) -> Expr:
     except (TooComplex, ZeroDivisionError):
         return expr
     return simple if sum(1 for _ in walk(simple)) < sum(1 for _ in walk(expr)) else expr
+
+
+def settled(condition: Expr) -> Expr:
+    """The condition without the comparisons that come out the same for all values of its names."""
+
+    def rule(node: Expr) -> Expr:
+        match node:
+            case Apply(op="and", args=args):
+                return conjunction(*args)
+            case Apply(op="or", args=args):
+                return disjunction(*args)
+            case Apply(op="not", args=(Const(value=bool(value)),)):
+                return Const(not value)
+            case Apply(op="cond", args=(Const(value=bool(value)), then, otherwise)):
+                return then if value else otherwise
+            case Apply(op=op, args=(left, right)) if op in COMPARISONS:
+                return compared(node, left, right)
+            case _:
+                return node
+
+    return transform(condition, rule)
+
+
+def compared(comparison: Apply, left: Expr, right: Expr) -> Expr:
+    """Whether a comparison holds, if it does not depend on a name; else the comparison."""
+    if left == right:
+        return Const(comparison.op in ("==", "<=", ">="))
+    if not (isinstance(left, Const) and isinstance(right, Const)):
+        try:
+            difference = (normalize(left) - normalize(right)).constant
+        except (TooComplex, ZeroDivisionError):
+            return comparison
+        if difference is None:
+            return comparison
+        left, right = Const(difference.numerator), Const(0)
+    try:
+        return Const(bool(evaluate(Apply(comparison.op, (left, right)), {})))
+    except EvaluationError:
+        return comparison
 
 
 def equal(left: Expr, right: Expr, lets: Mapping[str, Expr] | None = None) -> bool:

@@ -88,6 +88,8 @@ def write(expr: Expr, notation: Notation) -> tuple[str, int]:
                 for i, arg in enumerate(args)
             ]  # fmt: skip
             return notation.operators[op].join(texts), level
+        case Apply(op="list", args=args):
+            return f"[{', '.join(inside(arg, notation, 0) for arg in args)}]", 9
         case Apply(op=op, args=args):
             name = notation.functions.get(op, op)
             return f"{name}({', '.join(inside(arg, notation, 0) for arg in args)})", 9

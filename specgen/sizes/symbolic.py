@@ -37,10 +37,12 @@ def to_sympy(expr: Expr) -> sympy.Expr:
             return sympy.Piecewise(
                 (to_sympy(then), to_condition(condition)), (to_sympy(otherwise), True)
             )
+        case Apply(op="length", args=(Sym(name=name),)):
+            return sympy.Function("length", integer=True, nonnegative=True)(symbol(name))
         case Apply(op=op, args=args) if op in FUNCTIONS:
             return FUNCTIONS[op](*map(to_sympy, args))
         case Apply(op=op):
-            raise ValueError(f"`{op}` is a condition, not a number")
+            raise ValueError(f"`{op}` does not give a number")
     assert_never(expr)
 
 

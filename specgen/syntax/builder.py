@@ -21,7 +21,10 @@ from specgen.syntax.faults import Faults
 #: A chain `a + b + c` of n terms nests n - 1 deep.
 EXPRESSION_DEPTH: Final = 200
 INTEGER_DIGITS: Final = 30
-LIST_ITEMS: Final = 100
+#: Dims, arguments and rows together are nested pair by pair where they are multiplied or added.
+ITEMS: Final = 100
+#: Numbers of a list: one for each layer, or for each pair of rotated features.
+LIST_ITEMS: Final = 512
 EDITION: Final = 1
 
 CONSTANTS: Final = {"true": True, "false": False, "null": None, "inf": inf}
@@ -293,8 +296,18 @@ class Builder:
             str(name), shape, str(along), format_, text(description), self.since(name)
         )
 
-    def rename(self, path: tree.Path, target: Token) -> tree.Rename:
-        return tree.Rename(path, quoted(target), self.since(path), self.at(target))
+    def rename(self, *parts: Any) -> tree.Rename:
+        *paths, target, arrangement = parts
+        return tree.Rename(
+            self.bounded(tuple(paths), "rows of a stored tensor"),
+            quoted(target),
+            arrangement,
+            self.since(paths[0]),
+            self.at(target),
+        )
+
+    def arrangement(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Call:
+        return self.call(tree.Path((str(name),), self.at(name)), arguments)
 
     def setting(
         self, value: tree.Expression, key: Token, condition: tree.Expression | None
@@ -420,7 +433,8 @@ class Builder:
         return grouped
 
     def list(self, opening: Token, *rest: tree.Expression | None) -> tree.ListOf:
-        items = self.bounded(tuple(item for item in rest if item is not None), "items of a list")
+        given = tuple(item for item in rest if item is not None)
+        items = self.bounded(given, "items of a list", LIST_ITEMS)
         return self.deepen(tree.ListOf(items, self.since(opening)), items)
 
     def call(self, function: tree.Path, arguments: tuple[Any, ...] | None) -> tree.Call:
@@ -443,11 +457,11 @@ class Builder:
     def arguments(self, *arguments: Any) -> tuple[Any, ...]:
         return self.bounded(arguments, "arguments of a call")
 
-    def bounded(self, items: tuple[Any, ...], what: str) -> tuple[Any, ...]:
-        """The items, without those that pass a limit: products of them are nested pair by pair."""
-        if len(items) > LIST_ITEMS:
-            self.faults.report("E0114", items[LIST_ITEMS].span, limit=LIST_ITEMS, what=what)
-        return items[:LIST_ITEMS]
+    def bounded(self, items: tuple[Any, ...], what: str, limit: int = ITEMS) -> tuple[Any, ...]:
+        """The items, without those that pass the limit."""
+        if len(items) > limit:
+            self.faults.report("E0114", items[limit].span, limit=limit, what=what)
+        return items[:limit]
 
     def keyword(self, name: Token, value: tree.Expression) -> tree.Keyword:
         return self.deepen(tree.Keyword(str(name), value, self.since(name)), (value,))

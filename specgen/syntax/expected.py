@@ -27,7 +27,7 @@ WORDS: Final[dict[str, str]] = {
     "NUMBER": "a number",
     "STRING": "a text in double quotes",
     "DTYPE": "a dtype such as `f32`",
-    "PTYPE": "a type (`size`, `count`, `real`, `flag`, `dtype`)",
+    "PTYPE": "a type (`size`, `count`, `real`, `flag`, `dtype`, `counts`, `reals`)",
     "SHARED": "`tied`",
     "_TIMES": "`×`",
     "COMP": "a comparison",
@@ -45,7 +45,8 @@ ROWS: Final[dict[str, str]] = {
     "or name : [a, b]",
     "parts": 'a row of `parts` reads: name : module(width = dim) when condition "description"',
     "cache": 'a row of `cache` reads: name : [B, T, width] along T "description"',
-    "names": 'a row of `names` reads: row -> "name in the checkpoint"',
+    "names": 'a row of `names` reads: row -> "name in the checkpoint", '
+    'or row, row -> "name" as rearrange("a b -> b a")',
     "config": 'a row of `config` reads: name -> "key in config.json" when condition',
     "report": 'a report reads: "heading" { "label" : path }',
     "variant": "a row of `variant` reads: name = value",

@@ -275,10 +275,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """`path -> "name"` in a `names` section."""
+    """`path, path -> "name" as rearrange("...")` in a `names` section.
 
-    path: Path
+    Several paths, or an arrangement, say how rows lie together in one stored tensor.
+    """
+
+    paths: tuple[Path, ...]
     target: str
+    arrangement: Call | None
     span: Span
     target_span: Span
 

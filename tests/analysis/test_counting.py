@@ -15,7 +15,7 @@ from specgen.sizes.printing import to_text
 from tests.analysis.hand import expr, op
 from tests.work import calls
 
-LAYERS = {"n": 61, "d": 3, "p": 6, "r": 2}
+LAYERS: dict[str, Value] = {"n": 61, "d": 3, "p": 6, "r": 2, "few": (7, 0, 3, 3), "none": ()}
 
 
 def matching(condition: Expr, env: dict[str, Value]) -> list[int]:
@@ -49,6 +49,16 @@ FORMS = [
     (op("==", "i", op("-", "n", 1)), "1", ["1 <= n"]),
     (op("<", op("*", 2, "i"), "n"), "ceil(n/2)", ["ceil(n/2) <= n"]),
     (op("<", op("*", "d", "i"), "n"), "21", []),
+    (op("contains", "few", "i"), "3", ["few == [7, 0, 3, 3]", "8 <= n"]),
+    (negation(op("contains", "few", "i")), "n - 3", ["few == [7, 0, 3, 3]", "8 <= n"]),
+    (op("contains", "few", op("+", "i", 1)), "2", ["few == [7, 0, 3, 3]", "7 <= n"]),
+    (op("contains", "none", "i"), "0", ["none == []"]),
+    (op("contains", op("list", 0, op("-", "n", 1)), "i"), "2", ["2 <= n"]),
+    (
+        conjunction(op(">=", "i", "d"), negation(op("contains", "few", "i"))),
+        "n - d - 2",
+        ["few == [7, 0, 3, 3]", "1 <= d", "d <= 3", "8 <= n"],
+    ),
 ]
 
 
@@ -110,8 +120,13 @@ remainders = st.builds(
     st.sampled_from([1, 2, 3, 6, "p"]),
     st.sampled_from([0, 1, 2, "r"]),
 )
+members = st.builds(
+    lambda items, by: op("contains", items, op("+", "i", by)),
+    st.sampled_from([expr("few"), op("list"), op("list", 0, "d", op("-", "n", 2))]),
+    st.integers(0, 4),
+)
 conditions = st.recursive(
-    comparisons | remainders | st.just(op("==", "p", 3)) | st.just(TRUE),
+    comparisons | remainders | members | st.just(op("==", "p", 3)) | st.just(TRUE),
     lambda inner: st.one_of(
         st.builds(conjunction, inner, inner),
         st.builds(disjunction, inner, inner),
@@ -122,13 +137,15 @@ conditions = st.recursive(
 )
 environments = st.fixed_dictionaries(
     {"n": st.integers(0, 30), "d": st.integers(0, 12), "p": st.integers(1, 9),
-     "r": st.integers(0, 4)}
+     "r": st.integers(0, 4), "few": st.lists(st.integers(0, 12), max_size=4).map(tuple)}
 )  # fmt: skip
 
 
 @settings(max_examples=400, deadline=None)
 @given(conditions, environments)
-def test_any_condition_selects_what_enumeration_does(condition: Expr, env: dict[str, int]) -> None:
+def test_any_condition_selects_what_enumeration_does(
+    condition: Expr, env: dict[str, Value]
+) -> None:
     found = select("i", expr("n"), condition, env)
     assert listed(found) == matching(condition, dict(env))
     assert evaluate(found.count, env) == found.size
@@ -139,12 +156,12 @@ def test_any_condition_selects_what_enumeration_does(condition: Expr, env: dict[
 @settings(max_examples=60, deadline=None)
 @given(conditions, environments)
 def test_closed_forms_hold_wherever_their_assumptions_do(
-    condition: Expr, env: dict[str, int]
+    condition: Expr, env: dict[str, Value]
 ) -> None:
     found = select("i", expr("n"), condition, env)
     if not found.closed:
         return
     for n, d, p, r in product((0, 1, 2, 7, 12), (0, 1, 3, 7), (1, 3, 4), (0, 2)):
-        other = {"n": n, "d": d, "p": p, "r": r}
+        other = {**env, "n": n, "d": d, "p": p, "r": r}
         if all(evaluate(assumption, other) is True for assumption in found.assumptions):
             assert evaluate(found.count, other) == len(matching(condition, dict(other)))

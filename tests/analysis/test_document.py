@@ -42,7 +42,7 @@ def test_a_row_as_the_contract_shows_it() -> None:
     assert rows["layers.{layer}.ffn.router.bias"]["assumes"] == ["n_dense_layers <= n_layers"]
 
 
-@pytest.mark.parametrize("spec", [V3, "deepseek_v3@v3_671b_mtp", "llama3@llama32_1b", "dsv3_table"])
+@pytest.mark.parametrize("spec", [V3, "deepseek_v3@v3_671b_mtp", "llama@llama32_1b", "dsv3_table"])
 def test_rows_and_quantities_agree(spec: str) -> None:
     found = document(table(spec))
     counted = [row for row in found["rows"] if row["kind"] != "scale"]
@@ -59,7 +59,7 @@ def test_rows_and_quantities_agree(spec: str) -> None:
 
 
 def test_shared_rows_stand_apart() -> None:
-    (head,) = document(table("llama3@llama32_1b"))["shared"]
+    (head,) = document(table("llama@llama32_1b"))["shared"]
     assert (head["name"], head["shared"], head["target"]) == ("head", "tied", "embed.weight")
     copies = document(table("deepseek_v3@v3_671b_mtp"))["shared"]
     assert [(c["shared"], c["dtype"]) for c in copies] == [("copy", "bf16")] * 2
@@ -85,7 +85,7 @@ def test_an_unknown_scheme_is_refused() -> None:
 
 
 def test_json_is_the_document() -> None:
-    for found in (document(table(V3)), document(table("llama3@llama32_1b"), "hf")):
+    for found in (document(table(V3)), document(table("llama@llama32_1b"), "hf")):
         assert json.loads(to_json(found)) == found
         assert json.loads(to_json([found, found])) == [found, found]
     assert to_json(document(table(V3))) == to_json(document(table(V3)))
@@ -116,7 +116,7 @@ def test_text_shows_rows_and_totals() -> None:
 
 
 def test_text_of_tensors() -> None:
-    text = to_terminal([document(table("llama3@llama32_1b"), "hf")])
+    text = to_terminal([document(table("llama@llama32_1b"), "hf")])
     lines = text.splitlines()
     assert len(lines) == 146
     assert lines[0] == f"{'bf16':8} {'[128256, 2048]':20} model.embed_tokens.weight"
@@ -129,7 +129,7 @@ def test_csv_holds_every_row() -> None:
     counted = [r for r in rows if r["kind"] != "scale" and not r["shared"]]
     assert sum(int(r["elements"]) for r in counted) == 682_636_487_424
     assert {(r["spec"], r["variant"]) for r in rows} == {("deepseek_v3", "v3_671b_mtp")}
-    tensors = csv.DictReader(io.StringIO(to_csv([document(table("llama3@llama32_1b"), "hf")])))
+    tensors = csv.DictReader(io.StringIO(to_csv([document(table("llama@llama32_1b"), "hf")])))
     assert len(list(tensors)) == 146
 
 

@@ -14,7 +14,7 @@ from specgen.analysis.formula import FORMATS, as_javascript, as_latex, as_python
 from specgen.analysis.quantities import Ledger, ledger
 from specgen.selection import select
 
-TABLES = ["deepseek_v3@v3_671b", "deepseek_v3@v2_lite_16b", "llama3@llama32_1b", "dsv3_table"]
+TABLES = ["deepseek_v3@v3_671b", "deepseek_v3@v2_lite_16b", "llama@llama32_1b", "dsv3_table"]
 
 AWKWARD = """\
 language 1
@@ -113,7 +113,7 @@ def test_assumptions_are_part_of_every_notation() -> None:
 
 
 def test_latex_keeps_names_upright() -> None:
-    found = table("llama3@llama3_8b")
+    found = table("llama@llama3_8b")
     text = as_latex(found, found.quantities["parameters"])
     assert "\\mathrm{vocab\\_size}" in text
 

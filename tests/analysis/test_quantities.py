@@ -13,7 +13,8 @@ import pytest
 from specgen.analysis.costs import decode_forward, decode_forwards
 from specgen.analysis.instances import definitions
 from specgen.analysis.quantities import BYTES, NO_CACHE, NO_DATAFLOW, Ledger, evaluated, ledger
-from specgen.analysis.rows import OWN, expand
+from specgen.analysis.rows import OWN
+from specgen.analysis.stored import expand, stored
 from specgen.elaborate.load import load_program
 from specgen.ir.model import (
     ApplyMap,
@@ -65,13 +66,13 @@ FIGURES = {
         "stored_bytes": 688_574_839_360,
         "stored_copies": 2 * 129_280 * 7_168,
     },
-    "llama3@llama3_70b": {
+    "llama@llama3_70b": {
         "parameters": 70_553_706_496,
         "parameters_active": 70_553_706_496,
         "cache_elements_per_token": 163_840,
         "cache_bytes_per_token": 327_680,
     },
-    "llama3@llama32_1b": {
+    "llama@llama32_1b": {
         "parameters": 1_235_814_400,
         "parameters_active_no_embedding": 1_235_814_400,  # the embedding is the head as well
     },
@@ -95,7 +96,7 @@ def test_stored_elements_by_dtype() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "flops"),
-    [(V3, 170_973_789_683_712), ("llama3@llama3_70b", 295_674_138_591_232)],
+    [(V3, 170_973_789_683_712), ("llama@llama3_70b", 295_674_138_591_232)],
 )
 def test_operations_of_a_prefill_of_2048_tokens(spec: str, flops: int) -> None:
     found = ledger(table(spec))
@@ -122,7 +123,7 @@ def test_a_pure_table_says_what_it_cannot_tell() -> None:
 def random_values(draw: random.Random, spec: str) -> dict[str, int]:
     """Small sizes that keep what the variant decides: divisible, in order, above zero."""
     pick = draw.randint
-    if spec.startswith("llama3"):
+    if spec.startswith("llama"):
         kv = pick(1, 4)
         return {
             "vocab_size": pick(2, 50), "dim": pick(2, 40), "n_layers": pick(1, 7),
@@ -144,7 +145,7 @@ def random_values(draw: random.Random, spec: str) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", [V3, "deepseek_v3@v3_671b_mtp", "llama3@llama3_8b"])
+@pytest.mark.parametrize("spec", [V3, "deepseek_v3@v3_671b_mtp", "llama@llama3_8b"])
 def test_formulas_at_random_parameters_are_sums_over_tensors(spec: str) -> None:
     """Formulas of the released variant, evaluated elsewhere, against tensors listed there."""
     base = ledger(table(spec))
@@ -155,7 +156,7 @@ def test_formulas_at_random_parameters_are_sums_over_tensors(spec: str) -> None:
     for _ in range(200):
         values = {**base.program.values, **random_values(draw, spec)}
         found = ledger(with_values(base.program, **random_values(draw, spec) | values_of(values)))
-        tensors = [(row, name) for row in found.rows for name, _ in expand(row, "hf")]
+        tensors = [(held.first, name) for held in found.stored for name, _ in expand(held)]
         assert len({name for _, name in tensors}) == len(tensors)
         sizes = [(prod(row.dims), row) for row, _ in tensors]
         sums = {
@@ -186,7 +187,7 @@ def only_params(found: Ledger, formula: Expr | None, lets: dict[str, Expr]) -> E
         (V3, {"n_layers": 9, "n_dense_layers": 9, "n_heads": 4}),
         (V3, {"n_layers": 4, "n_dense_layers": 0, "v_head_dim": 96}),
         ("deepseek_v3@v2_lite_16b", {"n_layers": 3, "dim": 64}),
-        ("llama3@llama32_1b", {"n_layers": 3, "n_kv_heads": 32}),
+        ("llama@llama32_1b", {"n_layers": 3, "n_kv_heads": 32}),
     ],
 )
 def test_loaded_with_other_parameters_it_is_what_it_unrolls_to(
@@ -196,10 +197,10 @@ def test_loaded_with_other_parameters_it_is_what_it_unrolls_to(
     program = load_program(SPECS / f"{name}.dsv3", variant, changes)
     found = ledger(program)
     mine = [
-        (name, row.dims)
-        for row in found.rows
-        if row.kind != "scale"
-        for name, _ in expand(row, OWN)
+        (name, held.dims)
+        for held in stored(program, OWN)
+        if held.first.kind != "scale"
+        for name, _ in expand(held)
     ]
     oracle = sorted((name, dims) for name, dims, _ in unrolled(program))
     assert sorted(mine) == oracle
@@ -338,7 +339,7 @@ def test_decoding_takes_the_absorbed_forward() -> None:
     assert decode_forwards(program_) == {"mla": "absorbed"}
     assert decode_forward(program_, "mla") == "absorbed"
     assert decode_forward(program_, "block") == ""
-    assert decode_forwards(table("llama3@llama3_8b")) == {}
+    assert decode_forwards(table("llama@llama3_8b")) == {}
 
 
 def test_decoding_reads_the_cache_once() -> None:
@@ -352,9 +353,9 @@ def test_decoding_reads_the_cache_once() -> None:
 def test_costs_of_a_dense_model_by_hand() -> None:
     """2 per multiply-add: every map once for each token, queries against all keys and values."""
     draw = random.Random(70)
-    base = ledger(table("llama3@llama3_70b"))
+    base = ledger(table("llama@llama3_70b"))
     for _ in range(50):
-        v = {**base.program.values, **random_values(draw, "llama3")}
+        v = {**base.program.values, **random_values(draw, "llama")}
         sizes = values_of(v)
         d, h, kv, hd = (sizes[k] for k in ("dim", "n_heads", "n_kv_heads", "head_dim"))
         maps = sizes["n_layers"] * (d * hd * (2 * h + 2 * kv) + 3 * d * sizes["inter_dim"])
@@ -374,7 +375,7 @@ def test_counting_imports_no_sympy() -> None:
         "import sys\n"
         "from specgen.elaborate.load import load_program\n"
         "from specgen.analysis.document import document\n"
-        f"document(load_program({str(SPECS / 'llama3.dsv3')!r}, 'llama3_8b'), 'hf')\n"
+        f"document(load_program({str(SPECS / 'llama.dsv3')!r}, 'llama3_8b'), 'hf')\n"
         "assert not {'sympy', 'numpy', 'onnx', 'torch', 'jinja2', 'rich'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=SPECS.parent)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.rows import OWN, Row, expand, rows
+from specgen.analysis.rows import OWN, Row, rows
+from specgen.analysis.stored import expand, stored
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.ir.model import Program, Tensor
 from specgen.sizes.expr import TRUE, Apply, Expr, Sym, conjunction, disjunction, negation
@@ -19,8 +20,8 @@ from tests.analysis.unrolled import unrolled
 from tests.work import calls
 
 
-def listed(found: tuple[Row, ...], scheme: str = OWN) -> list[tuple[str, tuple[int, ...], str]]:
-    return [(name, row.dims, row.dtype) for row in found for name, _ in expand(row, scheme)]
+def listed(table: Program, scheme: str = OWN) -> list[tuple[str, tuple[int, ...], str]]:
+    return [(name, t.dims, t.dtype) for t in stored(table, scheme) for name, _ in expand(t)]
 
 
 def named(found: tuple[Row, ...], name: str) -> list[Row]:
@@ -29,12 +30,9 @@ def named(found: tuple[Row, ...], name: str) -> list[Row]:
 
 def assert_unrolls(table: Program) -> None:
     """The folded rows are the table unrolled instance by instance."""
-    mine = [(name, dims) for r in rows(table) if r.kind != "scale" for name, dims in both(r)]
+    matrices = [tensor for tensor in stored(table, OWN) if tensor.first.kind != "scale"]
+    mine = [(name, tensor.dims) for tensor in matrices for name, _ in expand(tensor)]
     assert sorted(mine) == sorted((name, dims) for name, dims, _ in unrolled(table))
-
-
-def both(row: Row) -> list[tuple[str, tuple[int, ...]]]:
-    return [(name, row.dims) for name, _ in expand(row, OWN)]
 
 
 def layered(*modules: Any, **layer: Any) -> Program:
@@ -66,7 +64,7 @@ def test_the_whole_of_a_mixture_of_experts() -> None:
 
 
 def test_released_names_flatten_and_compute() -> None:
-    names = {name for name, _, _ in listed(rows(latent_moe()), "hf")}
+    names = {name for name, _, _ in listed(latent_moe(), "hf")}
     assert "model.layers.61.self_attn.q_a_proj.weight" in names  # a part released as ""
     assert "model.layers.61.shared_head.norm.weight" in names
     assert "model.layers.61.embed_tokens.weight" in names  # an array's template is complete
@@ -76,9 +74,9 @@ def test_released_names_flatten_and_compute() -> None:
 
 
 def test_expanding_takes_a_few_calls_for_each_tensor() -> None:
-    found = rows(latent_moe())
+    found = stored(latent_moe(), "hf")
     names: list[object] = []
-    assert calls(lambda: names.extend(t for row in found for t in expand(row, "hf"))) < 20 * 91_991
+    assert calls(lambda: names.extend(name for t in found for name in expand(t))) < 20 * 91_991
     assert len(names) == 91_991
 
 
@@ -181,7 +179,7 @@ def test_biases_are_released_beside_their_map() -> None:
         parts=(part("layers", "block", "layer", "n", layer="layer"),),
         names={"hf": {"layers": ("h.", Sym("layer"))}},
     )
-    found = rows(program(block, model))
+    found = program(block, model)
     assert [n for n, _, _ in listed(found, "hf")] == ["h.0.q_proj.weight", "h.0.q_proj.bias"]
     assert [n for n, _, _ in listed(found)] == ["layers.0.wq", "layers.0.wq.bias"]
 
@@ -194,7 +192,7 @@ def test_tied_rows_are_listed_and_not_stored() -> None:
         ("table", None, None),
         ("head", "tied", "table"),
     ]
-    assert [n for n, _, _ in listed(found)] == ["table"]
+    assert [n for n, _, _ in listed(table)] == ["table"]
     assert [row.counted for row in found] == [True, False]
 
 

@@ -35,17 +35,38 @@ def test_both_forwards_are_evaluated_and_agree(variant: str) -> None:
     ("old", "new"),
     [
         ("concat([q_latent, q_rope])", "concat([q_latent, 2 * q_rope])"),
-        ("c      = append(latent, c_new)\n", "c = append(latent, c_new + 1)\n"),
+        ("compress(x, cos, sin))\n      up ", "compress(x, cos, sin) + 1)\n      up "),
         ("up_k, up_v     = split(up, [qk", "up_k, up_v     = split(2 * up, [qk"),
         ("rearrange(wkv_b(c), ", "rearrange(wkv_b(kv_norm(c)), "),
     ],
 )
 def test_a_forward_that_differs_is_found(tmp_path: Path, old: str, new: str) -> None:
-    text = DEEPSEEK.read_text().replace("c              = append", "c      = append", 1)
+    text = DEEPSEEK.read_text()
     assert text.count(old) == 1
     spec = tmp_path / "mutant.dsv3"
     spec.write_text(text.replace(old, new))
     assert {d.code for d in check_file(spec).all} == {"E0458"}
+
+
+@pytest.mark.parametrize(("body", "codes"), [("factors * x", set()), ("x / factors", {"E0458"})])
+def test_lists_are_drawn_as_long_as_they_are_required_to_be(
+    tmp_path: Path, body: str, codes: set[str]
+) -> None:
+    spec = tmp_path / "scaled.dsv3"
+    spec.write_text(f"""language 1
+module scaled {{
+  params {{ width : size  factors : reals }}
+  require {{ length(factors) == width "one each" }}
+  forward(x: f32 [B, width]) -> f32 [B, width] {{ return x * factors }}
+  forward other(x: f32 [B, width]) -> f32 [B, width] {{ return {body} }}
+}}
+model m {{
+  params {{ width : size = 3  given : reals = [2, 3, 4] }}
+  parts {{ a : scaled(factors = given) }}
+  forward(x: f32 [B, width]) -> f32 [B, width] {{ return a(x) }}
+}}
+""")
+    assert {d.code for d in check_file(spec).all} == codes
 
 
 @pytest.mark.parametrize(

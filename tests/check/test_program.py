@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from specgen.diagnostics.diagnostic import SpecError
 from specgen.elaborate.load import check_file, load_program
 from specgen.ir import model as ir
 from specgen.ir.text import program_text
@@ -25,7 +27,7 @@ def test_shipped_specs_have_no_diagnostics(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "variant"), [("llama3", "llama3_8b"), ("deepseek_v3", "v3_671b_mtp")]
+    ("spec", "variant"), [("llama", "llama3_8b"), ("deepseek_v3", "v3_671b_mtp")]
 )
 def test_textual_form(spec: str, variant: str, accept: bool) -> None:
     found = program_text(load_program(ROOT / "specs" / f"{spec}.dsv3", variant))
@@ -81,6 +83,56 @@ def test_overrides_follow_the_variant() -> None:
     values = program.values
     assert (values["n_layers"], values["weight_format"], values["dim"]) == (4, "f32", 2048)
     assert values["norm_topk"] is True, "a default follows what it depends on"
+
+
+LISTS = ROOT / "tests" / "pytorch" / "lists.dsv3"
+
+
+@pytest.mark.parametrize("given", ["[2, n_layers - 1]", (2, 6), [2, 6]], ids=str)
+def test_a_list_from_outside(given: str | Sequence[int]) -> None:
+    program = load_program(LISTS, None, {"dense": given})
+    assert program.values["dense"] == (2, 6)
+
+
+@pytest.mark.parametrize("given", ["[2, 0.5]", "3", (2, -1), [True], ("a",), range(513)], ids=str)
+def test_a_value_that_is_no_such_list_is_refused(given: str | Sequence[int]) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_program(LISTS, None, {"dense": given})
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code in ("E0317", "E0318")
+    assert len(diagnostic.message) < 200
+
+
+def test_lists_decide_what_an_index_alone_does_not() -> None:
+    """A list that has none of the layers leaves a part out, and the module says for which list."""
+    block = load_program(LISTS).modules["block"]
+    assert [to_text(ffn.condition, TABLE) for ffn in block.parts_named("ffn")] == [
+        "contains(dense, layer)",
+        "not contains(dense, layer)",
+    ]
+    for value in ((), (7, 8)):
+        block = load_program(LISTS, None, {"dense": value}).modules["block"]
+        assert [ffn.condition for ffn in block.parts_named("ffn")] == [TRUE]
+        shown = [to_text(condition, TABLE) for condition in block.decided]
+        assert f"dense == {list(value)}" in shown
+
+
+def test_a_list_has_the_size_that_its_length_is_required_to_have() -> None:
+    scaled = load_program(LISTS).modules["scaled"]
+    assert scaled.forward is not None
+    (gain, *_) = scaled.forward.body
+    assert isinstance(gain, ir.Assign)
+    assert [to_text(dim, TABLE) for dim in gain.value.types[0].shape] == ["width"]
+
+
+def test_a_path_not_taken_leaves_no_function_behind() -> None:
+    """Neither what the path calls, nor a row, a part or a condition of it."""
+    others = {"capped_attention", "sink_attention", "windowed", "rotate_pairs"}
+    llama = load_program(ROOT / "specs" / "llama.dsv3", "llama3_8b")
+    assert {"attention", "causal", "rotate_half"} <= llama.functions.keys() - others
+    assert not others & llama.functions.keys()
+    cohere = load_program(ROOT / "specs" / "cohere2.dsv3", "command_r7b")
+    assert others & cohere.functions.keys() == {"windowed", "rotate_pairs"}
 
 
 def test_equal_texts_give_equal_programs(tmp_path: Path) -> None:

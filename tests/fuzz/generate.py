@@ -153,7 +153,7 @@ class Sentences:
             "STRING": [f'"{text}"' for text in TEXTS],
             "INT": ("0", "1", "2", "7", "1000000", "9" * 30),
             "NUMBER": ("0.5", "1e-6", "1e300"),
-            "PTYPE": ("size", "count", "real", "flag", "dtype"),
+            "PTYPE": ("size", "count", "real", "flag", "dtype", "counts", "reals"),
             "DTYPE": ("f32", "bf16", "i64", "bool", "f8e4m3"),
             "SHARED": ("tied", "copy"),
             "COMP": ("==", "!=", "<", ">="),

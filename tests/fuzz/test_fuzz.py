@@ -21,7 +21,7 @@ randoms = st.randoms(use_true_random=False)
 FAST = settings(
     derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-SECONDS = 10
+SECONDS = 60
 
 
 def read(source: str) -> Diagnostics:

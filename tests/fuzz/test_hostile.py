@@ -14,7 +14,7 @@ from tests.fuzz.bounds import command
 from tests.fuzz.hostile import CIRCLES, GROWTH, model
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 20
+SECONDS = 60
 MEMORY = 2 << 30
 
 

@@ -14,9 +14,9 @@ import sympy
 
 from specgen.check.assumptions import Assumptions
 from specgen.check.divisibility import divides
-from specgen.sizes.evaluate import EvaluationError, evaluate, evaluate_int
+from specgen.sizes.evaluate import EvaluationError, evaluate, evaluate_int, expression
 from specgen.sizes.expr import Apply, Const, Expr, Sym, conjunction, disjunction, negation
-from specgen.sizes.normal import equal
+from specgen.sizes.normal import equal, settled
 from specgen.sizes.printing import PYTHON, TABLE, to_text
 from specgen.sizes.symbolic import to_sympy
 
@@ -160,6 +160,57 @@ def test_conditions_combine() -> None:
     assert none is not None
     assert none.decide(soft) is False
     assert none.decide(apply("==", N, Const(0))) is True
+
+
+def test_lists_are_values() -> None:
+    few = Sym("few", "counts")
+    env = {"few": (0, 3), "a": 3, "n": 1}
+    assert evaluate(apply("list", A, apply("/", N, Const(2))), env) == (3, Fraction(1, 2))
+    assert evaluate(apply("length", few), env) == 2
+    assert evaluate(apply("contains", few, A), env) is True
+    assert evaluate(apply("contains", few, N), env) is False
+    assert evaluate(expression((1, 2.5)), {}) == (1, 2.5)
+    assert to_text(apply("contains", apply("list", A, Const(-1)), N)) == "contains([a, -1], n)"
+    assert equal(apply("length", apply("list", A, B)), Const(2))
+    for wrong in (apply("length", A), apply("contains", A, few), apply("list", few)):
+        with pytest.raises(EvaluationError, match="takes"):
+            evaluate(wrong, env)
+
+
+def test_lists_exclude_and_imply() -> None:
+    few, start = Sym("few", "counts"), Assumptions()
+    inside = apply("contains", few, LAYER)
+    assumed = start.assume(inside)
+    assert assumed is not None
+    assert assumed.decide(inside) is True
+    assert assumed.decide(negation(inside)) is False
+    assert assumed.decide(apply("contains", few, N)) is None
+    ends = apply("contains", apply("list", Const(0), Const(7)), LAYER)
+    low = start.assume(apply("<", LAYER, Const(5)))
+    assert low is not None
+    assert low.decide(ends) is None
+    first = low.assume(ends)
+    assert first is not None
+    assert first.decide(apply("==", LAYER, Const(0))) is True
+    other = low.assume(negation(ends))
+    assert other is not None
+    assert other.decide(apply(">", LAYER, Const(0))) is True
+    assert start.decide(apply("contains", apply("list"), LAYER)) is False
+    assert start.decide(apply(">=", apply("length", few), Const(0))) is True
+
+
+def test_conditions_that_no_value_changes_are_settled() -> None:
+    text = Apply("==", (Const("half"), Const("none")))
+    same = Apply("<=", (A, A))
+    open_ = Apply("<", (A, B))
+    assert settled(same) == Const(True)
+    assert settled(text) == Const(False)
+    assert settled(Apply("==", (Const(0.0), Const(0)))) == Const(True)
+    assert settled(Apply(">", (Apply("+", (A, Const(1))), A))) == Const(True)
+    assert settled(Apply("and", (Apply("not", (text,)), open_))) == open_
+    assert settled(Apply("or", (text, Apply("<", (A, A))))) == Const(False)
+    assert settled(open_) == open_
+    assert settled(Apply("==", (Sym("way", "choice"), Const("half")))).args[1] == Const("half")
 
 
 def test_division_is_exact_by_algebra_or_by_requirement() -> None:

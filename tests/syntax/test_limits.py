@@ -10,7 +10,7 @@ import pytest
 from specgen.diagnostics import text as renderer
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
-from specgen.syntax.builder import EXPRESSION_DEPTH
+from specgen.syntax.builder import EXPRESSION_DEPTH, ITEMS, LIST_ITEMS
 from specgen.syntax.faults import LIMIT
 from specgen.syntax.lexemes import BRACKET_DEPTH, LEXEMES
 from specgen.syntax.parser import parse, parse_expression
@@ -76,6 +76,10 @@ def nested(count: int) -> str:
     return "(" * count + "1" + ")" * count
 
 
+def numbers(count: int) -> str:
+    return "[" + "1, " * count + "]"
+
+
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
@@ -93,6 +97,10 @@ def nested(count: int) -> str:
         ("1_" * 30, True),
         ("1e308", True),
         ("1e309", False),
+        (numbers(LIST_ITEMS), True),
+        (numbers(LIST_ITEMS + 1), False),
+        ("f(" + "1, " * ITEMS + ")", True),
+        ("f(" + "1, " * (ITEMS + 1) + ")", False),
         ("+".join("(" * 60 + "1" + " + 1)" * 60 for _ in range(20)), True),
     ],
 )
