@@ -9,10 +9,10 @@ TORCH   = torch==2.13.0
 
 # What generated/ holds, kept current by `make check`.
 GENERATED = specs/deepseek_v3.dsv3@v3_671b specs/deepseek_v3.dsv3@v2_lite_16b \
-            specs/dsv3_table.dsv3 specs/llama3.dsv3@llama3_8b
+            specs/dsv3_table.dsv3 specs/llama.dsv3@llama3_8b
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types test test-fast current generated accept format bench \
+.PHONY: help setup check lint types test test-fast current generated accept format bench speed \
         check-oldest clean
 
 help:  ## list the targets
@@ -60,6 +60,9 @@ format: setup  ## rewrite the code in the project's format
 
 bench: setup  ## measure the start-up against transformers, side by side
 	$(BIN)/python benchmarks/startup.py
+
+speed: setup  ## measure model.py against transformers, side by side: half an hour
+	$(BIN)/python benchmarks/speed.py --compiled
 
 check-oldest:  ## the fast tests with the oldest releases that pyproject allows
 	$(PYTHON) -m venv $(VENV)-oldest

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.rows import expand, rows
+from specgen.analysis.stored import expand, stored
 from specgen.checkpoint import emit
 from specgen.checkpoint.config import config
 from specgen.diagnostics.diagnostic import SpecError
@@ -26,9 +26,9 @@ RELEASED = {
     "deepseek_v3@v2_236b": "deepseek-v2",
     "deepseek_v3@v2_lite_16b": "deepseek-v2-lite",
     "deepseek_v3@kimi_k2_1t": "kimi-k2-instruct",
-    "llama3@llama3_8b": "llama-3-8b",
-    "llama3@llama31_405b": "llama-3.1-405b",
-    "llama3@llama32_1b": "llama-3.2-1b",
+    "llama@llama3_8b": "llama-3-8b",
+    "llama@llama31_405b": "llama-3.1-405b",
+    "llama@llama32_1b": "llama-3.2-1b",
 }
 
 #: Keys that these releases leave out or write otherwise, and why that is right.
@@ -113,7 +113,7 @@ def added(text: str, values: dict[str, int]) -> int:
     return sum(values[t] if t in values else int(t) for t in text.split(" + "))
 
 
-@pytest.mark.parametrize("spec", ["deepseek_v3@v3_671b_mtp", "llama3@llama32_1b"])
+@pytest.mark.parametrize("spec", ["deepseek_v3@v3_671b_mtp", "llama@llama32_1b"])
 def test_folded_tensors_stand_for_all_of_them(spec: str) -> None:
     written = json.loads(emit(table(spec))["tensors.json"])
     for scheme in ("hf", "own"):
@@ -123,7 +123,7 @@ def test_folded_tensors_stand_for_all_of_them(spec: str) -> None:
             for name in unfolded(t, scheme)
         ]
         listed = [
-            (name, r.dims, r.dtype) for r in rows(table(spec)) for name, _ in expand(r, scheme)
+            (name, t.dims, t.dtype) for t in stored(table(spec), scheme) for name, _ in expand(t)
         ]
         assert mine == listed
         assert len(mine) == written["stored_tensors"] == sum(t["count"] for t in written["tensors"])

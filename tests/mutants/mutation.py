@@ -37,7 +37,7 @@ class Mutant:
     def model(self) -> str:
         """The spec that shows the damage."""
         if self.file.startswith("std/"):
-            return "llama3" if self.caught.startswith("llama") else "deepseek_v3"
+            return "llama" if self.caught.startswith("llama") else "deepseek_v3"
         return self.file.removesuffix(".dsv3")
 
 

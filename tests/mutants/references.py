@@ -6,6 +6,7 @@ nothing is hidden by a one or a zero.  The model is in eval mode, float32, eager
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+
+from specgen.checkpoint.reading import overrides_from_config
+from specgen.elaborate.load import load_program
+
+SPECS = Path(__file__).parents[2] / "specs"
 
 #: Rows of tokens; the second is padded on the left by this many.
 ROWS, LENGTH, PADDING = 2, 14, 3
@@ -70,6 +76,15 @@ def yarn(**changed: float) -> dict[str, Any]:
     return {"rope_parameters": {**DEEPSEEK["rope_parameters"], **changed}}
 
 
+EXPERTS: Final[Mapping[str, Any]] = {
+    "head_dim": 8,
+    "moe_intermediate_size": 24,
+    "num_experts": 6,
+    "num_local_experts": 6,
+    "num_experts_per_tok": 3,
+    "norm_topk_prob": True,
+}
+
 #: The class of transformers and what differs from the settings above.
 CONFIGS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "deepseek_v3": ("DeepseekV3", {}),
@@ -108,7 +123,44 @@ CONFIGS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
             },
         },
     ),
+    "cohere2": ("Cohere2", {"num_hidden_layers": 4, "sliding_window": 4}),
+    "gemma2": ("Gemma2", {"attn_logit_softcapping": 2.0, "final_logit_softcapping": None}),
+    "glm4_moe": (
+        "Glm4Moe",
+        {
+            **EXPERTS,
+            "head_dim": 16,
+            "first_k_dense_replace": 1,
+            "n_routed_experts": 6,
+            "rope_parameters": {**LLAMA["rope_parameters"], "partial_rotary_factor": 0.5},
+        },
+    ),
+    "gpt_oss": (
+        "GptOss",
+        {
+            **EXPERTS,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 32.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "truncate": False,
+                "original_max_position_embeddings": 64,
+            },
+        },
+    ),
+    "mistral": ("Mistral", {"sliding_window": 4}),
+    "mixtral": ("Mixtral", EXPERTS),
+    "qwen2_moe": ("Qwen2Moe", {**EXPERTS, "shared_expert_intermediate_size": 40}),
+    "qwen3": ("Qwen3", {}),
 }
+
+
+def spec_of(name: str) -> str:
+    """The spec that a reference is of."""
+    family = name.partition("_")[0]
+    return {"deepseek": "deepseek_v3", "llama": "llama", "llama3": "llama"}.get(family, name)
 
 
 @dataclass(frozen=True)
@@ -179,7 +231,7 @@ def reference(name: str, folder: Path) -> Reference:
     import transformers
 
     kind, changed = CONFIGS[name]
-    config = {**(LLAMA if kind == "Llama" else DEEPSEEK), **changed}
+    config = {**(DEEPSEEK if kind.startswith("Deepseek") else LLAMA), **changed}
     heads = config.pop("num_nextn_predict_layers", 0)
     layers = config["num_hidden_layers"]
     settings = getattr(transformers, f"{kind}Config")(
@@ -205,7 +257,11 @@ def reference(name: str, folder: Path) -> Reference:
             output_hidden_states=True,
         )
     logits = found.logits.masked_fill(~mask[..., None], torch.nan)
-    own = params(kind, config)
+    if kind in ("DeepseekV3", "DeepseekV2", "Llama"):
+        own = params(kind, config)
+    else:
+        written = json.loads((folder / name / "config.json").read_text())
+        own = overrides_from_config(load_program(SPECS / f"{spec_of(name)}.dsv3"), written)
     if not heads:
         return Reference(own, folder / name, tokens, mask, logits)
     said = with_head(model, layers, found.hidden_states[-1], following, positions, folder / name)
@@ -221,6 +277,8 @@ def randomise(model: torch.nn.Module) -> None:
                 tensor.normal_(std=1.5 / tensor.shape[-1] ** 0.5)
             elif name.endswith("norm.weight"):
                 tensor.uniform_(0.5, 1.5)
+            elif name.endswith("sinks"):
+                tensor.normal_()
             elif name.endswith("correction_bias"):
                 tensor.normal_(std=0.3)
 

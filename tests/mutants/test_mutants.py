@@ -15,7 +15,7 @@ from tests.mutants.mutation import Mutant, damaged
 #: What is counted and listed; each shows something that the others do not.
 VARIANTS = {
     "deepseek_v3": ("v3_671b_mtp", "v2_236b", "v2_lite_16b"),
-    "llama3": ("llama3_8b", "llama32_1b"),
+    "llama": ("llama3_8b", "llama32_1b"),
     "dsv3_table": (None,),
 }
 

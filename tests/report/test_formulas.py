@@ -13,7 +13,7 @@ import pytest
 from specgen.backends.formulas import emit
 from tests.analysis.released import table
 
-SPECS = ["deepseek_v3@v3_671b", "deepseek_v3@v2_236b", "llama3@llama31_405b", "dsv3_table"]
+SPECS = ["deepseek_v3@v3_671b", "deepseek_v3@v2_236b", "llama@llama31_405b", "dsv3_table"]
 
 
 def formulas(spec: str) -> Any:

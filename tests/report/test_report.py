@@ -10,15 +10,16 @@ import pytest
 
 from specgen.analysis.quantities import ledger
 from specgen.backends.report import emit
+from specgen.backends.report.outline import outline
 from specgen.backends.report.sections import filed
-from specgen.backends.report.words import CHINESE, ENGLISH
+from specgen.backends.report.words import CHINESE, ENGLISH, Words
 from specgen.ir.model import Program, Report, ReportRow, ReportSection, Require
 from specgen.sizes.expr import TRUE, Const, Sym
 from tests.analysis.hand import latent_moe
 from tests.analysis.released import table
 
 SPECS = ["deepseek_v3@v3_671b", "deepseek_v3@v3_671b_mtp", "deepseek_v3@v2_lite_16b", "dsv3_table",
-         "llama3@llama32_1b"]  # fmt: skip
+         "llama@llama32_1b"]  # fmt: skip
 
 
 def report(program: Program) -> str:
@@ -85,7 +86,7 @@ def test_the_ledger_states_every_figure_in_both_languages(figure: str) -> None:
 
 
 def test_shared_rows_are_shown_and_not_counted() -> None:
-    text = report(table("llama3@llama32_1b"))
+    text = report(table("llama@llama32_1b"))
     assert ENGLISH.tied.format(target="`embed.weight`") in text
     text = report(table("deepseek_v3@v3_671b_mtp"))
     assert ENGLISH.copy.format(target="`head`") in text
@@ -111,10 +112,37 @@ def test_a_row_named_twice_counts_once() -> None:
     assert {row.path.split(".")[0] for row in rest} == {"embed", "norm", "mtp", "head"}
 
 
-def test_without_a_report_all_rows_are_other_rows() -> None:
-    text = report(latent_moe())
-    assert f"### {ENGLISH.other_rows}" in text
-    assert "`layers.{layer}.ffn.experts.{e}.w1`" in text
+@pytest.mark.parametrize("spec", ["qwen3_moe@qwen3_30b_a3b", "qwen2_moe@qwen15_moe_a2b7",
+                                  "cohere2@command_r7b"])  # fmt: skip
+@pytest.mark.parametrize("said", [ENGLISH, CHINESE])
+def test_a_table_without_a_report_is_told_by_its_tree(spec: str, said: Words) -> None:
+    """Every row stands in a section of its place, once, and the sections add up."""
+    found = ledger(table(spec))
+    assert not found.program.reports
+    language = "en" if said is ENGLISH else "zh"
+    sections, rest = filed(found, outline(found, language))
+    assert rest == ()
+    assert sum(section.total for section in sections) == found.value("parameters")
+    lines = [row for section in sections for row in section.all_rows]
+    assert len(lines) == len([row for row in found.rows if row.kind != "scale"])
+    text = report(found.program)
+    assert f"## {said.outline.format(title=found.program.title)}" in text.replace("\\", "")
+    assert said.other_rows not in text
+
+
+def test_the_outline_of_a_mixture() -> None:
+    text = report(table("qwen3_moe@qwen3_30b_a3b"))
+    assert "### 1. Token embedding (embed)" in text.replace("\\", "")
+    assert "### 5、The stack (layers): mixture of experts (layers.ffn)" in text.replace("\\", "")
+    up, again = cells(text, "routed experts: a token uses few of them: up projection")
+    assert up == again
+    assert up[1:] == [
+        "`layers.{layer}.ffn.experts.{e}.w3`", "`[dim, moe_inter_dim]`", "2048 × 768",
+        "1,572,864", "`n_layers × n_experts` = 6,144", "9,663,676,416",
+    ]  # fmt: skip
+    assert re.search(r"^- .*n_experts` = 128$", text, re.MULTILINE)
+    ((_, row, *_),) = cells(text.partition("## Qwen3-MoE 架构")[0], "on each query head")
+    assert row == "`layers.{layer}.attn.q_norm.weight`"
 
 
 def test_the_same_bytes_twice() -> None:
@@ -126,18 +154,23 @@ def test_the_same_bytes_twice() -> None:
 EVIL = 'x`|<img src=x onerror=alert(1)>\n# h\n- [l](javascript:1) {{ 7*7 }} {% x %} """ \\'
 
 
-def test_no_text_of_a_table_gets_out_of_its_place() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["report", "outline"])
+def test_no_text_of_a_table_gets_out_of_its_place(told: bool) -> None:
     """The same headings, items and cells stand in the report whatever the texts say."""
 
+    def made(text: str) -> Program:
+        program = program_with(text)
+        return program if told else replace(program, reports=())
+
     def shaped(text: str) -> list[str]:
-        found = report(program_with(text))
+        found = report(made(text))
         marks = [re.sub(r"[^#|\s-].*", "", line) for line in found.splitlines()]
         return [
             f"{m}{line.count(' | ')}" for m, line in zip(marks, found.splitlines(), strict=True)
         ]
 
     assert shaped(EVIL) == shaped("harmless")
-    found = report(program_with(EVIL))
+    found = report(made(EVIL))
     outside = re.sub(r"`[^`\n]*`", "", found)
     assert "<img" not in outside
     assert "{{" not in outside
@@ -157,6 +190,7 @@ def program_with(text: str) -> Program:
     )
     tensors = tuple(replace(t, description=text) for t in model.tensors)
     changed: dict[str, Any] = {
+        "parts": tuple(replace(part, description=text) for part in model.parts),
         "tensors": tensors,
         "requires": (Require(TRUE, text),),
         "params": (*model.params, replace(model.params[0], name="choice", value=text)),

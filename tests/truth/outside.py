@@ -17,7 +17,9 @@ REPOSITORY = Path(__file__).parents[2]
 TRUTH = REPOSITORY.parent / "shared" / "truth"
 
 #: How the lists write dtypes, in specgen's words.
-DTYPES = {"BF16": "bf16", "F8_E4M3": "f8e4m3", "F32": "f32", "bfloat16": "bf16"}
+DTYPES = {
+    "BF16": "bf16", "F8_E4M3": "f8e4m3", "F32": "f32", "bfloat16": "bf16", "float32": "f32",
+}  # fmt: skip
 
 #: Name, shape and dtype of each tensor; no dtype where the list does not have the released one.
 Tensors = dict[str, tuple[tuple[int, ...], str | None]]

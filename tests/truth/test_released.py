@@ -1,30 +1,23 @@
-"""The tables of specs/ against the models that were released: counts, tensors, sizes."""
+"""The tables of specs/ against the models that were released: counts, tensors, sizes.
+
+Each model of truth.csv twice: as the variant that a spec has of it, and as its own config.json
+makes it from the spec.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from math import ceil
 
 import pytest
 
 from specgen.analysis.document import Document, document
+from specgen.checkpoint.reading import overrides_from_config
 from specgen.elaborate.load import load_program
+from tests.families import VARIANTS, spec_of
 from tests.truth import outside
 from tests.truth.outside import REPOSITORY, Tensors, needs_truth
-
-#: Each variant and the model in truth.csv that it is.
-RELEASED = {
-    "deepseek_v3@v3_671b": "deepseek-v3",
-    "deepseek_v3@v2_236b": "deepseek-v2",
-    "deepseek_v3@v2_lite_16b": "deepseek-v2-lite",
-    "deepseek_v3@kimi_k2_1t": "kimi-k2-instruct",
-    "llama3@llama3_8b": "llama-3-8b",
-    "llama3@llama3_70b": "llama-3-70b",
-    "llama3@llama31_8b": "llama-3.1-8b",
-    "llama3@llama31_70b": "llama-3.1-70b",
-    "llama3@llama31_405b": "llama-3.1-405b",
-    "llama3@llama32_1b": "llama-3.2-1b",
-}
 
 #: The released counts, so that they hold where the lists are absent too.
 QUANTITIES = {
@@ -43,9 +36,9 @@ QUANTITIES = {
     "deepseek_v3@v2_236b": {"parameters": 235_741_434_880},
     "deepseek_v3@v2_lite_16b": {"parameters": 15_706_484_224},
     "deepseek_v3@kimi_k2_1t": {"parameters": 1_026_408_232_448},
-    "llama3@llama3_8b": {"parameters": 8_030_261_248},
-    "llama3@llama31_405b": {"parameters": 405_853_388_800},
-    "llama3@llama32_1b": {"parameters": 1_235_814_400},
+    "llama@llama3_8b": {"parameters": 8_030_261_248},
+    "llama@llama31_405b": {"parameters": 405_853_388_800},
+    "llama@llama32_1b": {"parameters": 1_235_814_400},
     "dsv3_table": {"parameters": 691_210_639_360, "stored_bytes": 691_210_639_360},
 }
 
@@ -57,17 +50,23 @@ def tabulated(spec: str) -> Document:
     return document(program, "hf" if program.model.names else "own")
 
 
-def tensors(spec: str, *, dtypes: bool = True, scales: bool = True) -> Tensors:
-    """The stored tensors of the table under their released names, each name once."""
-    listed = tabulated(spec)["tensors"]
-    found: Tensors = {
-        t["name"]: (tuple(t["shape"]), t["dtype"] if dtypes else None)
-        for t in listed
-        if scales or not t["name"].endswith("_scale_inv")
-    }
-    kept = [t for t in listed if scales or not t["name"].endswith("_scale_inv")]
-    assert len(found) == len(kept), "two rows have one name"
-    return found
+@cache
+def configured(name: str) -> Document:
+    """The model as its spec and its config.json make it."""
+    released = outside.config(name)
+    path = REPOSITORY / "specs" / f"{spec_of(released['model_type'])}.dsv3"
+    overrides = overrides_from_config(load_program(path), released)
+    if "n_mtp_layers" in overrides:
+        overrides["n_mtp_layers"] = 0  # transformers has no such layer, and truth.csv none either
+    return document(load_program(path, None, overrides), "hf")
+
+
+def tensors(found: Document, *, dtypes: bool = True, scales: bool = True) -> Tensors:
+    """The stored tensors of a table under their released names, each name once."""
+    kept = [t for t in found["tensors"] if scales or not t["name"].endswith("_scale_inv")]
+    named: Tensors = {t["name"]: (tuple(t["shape"]), t["dtype"] if dtypes else None) for t in kept}
+    assert len(named) == len(kept), "two rows have one name"
+    return named
 
 
 def assert_same(found: Tensors, expected: Tensors) -> None:
@@ -77,6 +76,10 @@ def assert_same(found: Tensors, expected: Tensors) -> None:
     assert (missing[:5], extra[:5]) == ([], []), f"{len(missing)} missing, {len(extra)} extra"
     different = {n: (found[n], expected[n]) for n in found if found[n] != expected[n]}
     assert not different, dict(list(different.items())[:5])
+
+
+def variant(name: str) -> Document:
+    return tabulated(VARIANTS[name])
 
 
 # ---- counts ----------------------------------------------------------------------------
@@ -89,13 +92,11 @@ def test_quantities(spec: str) -> None:
 
 
 @needs_truth
-@pytest.mark.parametrize("spec", RELEASED)
-def test_parameters_are_those_of_the_release(spec: str) -> None:
-    row = outside.totals()[RELEASED[spec]]
-    assert tabulated(spec)["quantities"]["parameters"] == int(row["total_with_buffers"])
+def test_every_released_model_has_a_variant() -> None:
+    assert VARIANTS.keys() == outside.totals().keys()
 
 
-@pytest.mark.parametrize("spec", [*QUANTITIES, *RELEASED])
+@pytest.mark.parametrize("spec", sorted({*QUANTITIES, *VARIANTS.values()}))
 def test_rows_sum_to_parameters(spec: str) -> None:
     rows = tabulated(spec)["rows"]
     counted = sum(row["elements"] for row in rows if row["kind"] != "scale")
@@ -108,7 +109,24 @@ def test_seed_table_with_the_gate_bias_that_its_summary_leaves_out() -> None:
     assert document(program)["quantities"]["parameters"] == 691_210_654_208
 
 
-# ---- tensors ---------------------------------------------------------------------------
+# ---- tensors
+
+
+@needs_truth
+@pytest.mark.parametrize("made", [variant, configured], ids=["variant", "config"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_table_is_the_model_that_was_released(name: str, made: Callable[[str], Document]) -> None:
+    """Counts, and the name, shape and dtype of each tensor.
+
+    The lists are transformers': without scales, and with the released dtypes only where the
+    configuration gives them and nothing is quantized.
+    """
+    found, row, released = made(name), outside.totals()[name], outside.config(name)
+    assert found["quantities"]["parameters"] == int(row["total_with_buffers"])
+    dtypes = released.get("torch_dtype") == "bfloat16" and "quantization_config" not in released
+    listed = tensors(found, dtypes=dtypes, scales=False)
+    assert len(listed) == int(row["n_ckpt_tensors"])
+    assert_same(listed, outside.checkpoint(name, dtypes=dtypes))
 
 
 @needs_truth
@@ -117,18 +135,10 @@ def test_deepseek_v3_stores_what_was_released(mtp: bool) -> None:
     """Names, shapes and dtypes of all 91,991 tensors; without the head, those before layer 61."""
     released = outside.deepseek_v3_release()
     if mtp:
-        assert_same(tensors("deepseek_v3@v3_671b_mtp"), released)
+        assert_same(tensors(tabulated("deepseek_v3@v3_671b_mtp")), released)
     else:
         main = {n: t for n, t in released.items() if not n.startswith("model.layers.61.")}
-        assert_same(tensors("deepseek_v3@v3_671b"), main)
-
-
-@needs_truth
-@pytest.mark.parametrize("spec", ["deepseek_v3@v3_671b", "deepseek_v3@kimi_k2_1t"])
-def test_fp8_releases_under_transformers_names(spec: str) -> None:
-    """No dtypes: transformers listed these after decompression, when all is bfloat16, no scales."""
-    expected = outside.checkpoint(RELEASED[spec], dtypes=False)
-    assert_same(tensors(spec, dtypes=False, scales=False), expected)
+        assert_same(tensors(tabulated("deepseek_v3@v3_671b")), main)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +146,7 @@ def test_fp8_releases_under_transformers_names(spec: str) -> None:
 )
 def test_fp8_is_for_projections_and_each_has_its_scales(spec: str) -> None:
     """The release's rule, stated in its README: only projections inside layers are fp8."""
-    found = tensors(spec)
+    found = tensors(tabulated(spec))
     for name, (shape, dtype) in found.items():
         if name.endswith(".weight_scale_inv"):
             assert dtype == "f32"
@@ -148,16 +158,3 @@ def test_fp8_is_for_projections_and_each_has_its_scales(spec: str) -> None:
         scale = found.get(f"{name}_scale_inv")
         tiles = tuple(ceil(n / 128) for n in shape)
         assert scale == ((tiles, "f32") if projection else None), name
-
-
-@needs_truth
-def test_deepseek_v2_stores_what_was_released() -> None:
-    """No dtypes: its configuration was reconstructed, and without torch_dtype all is float32."""
-    spec = "deepseek_v3@v2_236b"
-    assert_same(tensors(spec, dtypes=False), outside.checkpoint(RELEASED[spec], dtypes=False))
-
-
-@needs_truth
-@pytest.mark.parametrize("spec", ["deepseek_v3@v2_lite_16b", *(s for s in RELEASED if "lla" in s)])
-def test_bf16_releases_store_what_was_released(spec: str) -> None:
-    assert_same(tensors(spec), outside.checkpoint(RELEASED[spec], dtypes=True))

@@ -17,12 +17,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from itertools import repeat
+from os.path import commonprefix
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,10 +40,10 @@ class Config:
     moe_inter_dim: int = 1408  # hidden width of one expert
     n_layers: int = 27  # transformer layers
     n_dense_layers: int = 1  # leading layers whose MLP is dense
-    n_mtp_layers: int = 0  # multi-token-prediction heads; the release has 1
+    n_mtp_layers: Literal[0] = 0  # multi-token-prediction heads; the release has 1
     norm_eps: float = 1e-06  # epsilon of the norms on the residual stream
     n_heads: int = 16  # attention heads
-    q_lora_rank: int = 0  # query compression rank, 0 = not compressed
+    q_lora_rank: Literal[0] = 0  # query compression rank, 0 = not compressed
     kv_lora_rank: int = 512  # key/value compression rank
     qk_nope_head_dim: int = 128  # query/key features without position
     qk_rope_head_dim: int = 64  # rotary query/key features
@@ -54,124 +55,117 @@ class Config:
     n_limited_groups: int = 1  # groups a token may use
     score_func: str = "softmax"  # router score
     # load-balancing bias of the router; the authors' code ties it to the width
-    gate_bias: bool = False
-    norm_topk: bool = False  # whether a token's routing weights are made to sum to 1
+    gate_bias: Literal[False] = False
+    norm_topk: Literal[False] = False  # whether a token's routing weights are made to sum to 1
     route_scale: float = 1.0  # factor on the routing weights
     rope_theta: float = 10000.0  # base of the rotary wavelengths
     original_seq_len: int = 4096  # context length before YaRN, in tokens
     max_seq_len: int = 163840  # context length, in tokens
-    rope_scaling: str = "yarn"  # how the context was extended
+    rope_scaling: Literal["yarn"] = "yarn"  # how the context was extended
     rope_factor: float = 40.0  # YaRN: context extension
     beta_fast: float = 32.0  # YaRN: turns above which a pair is kept
     beta_slow: float = 1.0  # YaRN: turns below which a pair is interpolated
     mscale: float = 0.707  # YaRN: temperature of the rotary features
     mscale_all_dim: float = 0.707  # YaRN: temperature of all query/key features
-    weight_format: str = "bf16"  # storage of the projection matrices
+    weight_format: Literal["bf16"] = "bf16"  # storage of the projection matrices
 
     def __post_init__(self) -> None:
-        for holds, reason in (
-            (self.qk_rope_head_dim % 2 == 0, "rotary features come in pairs"),
-            (self.rope_factor >= 1, "YaRN extends the context"),
-            (self.n_dense_layers <= self.n_layers, "the dense layers are a prefix of the stack"),
-            (self.n_routed_experts % self.n_expert_groups == 0, "expert groups have equal size"),
-            (
-                self.n_limited_groups <= self.n_expert_groups,
-                "no more groups can be kept than exist",
-            ),
-            (
-                self.n_activated_experts
-                <= self.n_limited_groups * self.n_routed_experts / self.n_expert_groups,
-                "the kept groups must hold enough experts",
-            ),
-            (
-                self.n_expert_groups == 1
-                or not self.gate_bias
-                or self.n_routed_experts / self.n_expert_groups >= 2,
-                "a group's score adds its two best experts",
-            ),
-        ):
-            if not holds:
-                raise ValueError(f"this table requires: {reason}")
-        for holds, decision in (
-            (self.rope_scaling == "yarn", 'rope_scaling == "yarn"'),
-            (self.n_mtp_layers == 0, "n_mtp_layers == 0"),
-            (self.q_lora_rank == 0, "q_lora_rank == 0"),
-            (self.n_shared_experts > 0, "n_shared_experts > 0"),
-            (not self.gate_bias, "not gate_bias"),
-            (self.score_func != "sigmoid", 'score_func != "sigmoid"'),
-            (self.n_expert_groups <= 1, "n_expert_groups <= 1"),
-            (not self.norm_topk, "not norm_topk"),
-            (self.weight_format == "bf16", 'weight_format == "bf16"'),
-        ):
-            if not holds:
-                raise ValueError(
-                    f"this file was generated for {decision}; generate it again for other values"
-                )
+        for field in fields(self):
+            if str(field.type).startswith("Literal"):
+                fits = getattr(self, field.name) == field.default
+                require(fits, f"{field.name} == {field.default!r}, as this file was generated")
+        require(self.qk_rope_head_dim % 2 == 0, "rotary features come in pairs")
+        require(self.rope_factor >= 1, "YaRN extends the context")
+        require(self.n_dense_layers <= self.n_layers, "the dense layers are a prefix of the stack")
+        require(self.n_routed_experts % self.n_expert_groups == 0, "expert groups have equal size")
+        require(
+            self.n_limited_groups <= self.n_expert_groups, "no more groups can be kept than exist"
+        )
+        require(
+            self.n_activated_experts
+            <= self.n_limited_groups * self.n_routed_experts / self.n_expert_groups,
+            "the kept groups must hold enough experts",
+        )
+        require(
+            self.n_expert_groups == 1
+            or not self.gate_bias
+            or self.n_routed_experts / self.n_expert_groups >= 2,
+            "a group's score adds its two best experts",
+        )
+        require(self.n_shared_experts > 0, "n_shared_experts > 0, as this file was generated")
+        require(self.score_func != "sigmoid", 'score_func != "sigmoid", as this file was generated')
+        require(self.n_expert_groups <= 1, "n_expert_groups <= 1, as this file was generated")
 
     @property
-    def qk_head_dim(self) -> int:
-        """Query/key features of one head."""
+    def qk_head_dim(self) -> int:  # query/key features of one head
         return self.qk_nope_head_dim + self.qk_rope_head_dim
 
     @property
-    def rope_half(self) -> int:
-        """Rotary pairs."""
+    def rope_half(self) -> int:  # rotary pairs
         return self.qk_rope_head_dim // 2
 
     @property
-    def n_moe_layers(self) -> int:
-        """Layers whose MLP is a mixture of experts."""
-        return self.n_layers - self.n_dense_layers
-
-    @property
-    def rotary_gain(self) -> float:
-        """YaRN temperature of the rotary features."""
+    def rotary_gain(self) -> float:  # YaRN temperature of the rotary features
         return 0.1 * self.mscale * math.log(self.rope_factor) + 1
 
     @property
-    def gain(self) -> float:
-        """YaRN temperature of all features."""
+    def gain(self) -> float:  # YaRN temperature of all features
         return 0.1 * self.mscale_all_dim * math.log(self.rope_factor) + 1
 
     @property
-    def softmax_scale(self) -> float:
-        """Factor on the attention scores."""
+    def softmax_scale(self) -> float:  # factor on the attention scores
         return self.qk_head_dim**-0.5 * self.gain**2
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, scale: float) -> Tensor:
-    """q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], seen: bool [B, S, T]
+def require(holds: bool, what: str) -> None:
+    """Refuses a Config for which the file does not hold."""
+    if not holds:
+        raise ValueError(f"Config requires: {what}")
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scale: float) -> Tensor:
+    """K key/value heads, each shared by G query heads.
+
+    q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], seen: bool [B, S, T]
     -> [B, S, K * G, E]
     """
+    S, K, D, E = q.size(1), k.size(2), k.size(3), v.size(3)
+    v = F.pad(v, (0, max(D - E, 0)))  # most kernels want one width
+    # the heads of a single query that share keys are as many queries of one head
+    q = q.transpose(1, 2) if S > 1 else q.unflatten(2, (K, -1)).squeeze(1)
     mixed = F.scaled_dot_product_attention(
-        q.transpose(1, 2),
+        q,
         k.transpose(1, 2),
         v.transpose(1, 2),
-        attn_mask=seen.unsqueeze(1),
+        attn_mask=None if seen is None else seen.unsqueeze(1),
+        is_causal=S > 1 and seen is None,
         scale=scale,
         enable_gqa=True,
     )
-    return mixed.transpose(1, 2)
-
-
-def rotate_half(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x: [B, S, H, 2 * R], cos: f32 [B, S, R], sin: f32 [B, S, R] -> [B, S, H, 2 * R]"""
-    a, b = x.chunk(2, dim=-1)  # [B, S, H, R], [B, S, H, R]
-    c = cos.to(x.dtype).unsqueeze(2)  # [B, S, 1, R]
-    s = sin.to(x.dtype).unsqueeze(2)  # [B, S, 1, R]
-    return torch.cat([a * c - b * s, b * c + a * s], dim=-1)
+    mixed = mixed.transpose(1, 2) if S > 1 else mixed.flatten(1, 2).unsqueeze(1)
+    return mixed[..., :E]
 
 
 def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x: [B, S, H, 2 * R], cos: f32 [B, S, R], sin: f32 [B, S, R] -> [B, S, H, 2 * R]"""
+    """Pairs are neighbours: (x[2 r], x[2 r + 1]).
+
+    x: [B, S, H, 2 * R], cos: f32 [B, S, R], sin: f32 [B, S, R] -> [B, S, H, 2 * R]
+    """
     R = cos.size(2)
-    halves = x.unflatten(-1, (R, 2)).transpose(-2, -1).flatten(3)
-    turned = rotate_half(halves, cos, sin)
-    return turned.unflatten(-1, (2, R)).transpose(-2, -1).flatten(3)
+    a, b = x.unflatten(-1, (R, 2)).chunk(2, dim=-1)  # [B, S, H, R, 1], [B, S, H, R, 1]
+    c = cos.to(x.dtype).unsqueeze(2).unsqueeze(-1)  # [B, S, 1, R, 1]
+    s = sin.to(x.dtype).unsqueeze(2).unsqueeze(-1)  # [B, S, 1, R, 1]
+    return torch.cat([a * c - b * s, b * c + a * s], dim=-1).flatten(3)
 
 
-def causal(positions: Tensor, mask: Tensor) -> Tensor:
-    """positions: i64 [B, S], mask: bool [B, T] -> bool [B, S, T]"""
+def causal(positions: Tensor, mask: Tensor | None) -> Tensor | None:
+    """Which keys each query sees.  The S new tokens are the last of T; a query sees its own slot
+    always and an earlier one where `mask` marks a real token, so that padding never gives NaN.
+
+    positions: i64 [B, S], mask: bool [B, T] -> bool [B, S, T]
+    """
+    if mask is None:  # nothing is padded, and attention itself is causal
+        return None
     S = positions.size(1)
     T = mask.size(1)
     i = torch.arange(T, device=positions.device)  # [T]
@@ -193,41 +187,28 @@ class Embedding(nn.Module):
         return F.embedding(tokens, self.weight)
 
 
-class YarnTable(nn.Module):
+class YaRNTable(nn.Module):
     """Rotary table, YaRN: low frequencies interpolated, high ones kept."""
 
-    def __init__(
-        self,
-        rope_width: int,
-        rope_theta: float,
-        rope_factor: float,
-        beta_fast: float,
-        beta_slow: float,
-        original_seq_len: int,
-        amplitude: float,
-    ) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.rope_width = rope_width
-        self.rope_theta = rope_theta
-        self.rope_factor = rope_factor
-        self.amplitude = amplitude
-        self.half_ = rope_width // 2
-        self.low = max(
-            math.floor(
-                rope_width
-                * math.log(original_seq_len / (2 * math.pi * beta_fast))
-                / (2 * math.log(rope_theta))
-            ),
-            0,
+        self.rope_width = config.qk_rope_head_dim
+        self.rope_theta = config.rope_theta
+        self.rope_factor = config.rope_factor
+        self.amplitude = config.rotary_gain / config.gain
+        self.half_ = config.qk_rope_head_dim // 2
+        fast = (
+            config.qk_rope_head_dim
+            * math.log(config.original_seq_len / (2 * math.pi * config.beta_fast))
+            / (2 * math.log(config.rope_theta))
         )
-        self.high = min(
-            math.ceil(
-                rope_width
-                * math.log(original_seq_len / (2 * math.pi * beta_slow))
-                / (2 * math.log(rope_theta))
-            ),
-            rope_width - 1,
+        slow = (
+            config.qk_rope_head_dim
+            * math.log(config.original_seq_len / (2 * math.pi * config.beta_slow))
+            / (2 * math.log(config.rope_theta))
         )
+        self.low = max(math.floor(fast), 0)
+        self.high = min(math.ceil(slow), config.qk_rope_head_dim - 1)
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """positions: i64 [B, S] -> cos: f32 [B, S, half], sin: f32 [B, S, half]"""
@@ -240,8 +221,8 @@ class YarnTable(nn.Module):
         return angle.cos() * self.amplitude, angle.sin() * self.amplitude
 
 
-class Rmsnorm(nn.Module):
-    """Root-mean-square normalisation."""
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation (RMSNorm)."""
 
     def __init__(self, width: int, norm_eps: float) -> None:
         super().__init__()
@@ -249,12 +230,15 @@ class Rmsnorm(nn.Module):
         self.weight = nn.Parameter(torch.empty(width))  # gain (gamma); there is no bias (beta)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [..., width] -> [..., width]"""
+        """The mean is taken in f32; the gain is applied in the activations' own dtype.
+
+        x: [..., width] -> [..., width]
+        """
         return F.rms_norm(x, self.weight.shape, eps=self.norm_eps) * self.weight
 
 
-class Mla(nn.Module):
-    """Multi-head latent attention."""
+class MLA(nn.Module):
+    """Multi-head latent attention (MLA)."""
 
     form: str | None = None  # "main" or "absorbed"; None chooses by the step
 
@@ -268,14 +252,12 @@ class Mla(nn.Module):
         self.qk_head_dim = config.qk_head_dim
         self.softmax_scale = config.softmax_scale
         self.wq = nn.Linear(config.dim, config.n_heads * config.qk_head_dim, bias=False)  # query
-        # key/value, down; and the rotary key
-        self.wkv_a = nn.Linear(
+        self.wkv_a = nn.Linear(  # key/value, down; and the rotary key
             config.dim, config.kv_lora_rank + config.qk_rope_head_dim, bias=False
         )
         # on the compressed keys and values
-        self.kv_norm = Rmsnorm(config.kv_lora_rank, norm_eps=1e-06)
-        # key/value, up
-        self.wkv_b = nn.Linear(
+        self.kv_norm = RMSNorm(config.kv_lora_rank, norm_eps=1e-06)
+        self.wkv_b = nn.Linear(  # key/value, up
             config.kv_lora_rank,
             config.n_heads * (config.qk_nope_head_dim + config.v_head_dim),
             bias=False,
@@ -283,22 +265,24 @@ class Mla(nn.Module):
         self.wo = nn.Linear(config.n_heads * config.v_head_dim, config.dim, bias=False)  # output
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
     ) -> Tensor:
         """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half],
         seen: bool [B, S, T] -> [B, S, dim]
         """
         form = self.form or ("absorbed" if cache and x.size(1) == 1 else "main")
-        return getattr(self, form)(x, cos, sin, seen, cache)
+        if form == "absorbed":
+            return self.absorbed(x, cos, sin, seen, cache)
+        return self.main(x, cos, sin, seen, cache)
 
     def main(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
     ) -> Tensor:
-        """One way to evaluate `forward`."""
+        """Every head has keys and values of its own, expanded from the latent."""
         q_nope, q_rope = self.query(x, cos, sin)
-        c_new, k_new = self.compress(x, cos, sin)  # [B, S, kv_lora_rank], [B, S, qk_rope_head_dim]
-        c = append(cache, "latent", c_new)  # [B, T, kv_lora_rank]
-        k_rope = append(cache, "rotary", k_new)  # [B, T, qk_rope_head_dim]
+        # [B, T, kv_lora_rank + qk_rope_head_dim]
+        kept = append(cache, "latent", self.compress(x, cos, sin))
+        c, k_rope = kept.split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         # [B, T, n_heads, qk_nope_head_dim + v_head_dim]
         expanded = self.wkv_b(c).unflatten(-1, (self.n_heads, -1))
         k_nope, v = expanded.split([self.qk_nope_head_dim, self.v_head_dim], dim=-1)
@@ -309,28 +293,30 @@ class Mla(nn.Module):
         return self.wo(mixed.flatten(2))
 
     def absorbed(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
     ) -> Tensor:
-        """One way to evaluate `forward`."""
+        """The same function with wkv_b folded into query and output: the latent is key and value of
+        one head that all query heads share, so decoding reads the cache and nothing else.
+        """
         q_nope, q_rope = self.query(x, cos, sin)
-        c_new, k_new = self.compress(x, cos, sin)  # [B, S, kv_lora_rank], [B, S, qk_rope_head_dim]
-        c = append(cache, "latent", c_new)  # [B, T, kv_lora_rank]
-        k_rope = append(cache, "rotary", k_new)  # [B, T, qk_rope_head_dim]
+        # [B, T, kv_lora_rank + qk_rope_head_dim]
+        kept = append(cache, "latent", self.compress(x, cos, sin))
         # [n_heads, qk_nope_head_dim + v_head_dim, kv_lora_rank]
         up = self.wkv_b.weight.unflatten(0, (self.n_heads, -1))
         up_k, up_v = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
         q_latent = torch.einsum("bshd,hdc->bshc", q_nope, up_k)  # [B, S, n_heads, kv_lora_rank]
         # [B, S, n_heads, kv_lora_rank + qk_rope_head_dim]
         q = torch.cat([q_latent, q_rope], dim=-1)
-        # [B, T, 1, kv_lora_rank + qk_rope_head_dim]
-        k = torch.cat([c, k_rope], dim=-1).unsqueeze(2)
+        k = kept.unsqueeze(2)  # [B, T, 1, kv_lora_rank + qk_rope_head_dim]
         # [B, S, n_heads, kv_lora_rank]
-        read = attention(q, k, c.unsqueeze(2), seen, self.softmax_scale)
+        read = attention(q, k, k, seen, self.softmax_scale)[..., : self.kv_lora_rank]
         mixed = torch.einsum("bshc,hdc->bshd", read, up_v)  # [B, S, n_heads, v_head_dim]
         return self.wo(mixed.flatten(2))
 
     def query(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
+        """Query heads: the features without position, and the rotated ones.
+
+        x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
         -> q_nope: [B, S, n_heads, qk_nope_head_dim], q_rope: [B, S, n_heads, qk_rope_head_dim]
         """
         q = self.wq(x)  # [B, S, n_heads * qk_head_dim]
@@ -338,24 +324,27 @@ class Mla(nn.Module):
         q_nope, q_plain = heads.split([self.qk_nope_head_dim, self.qk_rope_head_dim], dim=-1)
         return q_nope, rotate_pairs(q_plain, cos, sin)
 
-    def compress(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
-        -> c: [B, S, kv_lora_rank], k_rope: [B, S, qk_rope_head_dim]
+    def compress(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """What a token leaves in the cache: the normed latent and the rotated key.
+
+        x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
+        -> [B, S, kv_lora_rank + qk_rope_head_dim]
         """
         c, k_plain = self.wkv_a(x).split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         turned = rotate_pairs(k_plain.unsqueeze(2), cos, sin)  # [B, S, 1, qk_rope_head_dim]
-        return self.kv_norm(c), turned.squeeze(2)
+        return torch.cat([self.kv_norm(c), turned.squeeze(2)], dim=-1)
 
     def cache_rows(self, cache: Cache) -> Rows:
         """What a cache holds for this module."""
         return {
-            "latent": cache.row(cache.batch, cache.capacity, self.kv_lora_rank),
-            "rotary": cache.row(cache.batch, cache.capacity, self.qk_rope_head_dim),
+            "latent": cache.row(
+                cache.batch, cache.capacity, self.kv_lora_rank + self.qk_rope_head_dim
+            ),
         }
 
 
-class Swiglu(nn.Module):
-    """Gated MLP: w2(silu(w1 x) * w3 x)."""
+class SwiGLU(nn.Module):
+    """Gated MLP (SwiGLU): w2(silu(w1 x) * w3 x)."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -368,8 +357,8 @@ class Swiglu(nn.Module):
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
 
 
-class StackedSwiglu(nn.Module):
-    """`count` instances of Swiglu: row e of each tensor is that of instance e."""
+class StackedSwiGLU(nn.Module):
+    """`count` instances of SwiGLU: row e of each tensor is that of instance e."""
 
     def __init__(self, count: int, width: int, hidden: int) -> None:
         super().__init__()
@@ -379,14 +368,14 @@ class StackedSwiglu(nn.Module):
 
     def forward(self, x: Tensor, weights: Tensor, index: Tensor) -> Tensor:
         """x: [..., width], weights: [..., K], index: i64 [..., K] -> [..., width]"""
-        return mixture(self.one, x, weights, index)
+        return mixture(self.one, len(self.w1), x, weights, index)
 
-    def one(self, e: int, x: Tensor) -> Tensor:
+    def one(self, e: Any, x: Tensor) -> Tensor:
         """x: [..., width] -> [..., width]"""
-        return F.linear(F.silu(F.linear(x, self.w1[e])) * F.linear(x, self.w3[e]), self.w2[e])
+        return F.silu(x @ self.w1[e].mT) * (x @ self.w3[e].mT) @ self.w2[e].mT
 
 
-class Gate(nn.Module):
+class GroupedRouter(nn.Module):
     """Router: the best experts of the best groups."""
 
     def __init__(self, config: Config) -> None:
@@ -410,16 +399,16 @@ class Gate(nn.Module):
         return (share * self.route_scale).to(x.dtype), index
 
 
-class Moe(nn.Module):
-    """Mixture of experts."""
+class MoE(nn.Module):
+    """Mixture of experts (MoE)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.router = Gate(config)  # chooses experts and weights them
+        self.router = GroupedRouter(config)  # chooses experts and weights them
         # routed: a token uses few of them
-        self.experts = StackedSwiglu(config.n_routed_experts, config.dim, config.moe_inter_dim)
+        self.experts = StackedSwiGLU(config.n_routed_experts, config.dim, config.moe_inter_dim)
         # shared: every token uses it
-        self.shared = Swiglu(config.dim, config.n_shared_experts * config.moe_inter_dim)
+        self.shared = SwiGLU(config.dim, config.n_shared_experts * config.moe_inter_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., dim] -> [..., dim]"""
@@ -433,16 +422,16 @@ class Block(nn.Module):
 
     def __init__(self, config: Config, layer: int) -> None:
         super().__init__()
-        self.attn_norm = Rmsnorm(config.dim, config.norm_eps)  # before attention
-        self.attn = Mla(config)  # attention
-        self.ffn_norm = Rmsnorm(config.dim, config.norm_eps)  # before the MLP
+        self.attn_norm = RMSNorm(config.dim, config.norm_eps)  # before attention
+        self.attn = MLA(config)  # attention
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)  # before the MLP
         if layer < config.n_dense_layers:
-            self.ffn = Swiglu(config.dim, config.inter_dim)  # dense MLP
+            self.ffn = SwiGLU(config.dim, config.inter_dim)  # dense MLP
         else:
-            self.ffn = Moe(config)  # mixture of experts
+            self.ffn = MoE(config)  # mixture of experts
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
     ) -> Tensor:
         """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half],
         seen: bool [B, S, T] -> [B, S, dim]
@@ -461,59 +450,70 @@ class Model(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        # rotary table, context extended
-        self.rope = YarnTable(
-            rope_width=config.qk_rope_head_dim,
-            rope_theta=config.rope_theta,
-            rope_factor=config.rope_factor,
-            beta_fast=config.beta_fast,
-            beta_slow=config.beta_slow,
-            original_seq_len=config.original_seq_len,
-            amplitude=config.rotary_gain / config.gain,
-        )
+        self.rope = YaRNTable(config)  # rotary table, context extended
         self.embed = Embedding(config.vocab_size, config.dim)  # token embedding
         # the stack
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.norm = Rmsnorm(config.dim, config.norm_eps)  # final norm
+        self.norm = RMSNorm(config.dim, config.norm_eps)  # final norm
         # output projection (LM head)
         self.head = nn.Linear(config.dim, config.vocab_size, bias=False)
 
     def forward(
-        self, tokens: Tensor, mask: Tensor | None = None, cache: Cache | None = None
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+        last: bool = False,
     ) -> Tensor:
         """tokens: int64 [B, S] -> [B, S, vocab_size]: the logits of what follows each token.
 
         mask: [B, T], false or 0 for padding, which may stand on either side.
         cache: holds the tokens before these; T counts them, too.
+        last: only the logits of what follows the last token, [B, 1, ...].
         """
         positions, mask = placed(tokens, mask, cache)
-        return self.head(self.trunk(tokens, positions, mask, cache and cache.rows))
+        h = self.trunk(tokens, positions, mask, cache)  # [B, S, dim]
+        if last:
+            h = h[:, -1:]
+        return self.head(h)
 
     def trunk(
-        self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Rows | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
-        """tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]"""
+        """The normed output of the stack.
+
+        tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
+        """
+        if positions is None:
+            positions, mask = placed(tokens, mask, cache)
         cos, sin = self.rope(positions)  # [B, S, rope_half], [B, S, rope_half]
         seen = causal(positions, mask)  # [B, S, T]
         h = self.embed(tokens)
-        for layer, rows in zip(self.layers, cache or repeat(None)):
+        for layer, rows in zip(self.layers, cache.rows_of(self) if cache else repeat(None)):
             h = layer(h, cos, sin, seen, rows)
         return self.norm(h)
 
-    def new_cache(self, batch: int, length: int) -> Cache:
-        """An empty cache for sequences of at most `length` tokens."""
-        cache = Cache(batch, length, like=next(self.parameters()))
+    def new_cache(self, batch: int, length: int = 0) -> Cache:
+        """An empty cache for sequences of at most `length` tokens; of any, if 0."""
+        cache = Cache(self, batch, length)
         cache.rows = [layer.cache_rows(cache) for layer in self.layers]
         return cache
 
-    def load_checkpoint(self, path: str | Path, ignore: Sequence[str] = ()) -> None:
+    def load_checkpoint(
+        self, path: str | Path, ignore: Sequence[str] = (), progress: Callable[..., Any] = iter
+    ) -> None:
         """Loads safetensors in the released naming: a file, or a folder of them.
 
-        All tensors are checked before the first is loaded, and read one at a time.  `ignore`
-        lists patterns (`lm_head.*`) of names that the checkpoint may have in excess.
+        All tensors are checked before the first is loaded, and then read one at a time.
+        ignore: patterns (`lm_head.*`) of names that the checkpoint may have in excess.
+        progress: wraps the list of what is to be loaded, as tqdm does.
 
         Raises:
-            ValueError: it lists all tensors that are missing, in excess or not as needed.
+            ValueError: it lists the tensors that are missing, in excess or not as needed.
         """
         if any(parameter.is_meta for parameter in self.parameters()):
             raise ValueError("the model is on the meta device: model.to_empty(device=...) first")
@@ -522,25 +522,42 @@ class Model(nn.Module):
         needed = {name: kind for _, _, stored in plan for name, kind in stored.items()}
         faults = list(checkpoint.faults(needed, ignore))
         if faults:
-            raise ValueError("\n".join([f"{path} does not fit this model:", *faults]))
+            raise ValueError("\n".join([f"{path} does not fit this model:", *shortened(faults)]))
         with torch.no_grad():
-            for row, restore, stored in plan:
+            for row, restore, stored in progress(plan):
                 row.copy_(restore(*map(checkpoint.read, stored)))
+        lay_out(self)
+
+
+def lay_out(model: nn.Module) -> None:
+    """Stores matrices along their longer side, as products with few rows read them fastest."""
+    for module in model.modules():
+        maps = isinstance(module, nn.Linear)
+        for row in module.parameters(recurse=False):
+            if row.dim() == (2 if maps else 3) and row.size(-2) > row.size(-1):
+                row.data = row.data.mT.contiguous().mT
 
 
 # ---- inputs and caches
 
 
 class CacheRow:
-    """A tensor preallocated along `axis` and filled from its start."""
+    """A tensor that is filled along `axis` from its start, and grows where it has no room."""
 
     def __init__(self, values: Tensor, axis: int) -> None:
         self.values, self.axis, self.length = values, axis, 0
 
     def append(self, new: Tensor) -> Tensor:
-        """Writes `new` behind what is there; all that is there then, not copied."""
+        """Adds `new` behind what is there; all that is there then, not copied if it had room."""
         start, self.length = self.length, self.length + new.size(self.axis)
-        self.values.narrow(self.axis, start, new.size(self.axis)).copy_(new)
+        if self.length > self.values.size(self.axis):
+            self.values = torch.cat([self.values, new], dim=self.axis)
+        else:
+            self.values.narrow(self.axis, start, new.size(self.axis)).copy_(new)
+        return self.held
+
+    @property
+    def held(self) -> Tensor:
         return self.values.narrow(self.axis, 0, self.length)
 
 
@@ -548,10 +565,13 @@ Rows = Any  # the cache rows of a module by name; of its parts, if it has none o
 
 
 class Cache:
-    """What the layers keep of the tokens so far, with room for `capacity` of each sequence."""
+    """What the layers keep of the tokens so far, with room for `capacity` of each sequence.
 
-    def __init__(self, batch: int, capacity: int, like: Tensor) -> None:
-        self.batch, self.capacity, self.like = batch, capacity, like
+    Without room it grows, and takes all that it keeps into new tensors.
+    """
+
+    def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
+        self.model, self.batch, self.capacity = model, batch, capacity
         self.rows: Rows = None
         self.all: list[CacheRow] = []
 
@@ -561,8 +581,43 @@ class Cache:
         return self.all[0].length
 
     def row(self, *shape: int, axis: int = 1) -> CacheRow:
-        self.all.append(CacheRow(self.like.new_zeros(shape), axis))
+        like = next(self.model.parameters())
+        self.all.append(CacheRow(like.new_zeros(shape), axis))
         return self.all[-1]
+
+    def tensors(self) -> list[Tensor]:
+        """All that is kept, to give it to another cache."""
+        return [row.held for row in self.all]
+
+    def restore(self, tensors: Sequence[Tensor]) -> None:
+        """Keeps what another cache kept."""
+        for row, values in zip(self.all, tensors, strict=True):
+            row.values, row.length = values, values.size(row.axis)
+
+    def rows_of(self, model: nn.Module) -> Rows:
+        if model is not self.model:
+            raise ValueError("the cache is another model's: model.new_cache makes one for this")
+        return self.rows
+
+
+class Step(nn.Module):
+    """The model as a function of a cache's tensors, as torch.export needs it."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, tokens: Tensor, past: Sequence[Tensor] = (), mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """tokens: int64 [B, S] -> what Model gives for them, and the tensors with S more tokens.
+
+        past: what this gave for the tokens before these.
+        """
+        cache = self.model.new_cache(tokens.size(0))
+        if past:
+            cache.restore(past)
+        return self.model(tokens, mask, cache), cache.tensors()
 
 
 def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
@@ -570,40 +625,65 @@ def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
     return new if rows is None else rows[name].append(new)
 
 
-def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Tensor]:
-    """The positions [B, S] of new tokens, and the mask [B, T] of all as booleans."""
+def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Tensor | None]:
+    """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
     batch, new = tokens.shape
     past = cache.length if cache else 0
     if cache and batch != cache.batch:
         raise ValueError(f"the cache is for {cache.batch} sequences, not for {batch}")
-    if cache and past + new > cache.capacity:
+    if cache and 0 < cache.capacity < past + new:
         raise ValueError(
             f"the cache has room for {cache.capacity} tokens: {past} are there, {new} do not fit"
         )
+    if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
+        return torch.arange(past, past + new, device=tokens.device).expand(batch, -1), None
     if mask is None:
-        mask = tokens.new_ones(batch, past + new)
+        mask = tokens.new_ones(batch, past + new, dtype=torch.bool)
     if mask.shape != (batch, past + new):
         raise ValueError(f"mask must be {[batch, past + new]}, not {list(mask.shape)}")
+    if mask.is_floating_point():
+        raise ValueError(f"mask must be of booleans or whole numbers, not of {mask.dtype}")
     mask = mask.bool()
     return (mask.cumsum(-1) - 1).clamp(min=0)[:, past:], mask
 
 
 def mixture(
-    one: Callable[[int, Tensor], Tensor], x: Tensor, weights: Tensor, index: Tensor
+    one: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, weights: Tensor, index: Tensor
 ) -> Tensor:
     """x: [..., D], weights: [..., K], index: i64 [..., K] -> sum_k weights_k * one(index_k, x).
 
-    The pairs of row and index are sorted by index, so that each one chosen runs once, on all of
-    its rows.
+    `one` evaluates the instance of a number below `count`, or several at once on rows of their
+    own: those of a tensor of numbers, or all of them for a slice.
     """
-    chosen, order = index.flatten().sort(stable=True)  # [N * K], for N rows of x
-    hit, counts = chosen.unique_consecutive(return_counts=True)
-    groups = x.flatten(0, -2)[order // index.size(-1)].split(counts.tolist())
-    outputs = torch.cat([one(e, group) for e, group in zip(hit.tolist(), groups)])  # [N * K, D]
-    outputs = outputs[order.argsort()].unflatten(0, index.shape)  # [..., K, D]
-    return (outputs * weights.unsqueeze(-1)).sum(-2)
+    if torch.compiler.is_compiling():
+        outputs = traceable(one, count, x, index)  # [..., K, D]
+    elif index.numel() == index.size(-1):
+        rows = x.flatten(0, -2)  # a single one
+        outputs = torch.cat([one(e, rows) for e in index.flatten().tolist()])  # [K, D]
+    else:  # pairs of row and number, sorted, so that each instance runs once, on all of its rows
+        chosen, order = index.flatten().sort(stable=True)  # [N * K], for N rows of x
+        groups = x.flatten(0, -2).index_select(0, order // index.size(-1))
+        groups = groups.split(chosen.bincount().tolist())
+        outputs = torch.cat([one(e, rows) for e, rows in enumerate(groups) if len(rows)])
+        outputs = outputs.index_select(0, order.argsort()).unflatten(0, index.shape)
+    return (weights.unsqueeze(-2) @ outputs).squeeze(-2)
+
+
+def traceable(one: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, index: Tensor) -> Tensor:
+    """The outputs [..., K, D] of a mixture in operations that do not depend on what is chosen."""
+    if x.size(-2) == 1:  # few rows: each with the instances that it has chosen
+        return one(index, x[..., None, None, :]).squeeze(-2)
+    # As many rows for every instance as for the one that most have chosen.
+    chosen = index.flatten()  # [N * K]
+    hits = F.one_hot(chosen, count)  # [N * K, count]
+    place = (hits.cumsum(0) * hits).sum(-1) - 1
+    room = hits.sum(0).max().clamp(min=2).item()
+    torch._check(room >= 2)
+    rows = x.new_zeros(count, room, x.size(-1))
+    rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)
+    return one(slice(None), rows)[chosen, place].unflatten(0, index.shape)
 
 
 # ---- checkpoints: what the released one calls each tensor, and how it stores it
@@ -611,95 +691,105 @@ def mixture(
 Stored = dict[str, tuple[str | None, tuple[int, ...]]]  # name: (dtype, shape); None: any float
 
 
-def plain_tensors(*shape: int) -> Stored:
-    """The tensor that holds an array as it is."""
-    return {"": (None, shape)}
+# Each tensor of the released checkpoint, and the parameter that it is.
+NAMES = [
+    ("model.embed_tokens.weight", "embed.weight"),
+    ("model.layers.{layer}.input_layernorm.weight", "layers.{layer}.attn_norm.weight"),
+    ("model.layers.{layer}.self_attn.q_proj.weight", "layers.{layer}.attn.wq.weight"),
+    (
+        "model.layers.{layer}.self_attn.kv_a_proj_with_mqa.weight",
+        "layers.{layer}.attn.wkv_a.weight",
+    ),
+    ("model.layers.{layer}.self_attn.kv_b_proj.weight", "layers.{layer}.attn.wkv_b.weight"),
+    ("model.layers.{layer}.self_attn.o_proj.weight", "layers.{layer}.attn.wo.weight"),
+    ("model.layers.{layer}.self_attn.kv_a_layernorm.weight", "layers.{layer}.attn.kv_norm.weight"),
+    ("model.layers.{layer}.post_attention_layernorm.weight", "layers.{layer}.ffn_norm.weight"),
+    ("model.layers.{layer}.mlp.gate_proj.weight", "layers.{layer}.ffn.w1.weight"),
+    ("model.layers.{layer}.mlp.down_proj.weight", "layers.{layer}.ffn.w2.weight"),
+    ("model.layers.{layer}.mlp.up_proj.weight", "layers.{layer}.ffn.w3.weight"),
+    ("model.layers.{layer}.mlp.gate.weight", "layers.{layer}.ffn.router.weight"),
+    ("model.layers.{layer}.mlp.experts.{e}.gate_proj.weight", "layers.{layer}.ffn.experts.w1[{e}]"),
+    ("model.layers.{layer}.mlp.experts.{e}.down_proj.weight", "layers.{layer}.ffn.experts.w2[{e}]"),
+    ("model.layers.{layer}.mlp.experts.{e}.up_proj.weight", "layers.{layer}.ffn.experts.w3[{e}]"),
+    (
+        "model.layers.{layer}.mlp.shared_experts.gate_proj.weight",
+        "layers.{layer}.ffn.shared.w1.weight",
+    ),
+    (
+        "model.layers.{layer}.mlp.shared_experts.down_proj.weight",
+        "layers.{layer}.ffn.shared.w2.weight",
+    ),
+    (
+        "model.layers.{layer}.mlp.shared_experts.up_proj.weight",
+        "layers.{layer}.ffn.shared.w3.weight",
+    ),
+    ("model.norm.weight", "norm.weight"),
+    ("lm_head.weight", "head.weight"),
+]
 
-
-# Each parameter, and the tensor of the released checkpoint that it is.
-NAMES = {
-    "embed.weight": "model.embed_tokens.weight",
-    "layers.{layer}.attn_norm.weight": "model.layers.{layer}.input_layernorm.weight",
-    "layers.{layer}.attn.wq.weight": "model.layers.{layer}.self_attn.q_proj.weight",
-    "layers.{layer}.attn.wkv_a.weight": "model.layers.{layer}.self_attn.kv_a_proj_with_mqa.weight",
-    "layers.{layer}.attn.wkv_b.weight": "model.layers.{layer}.self_attn.kv_b_proj.weight",
-    "layers.{layer}.attn.wo.weight": "model.layers.{layer}.self_attn.o_proj.weight",
-    "layers.{layer}.attn.kv_norm.weight": "model.layers.{layer}.self_attn.kv_a_layernorm.weight",
-    "layers.{layer}.ffn_norm.weight": "model.layers.{layer}.post_attention_layernorm.weight",
-    "layers.{layer}.ffn.w1.weight": "model.layers.{layer}.mlp.gate_proj.weight",
-    "layers.{layer}.ffn.w2.weight": "model.layers.{layer}.mlp.down_proj.weight",
-    "layers.{layer}.ffn.w3.weight": "model.layers.{layer}.mlp.up_proj.weight",
-    "layers.{layer}.ffn.router.weight": "model.layers.{layer}.mlp.gate.weight",
-    "layers.{layer}.ffn.experts.w1[{e}]": "model.layers.{layer}.mlp.experts.{e}.gate_proj.weight",
-    "layers.{layer}.ffn.experts.w2[{e}]": "model.layers.{layer}.mlp.experts.{e}.down_proj.weight",
-    "layers.{layer}.ffn.experts.w3[{e}]": "model.layers.{layer}.mlp.experts.{e}.up_proj.weight",
-    "layers.{layer}.ffn.shared.w1.weight": "model.layers.{layer}.mlp.shared_experts.gate_proj.weight",
-    "layers.{layer}.ffn.shared.w2.weight": "model.layers.{layer}.mlp.shared_experts.down_proj.weight",
-    "layers.{layer}.ffn.shared.w3.weight": "model.layers.{layer}.mlp.shared_experts.up_proj.weight",
-    "norm.weight": "model.norm.weight",
-    "head.weight": "lm_head.weight",
-}
-
-FORMATS: list[tuple[dict[str, str], Callable[..., Stored], Callable[..., Tensor]]] = [
-    (NAMES, plain_tensors, torch.as_tensor),
+FORMATS: list[tuple[list[tuple[str, str]], Callable[..., Stored], Callable[..., Tensor]]] = [
+    (NAMES, lambda *shape: {"": (None, shape)}, torch.as_tensor),
 ]
 
 
 def stored_tensors(model: Model) -> Iterator[tuple[Tensor, Callable[..., Tensor], Stored]]:
     """Each parameter, or row of a stack; the function that makes it, and of which tensors."""
-    parameters = dict(model.named_parameters())
+    parameters = {name: values.detach() for name, values in model.named_parameters()}
     for names, tensors, restore in FORMATS:
-        for own, released in names.items():
-            path, _, stack = own.removesuffix("}]").partition("[{")
-            for name, index in matches(path, parameters):
-                values = parameters[name].detach()
-                for e, row in enumerate(values) if stack else [(0, values)]:
-                    base = released.format(**index, **{stack: e})
-                    stored = tensors(*row.shape)
-                    yield row, restore, {base + end: stored[end] for end in stored}
+        for released, own in names:
+            for row, index in instances(own, parameters):
+                base = released.format(**index)
+                kinds = tensors(*row.shape)
+                yield row, restore, {base + end: kind for end, kind in kinds.items()}
 
 
-def matches(pattern: str, names: Iterable[str]) -> Iterator[tuple[str, dict[str, int]]]:
-    """The names that fit a pattern with indices in braces, and the indices."""
-    regex = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(pattern)))
-    for name in names:
+def instances(own: str, named: Mapping[str, Any]) -> Iterator[tuple[Any, dict[str, int]]]:
+    """What has a name with indices in braces, or is in a stack of it; and the indices."""
+    path, _, stack = own.removesuffix("}]").partition("[{")
+    regex = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>\\d+)", re.escape(path)))
+    for name, found in named.items():
         if match := regex.fullmatch(name):
-            yield name, {index: int(value) for index, value in match.groupdict().items()}
+            index = {index: int(value) for index, value in match.groupdict().items()}
+            for e, row in enumerate(found) if stack else [(0, found)]:
+                yield row, {**index, stack: e}
 
 
 class Checkpoint:
-    """The tensors of a safetensors file, or of a folder of them, read one at a time."""
+    """The tensors of safetensors files, which are mapped: one is read when it is asked for."""
 
     def __init__(self, path: str | Path) -> None:
         from safetensors import SafetensorError, safe_open
 
-        path = Path(path)
-        folder = path.parent if path.name.endswith(".index.json") else path
-        index = folder / "model.safetensors.index.json"
-        if index.is_file():
-            listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            files = [folder / Path(name).name for name in sorted(set(listed))]
-        elif folder.is_dir():
-            single = folder / "model.safetensors"
-            files = [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+        path, places = Path(path), dict[str, str]()
+        is_index = path.name.endswith(".index.json")
+        index = path if is_index else path / "model.safetensors.index.json"
+        if is_index or index.is_file():
+            try:
+                places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+                files = sorted({index.parent / Path(place).name for place in places.values()})
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{index} does not say where tensors are: {error!r}") from None
+        elif path.is_dir():
+            single = path / "model.safetensors"
+            files = [single] if single.is_file() else sorted(path.glob("*.safetensors"))
         else:
             files = [path]
         if not files:
             raise FileNotFoundError(f"there is no safetensors file in {path}")
         self.tensors: dict[str, Any] = {}
+        found: dict[str, str] = {}
         for file in files:
             try:
-                opened = safe_open(file, framework="pt")
+                opened = safe_open(file, framework="pt")  # compares its header with its length
             except SafetensorError as error:
                 raise ValueError(f"{file} is damaged: {error}") from None
-            self.tensors.update({name: opened.get_slice(name) for name in list(opened.keys())})
-
-    @property
-    def working_dtype(self) -> str:
-        """The dtype of what is stored as it is: that of the first name without an index."""
-        names = {"F32": "float32", "F16": "float16"}
-        first = next((name for name in NAMES.values() if name in self.tensors), None)
-        return names.get(self.tensors[first].get_dtype(), "bfloat16") if first else "bfloat16"
+            for name in list(opened.keys()):
+                if name in found:
+                    raise ValueError(f"{name} is in two files: {found[name]} and {file.name}")
+                self.tensors[name], found[name] = opened.get_slice(name), file.name
+        for name, place in places.items():
+            if found.get(name) != Path(place).name:
+                raise ValueError(f"{index} has {name} in {place}, which does not hold it")
 
     def read(self, name: str) -> Tensor:
         return self.tensors[name][...]
@@ -715,9 +805,32 @@ class Checkpoint:
                 yield f"misshapen: {name} is {found.get_shape()}, not {list(shape)}"
             if found.get_dtype() not in ([dtype] if dtype else ("F64", "F32", "F16", "BF16")):
                 yield f"wrong dtype: {name} is {found.get_dtype()}, not {dtype or 'a float'}"
-        for name in self.tensors:
-            if name not in needed and not any(fnmatchcase(name, pattern) for pattern in ignore):
-                yield f"in excess: {name}"
+        excess = [name for name in self.tensors if name not in needed]
+        excess = [name for name in excess if not any(fnmatchcase(name, p) for p in ignore)]
+        yield from (f"in excess: {name}" for name in excess)
+        prefix = commonprefix(excess).rpartition(".")[0]
+        if len(excess) > 1 and prefix:
+            yield f'hint: ignore=["{prefix}.*"] leaves aside the {len(excess):,} in excess'
+
+
+def shortened(faults: Sequence[str], most: int = 20) -> Iterator[str]:
+    """The first faults of each kind, and how many more there are."""
+    counts: dict[str, int] = {}
+    for fault in faults:
+        kind = fault.partition(":")[0]
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= most:
+            yield fault
+    yield from (f"{kind}: {n - most:,} more" for kind, n in counts.items() if n > most)
+
+
+def counted(work: Sequence[Any]) -> Iterator[Any]:
+    """The work piece by piece; a terminal is told how much of it is done."""
+    for done, piece in enumerate(work, 1):
+        yield piece
+        if sys.stderr.isatty():
+            end = "\n" if done == len(work) else "\r"
+            print(f"loaded {done:,} of {len(work):,}", end=end, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -725,24 +838,23 @@ def main() -> None:
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help="released safetensors")
     parser.add_argument("--prompt-ids", required=True, metavar="1,2,3", help="tokens of the prompt")
     parser.add_argument("--max-new-tokens", type=int, default=32, metavar="N")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="as stored")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     try:
         tokens = torch.tensor([[int(token) for token in args.prompt_ids.split(",")]])
-        dtype = args.dtype or Checkpoint(args.checkpoint).working_dtype
         with torch.device("meta"):
-            model = Model(Config()).to(getattr(torch, dtype))
-        model.to_empty(device=args.device).load_checkpoint(args.checkpoint)
-    except (OSError, ValueError) as error:
+            model = Model(Config()).to(getattr(torch, args.dtype))
+        model.to_empty(device=args.device).load_checkpoint(args.checkpoint, progress=counted)
+        tokens = tokens.to(args.device)
+        cache = model.new_cache(1, tokens.size(1) + args.max_new_tokens)
+        with torch.inference_mode():
+            for step in range(args.max_new_tokens):
+                tokens = model(tokens, cache=cache, last=True).argmax(-1)
+                print("," * (step > 0) + str(tokens.item()), end="", flush=True)
+        print()
+    except (AssertionError, ImportError, IndexError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    tokens = tokens.to(args.device)
-    cache = model.new_cache(1, tokens.size(1) + args.max_new_tokens)
-    with torch.inference_mode():
-        for step in range(args.max_new_tokens):
-            tokens = model(tokens, cache=cache)[:, -1:].argmax(-1)
-            print("," * (step > 0) + str(tokens.item()), end="", flush=True)
-    print()
 
 
 if __name__ == "__main__":

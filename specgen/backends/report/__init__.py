@@ -11,8 +11,10 @@ from specgen.analysis.faults import countable
 from specgen.analysis.markdown import code, quote
 from specgen.analysis.quantities import ledger
 from specgen.backends.layout import template
+from specgen.backends.report.outline import outline
 from specgen.backends.report.view import Chapter, chapter
-from specgen.ir.model import Program, Report
+from specgen.backends.report.words import LANGUAGES
+from specgen.ir.model import Program
 
 
 def emit(program: Program) -> Mapping[str, bytes]:
@@ -23,7 +25,7 @@ def emit(program: Program) -> Mapping[str, bytes]:
     """
     with countable(program):
         found = ledger(program)
-        reports = program.reports or (Report("en", program.title or program.name, ()),)
+        reports = program.reports or [outline(found, language) for language in LANGUAGES]
         chapters = [chapter(found, report) for report in reports]
     return {"report.md": rendered(program, chapters).encode()}
 

@@ -29,6 +29,9 @@ class Words:
     tied: str
     copy: str
     output: str
+    outline: str
+    heading: str
+    whole: str
     other_rows: str
     other_rows_note: str
     summary: str
@@ -74,6 +77,9 @@ ENGLISH: Final = Words(
     tied="the same tensor as {target}: not stored, not counted",
     copy="stored copy of {target}: not counted",
     output="output",
+    outline="{title}: architecture and parameters",
+    heading="{number}. {text}",
+    whole="The whole model",
     other_rows="Other rows",
     other_rows_note="Rows that no section above names.",
     summary="Summary",
@@ -121,6 +127,9 @@ CHINESE: Final = Words(
     tied="与 {target} 是同一张量：不另存储，不另计数",
     copy="{target} 的重复存储：不另计数",
     output="输出",
+    outline="{title} 架构与参数规模",
+    heading="{number}、{text}",
+    whole="整体模型结构",
     other_rows="其他行",
     other_rows_note="以上各节没有提到的行。",
     summary="参数规模总结",
