@@ -67,6 +67,12 @@ def randomised(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     return model.eval()
 
 
+def forms(module: ModuleType) -> tuple[str | None, ...]:
+    """The ways to evaluate the model: the file's own choice, and each that it may choose."""
+    alternatives = any(isinstance(c, type) and hasattr(c, "form") for c in vars(module).values())
+    return (None, "main", "absorbed") if alternatives else (None,)
+
+
 @contextmanager
 def form(module: ModuleType, name: str | None) -> Iterator[None]:
     """Every module with alternative forwards evaluates the one of that name."""

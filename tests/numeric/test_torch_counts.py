@@ -8,7 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from tests.numeric.generated import imported, program  # noqa: E402
+from specgen.analysis.stored import expand, scheme_of, stored  # noqa: E402
+from tests.numeric.generated import SPECS, imported, program  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -18,9 +19,19 @@ PARAMETERS = {
     ("deepseek_v3", "v2_236b"): 235_741_434_880,
     ("deepseek_v3", "v2_lite_16b"): 15_706_484_224,
     ("deepseek_v3", "kimi_k2_1t"): 1_026_408_232_448,
-    ("llama3", "llama3_8b"): 8_030_261_248,
-    ("llama3", "llama31_405b"): 405_853_388_800,
-    ("llama3", "llama32_1b"): 1_235_814_400,
+    ("llama", "llama3_8b"): 8_030_261_248,
+    ("llama", "llama31_405b"): 405_853_388_800,
+    ("llama", "llama32_1b"): 1_235_814_400,
+    ("cohere2", "command_r7b"): 8_028_033_024,
+    ("gemma2", "gemma2_9b"): 9_241_705_984,
+    ("glm4_moe", "glm45_air"): 106_852_251_264,
+    ("gpt2", "gpt2_124m"): 124_439_808,
+    ("gpt_neox", "neox_20b"): 20_554_567_680,
+    ("gpt_oss", "gpt_oss_120b"): 116_829_156_672,
+    ("mixtral", "mixtral_8x7b"): 46_702_792_704,
+    ("phi3", "phi4_mini"): 3_836_021_760,
+    ("qwen2_moe", "qwen15_moe_a2b7"): 14_315_784_192,
+    ("qwen3_moe", "qwen3_235b_a22b"): 235_093_634_560,
 }
 
 
@@ -37,8 +48,31 @@ def test_parameters_at_full_size(spec: str, variant: str, tmp_path: Path) -> Non
     assert model.embed(tokens).shape == (1, 1, module.Config().dim)
 
 
-def test_every_stored_tensor_is_asked_for(tmp_path: Path) -> None:
-    """Released names at full size: the main model's 90,427 tensors, scales among them."""
+@pytest.mark.parametrize("spec", sorted(path.stem for path in SPECS.glob("*.dsv3")))
+def test_every_stored_tensor_is_asked_for(spec: str, tmp_path: Path) -> None:
+    """At full size: the names and shapes that the table counts, and each parameter once."""
+    table = program(spec)
+    if not table.has_dataflow:
+        pytest.skip("the table has no forward")
+    module = imported(table, tmp_path)
+    with torch.device("meta"):
+        model = module.Model(module.Config())
+        asked = {
+            n: shape for _, _, s in module.stored_tensors(model) for n, (_, shape) in s.items()
+        }
+        filled = sum(row.numel() for row, _, _ in module.stored_tensors(model))
+    counted = {
+        name: tensor.dims
+        for tensor in stored(table, scheme_of(table))
+        if tensor.first.shared is None
+        for name, _ in expand(tensor)
+    }
+    assert asked == counted
+    assert filled == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_tensors_of_the_release(tmp_path: Path) -> None:
+    """The main model of DeepSeek-V3 has 90,427 tensors, scales among them."""
     module = imported(program("deepseek_v3", "v3_671b"), tmp_path)
     with torch.device("meta"):
         model = module.Model(module.Config())

@@ -79,7 +79,7 @@ def test_the_files_differ(fused: ModuleType, written_out: ModuleType) -> None:
 def test_rms_norm(fused: ModuleType, written_out: ModuleType, dtype: torch.dtype) -> None:
     """Equal to the last bit: the gain is applied after rounding, as the body has it."""
     torch.manual_seed(0)
-    norms = [module.Rmsnorm(width=48, norm_eps=1e-3).to(dtype) for module in (fused, written_out)]
+    norms = [module.RMSNorm(width=48, norm_eps=1e-3).to(dtype) for module in (fused, written_out)]
     weight, x = torch.randn(48).to(dtype), (3 * torch.randn(5, 7, 48)).to(dtype)
     with torch.no_grad():
         for norm in norms:
@@ -148,7 +148,7 @@ def dense(
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (1, 40), (3, 2, 2)])
 def test_stacked_mixture(fused: ModuleType, shape: tuple[int, ...]) -> None:
     """One token, some that nobody or everybody chooses, more tokens than instances."""
-    experts = randomised(fused.StackedSwiglu(8, 48, 24))
+    experts = randomised(fused.StackedSwiGLU(8, 48, 24))
     x = torch.randn(*shape, 48)
     scores = torch.randn(*shape, 8)
     scores[..., 5], scores[..., 2] = -9, 9
@@ -156,6 +156,9 @@ def test_stacked_mixture(fused: ModuleType, shape: tuple[int, ...]) -> None:
     with torch.no_grad():
         found = experts(x, weights, index)
         assert torch.allclose(found, dense(experts.one, x, weights, index), atol=1e-6)
+        traced = fused.traceable(experts.one, 8, x, index)
+        assert traced.shape == (*shape, 3, 48)
+        assert torch.allclose((traced * weights[..., None]).sum(-2), found, atol=1e-6)
 
 
 def test_mixture_of_modules(tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_unusual_caches(tmp_path: Path) -> None:
     module = imported(load_program(REPOSITORY / "tests" / "onnx" / "unusual.dsv3"), tmp_path)
     model = randomised(module.Model(module.Config()))
     tokens = torch.randint(48, (2, 9), generator=torch.Generator().manual_seed(0))
-    mask = torch.ones(2, 9)
+    mask = torch.ones(2, 9, dtype=torch.int64)
     mask[1, :3] = 0
     with torch.no_grad():
         whole = model(tokens, mask=mask)
@@ -193,17 +196,23 @@ def test_unusual_caches(tmp_path: Path) -> None:
 def test_bad_input_is_refused(fused: ModuleType) -> None:
     model = randomised(fused.Model(fused.Config()))
     tokens = torch.ones(2, 5, dtype=torch.int64)
+    other = fused.Model(fused.Config())
     with torch.no_grad():
         cache = model.new_cache(2, 8)
         model(tokens, cache=cache)
         for faulty, message in (
             (lambda: model(tokens[0]), r"tokens must be \[B, S\] and not empty, not \[5\]"),
             (lambda: model(tokens[:, :0]), r"not empty, not \[2, 0\]"),
-            (lambda: model(tokens, mask=torch.ones(2, 4)), r"mask must be \[2, 5\], not \[2, 4\]"),
             (
-                lambda: model(tokens[:, :1], mask=torch.ones(2, 1), cache=cache),
+                lambda: model(tokens, mask=torch.ones(2, 4, dtype=torch.bool)),
+                r"mask must be \[2, 5\], not \[2, 4\]",
+            ),
+            (
+                lambda: model(tokens[:, :1], mask=torch.ones(2, 1, dtype=torch.bool), cache=cache),
                 r"mask must be \[2, 6\], not \[2, 1\]",
             ),
+            (lambda: model(tokens, mask=torch.zeros(2, 5)), "whole numbers, not of torch.float32"),
+            (lambda: other(tokens[:, :1], cache=cache), "the cache is another model's"),
             (lambda: model(tokens[:1], cache=cache), "the cache is for 2 sequences, not for 1"),
             (
                 lambda: model(tokens, cache=cache),
@@ -212,6 +221,10 @@ def test_bad_input_is_refused(fused: ModuleType) -> None:
         ):
             with pytest.raises(ValueError, match=message):
                 faulty()
+        with pytest.raises(RuntimeError, match="FloatTensor"):
+            model(tokens.float())
+        with pytest.raises(IndexError, match="out of range"):
+            model(tokens + model.config.vocab_size)
         assert cache.length == 5
         before = model(torch.ones(2, 8, dtype=torch.int64))
         after = model(tokens[:, :3], cache=cache)

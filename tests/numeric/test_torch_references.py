@@ -16,26 +16,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from safetensors.torch import load_file  # noqa: E402
 
 from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
-from tests.numeric.generated import form, imported, program  # noqa: E402
-from tests.references import REFERENCES, needs_references, tolerance  # noqa: E402
+from tests.numeric.generated import form, forms, imported, program  # noqa: E402
+from tests.references import DECODED, REFERENCES, SPECS, needs_references, tolerance  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
     needs_references,
 ]
-
-NAMES = {
-    "deepseek_v3": "deepseek_v3",
-    "deepseek_v3_mscale": "deepseek_v3",
-    "deepseek_v3_noqlora": "deepseek_v3",
-    "deepseek_v3_norope_scaling": "deepseek_v3",
-    "deepseek_v2": "deepseek_v3",
-    "deepseek_v2_lite": "deepseek_v3",
-    "kimi_k2": "deepseek_v3",
-    "llama": "llama3",
-    "llama3_rope": "llama3",
-    "llama_bias": "llama3",
-}
 
 
 @dataclass(frozen=True)
@@ -57,11 +44,15 @@ def loaded(name: str, spec: str, folder: Path, **more: Any) -> Reference:
     return Reference(module, model, arrays, tolerance(meta))
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=DECODED)
 def reference(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Reference:
-    return loaded(request.param, NAMES[request.param], tmp_path_factory.mktemp("reference"))
+    return loaded(request.param, SPECS[request.param], tmp_path_factory.mktemp("reference"))
+
+
+def test_every_reference_is_here() -> None:
+    assert {path.name for path in REFERENCES.iterdir() if path.is_dir()} == SPECS.keys()
 
 
 def test_full_pass(reference: Reference) -> None:
@@ -77,19 +68,31 @@ def test_full_pass(reference: Reference) -> None:
             assert (found - wanted).abs().max() <= reference.tolerance
 
 
-@pytest.mark.parametrize("way", [None, "main", "absorbed"])
 @pytest.mark.parametrize("chunks", [(16,), (5, 1, 10)], ids=["whole", "chunked"])
-def test_cached_decoding(reference: Reference, way: str | None, chunks: tuple[int, ...]) -> None:
-    """The prompt in one piece or in several, then one token at a time."""
+def test_cached_decoding(reference: Reference, chunks: tuple[int, ...]) -> None:
+    """The prompt in one piece or in several, then one token at a time, in every way there is."""
     arrays = reference.arrays
     prompt = arrays["input_ids"][None]
     wanted = torch.cat([arrays["prefill_logits"], arrays["decode_logits"]])
-    with torch.no_grad(), form(reference.module, way):
+    for way in forms(reference.module):
+        with torch.no_grad(), form(reference.module, way):
+            cache = reference.model.new_cache(1, 20)
+            steps = [*prompt.split(chunks, dim=1), *arrays["decode_tokens"].view(-1, 1, 1)]
+            found = [reference.model(tokens, cache=cache) for tokens in steps]
+        assert (torch.cat(found, dim=1)[0] - wanted).abs().max() <= reference.tolerance, way
+        assert cache.length == 20
+
+
+def test_greedy_decoding(reference: Reference) -> None:
+    """The tokens that transformers chose, each step fed with what the last one gave."""
+    arrays = reference.arrays
+    with torch.no_grad():
         cache = reference.model.new_cache(1, 20)
-        steps = [*prompt.split(chunks, dim=1), *arrays["decode_tokens"].view(-1, 1, 1)]
-        found = [reference.model(tokens, cache=cache) for tokens in steps]
-    assert (torch.cat(found, dim=1)[0] - wanted).abs().max() <= reference.tolerance
-    assert cache.length == 20
+        tokens, chosen = arrays["input_ids"][None], []
+        for _ in arrays["decode_tokens"]:
+            tokens = reference.model(tokens, cache=cache)[:, -1:].argmax(-1)
+            chosen.append(tokens.item())
+    assert chosen == arrays["decode_tokens"].tolist()
 
 
 def test_multi_token_prediction(tmp_path: Path) -> None:
@@ -102,6 +105,11 @@ def test_multi_token_prediction(tmp_path: Path) -> None:
         hidden = model.trunk(tokens, positions, mask)
         logits = model(tokens)
         further = model.predict_next(hidden, following, positions, mask)
+        placed = model.predict_next(model.trunk(tokens), following)
+        shifted = model.trunk(tokens, positions + 3)
+    assert torch.equal(placed, further)  # who gives no positions and mask gets the usual ones
+    assert torch.equal(model.trunk(tokens, mask=torch.ones_like(tokens)), hidden)
+    assert not torch.equal(shifted, hidden)  # those that are given are taken
     for ours, wanted in (
         (logits, arrays["main_logits"]),
         (hidden, arrays["main_hidden_after_norm"]),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specgen.backends.pytorch.definitions import docstring
 from specgen.backends.pytorch.quoting import (
     MODULE_ATTRIBUTES,
     attribute,
@@ -80,7 +81,8 @@ def test_letters_stay_readable() -> None:
 
 @given(NAMES)
 def test_names_are_identifiers(name: str) -> None:
-    for written in (variable(name), attribute(name), function_name(name), class_name(name)):
+    upper = class_name(name, f"({name.upper()})")
+    for written in (variable(name), attribute(name), function_name(name), class_name(name), upper):
         assert written.isidentifier()
         assert not keyword.iskeyword(written)
     assert attribute(name) not in MODULE_ATTRIBUTES.split()
@@ -108,6 +110,30 @@ def test_ordinary_names_are_not_touched() -> None:
     for name in ("wq_a", "norm", "head", "weight", "bias", "layers", "experts", "query"):
         assert attribute(name) == name
     assert class_name("mtp_head") == "MtpHead"
+    assert class_name("mtp_head", "Multi-token prediction (MTP) head") == "MTPHead"
+    assert class_name("rmsnorm", "Root-mean-square normalisation (RMSNorm)") == "RMSNorm"
+    assert class_name("config", "The CONFIG") == "CONFIG"
+    assert class_name("names", "NAMES") == "NAMES_"
+
+
+@given(st.text(), NAMES)
+def test_any_title(title: str, name: str) -> None:
+    """A title changes the case of a class's name and nothing else."""
+    written = class_name(name, title)
+    assert written.isidentifier()
+    assert not keyword.iskeyword(written)
+    assert written.lower().rstrip("_") == class_name(name).lower().rstrip("_")
+
+
+@given(st.text(max_size=400) | st.sampled_from([text * 20 for text in HOSTILE]))
+def test_docstrings_of_any_text(text: str) -> None:
+    """However it is broken into lines, it is one docstring that says the text."""
+    lines = docstring(quote(text), 1, "x: [B] -> [B]")
+    (found,) = ast.parse("def f():\n" + "\n".join(lines)).body
+    assert isinstance(found, ast.FunctionDef)
+    assert len(found.body) == 1
+    said = ast.get_docstring(found, clean=False) or ""
+    assert "".join(said.split()) == "".join(f"{text}x: [B] -> [B]".split())
 
 
 def test_every_attribute_of_a_torch_module_is_known() -> None:

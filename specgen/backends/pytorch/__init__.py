@@ -12,6 +12,7 @@ from functools import cached_property
 from specgen.backends.layout import template
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.configuration import ConfigWriter
+from specgen.backends.pytorch.constructors import words
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import function
 from specgen.backends.pytorch.plan import Plan
@@ -51,7 +52,6 @@ class File:
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.program)
-        self.config = ConfigWriter(self.plan)
 
     @cached_property
     def classes(self) -> list[list[str]]:
@@ -89,9 +89,13 @@ class File:
 
     def text(self) -> str:
         """The file."""
-        config, classes, functions = self.config.write(), self.classes, self.functions
+        classes, functions = self.classes, self.functions
         released = Released(self.plan, self.used)
         *formats, tables = released.lines()
+        filling = released.filling()
+        mentioned = words("\n".join(map(joined, [*classes, *functions, filling, tables])))
+        config = ConfigWriter(self.plan, mentioned)
+        head = config.write()
         program = self.program
         variant = f"@{program.variant}" if program.variant else ""
         forward = program.model.forwards[0]
@@ -99,16 +103,23 @@ class File:
             source=f"{program.name}{variant}",
             title=quote(program.model.title or program.name),
             result=shape_text(forward.results[0].shape, {}),
-            uses_math=self.config.uses_math or "math" in self.used.helpers,
+            uses_math=config.uses_math or "math" in self.used.helpers,
             helpers=self.used.helpers,
             is_cached=program.root in self.plan.cached,
-            config=joined(config),
+            is_mask_optional=self.plan.is_mask_optional,
+            config=joined(head),
+            has_fixed=bool(config.fixed),
+            has_demands=any("require(" in line for line in head),
             functions=list(map(joined, functions)),
             classes=list(map(joined, classes)),
             formats=list(map(joined, formats)),
             tables=joined(tables),
             has_copies=bool(released.copies),
-            filling=joined(released.filling()),
+            has_conditions=bool(released.conditions),
+            has_packed=bool(released.packed),
+            has_joined=released.has_joined,
+            has_rearranged=released.has_rearranged,
+            filling=joined(filling),
             dtype=DTYPES[program.activation_dtype],
         )
 

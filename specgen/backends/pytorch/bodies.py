@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from specgen.backends.pytorch import layout
-from specgen.backends.pytorch.intrinsics import lowered
+from specgen.backends.pytorch.intrinsics import lowered, unmasked
 from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, Scope
@@ -32,7 +32,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
-from specgen.sizes.expr import Sym
+from specgen.sizes.expr import Apply, Sym
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Body(Scope):
         for name, (place, line) in reversed(self.places.items()):
             if name in self.dims:
                 self.lines.insert(place, layout.INDENT * self.indent + line)
-        return [*self.shape_variables(), *indices, *self.lines]
+        return [*unmasked(self), *self.shape_variables(), *indices, *self.lines]
 
     def statements(self, body: Sequence[Statement]) -> None:
         for statement in body:
@@ -118,7 +118,9 @@ class Body(Scope):
 
     def note_dims(self, names: Sequence[str], value: Value) -> None:
         """Remembers where dims that no argument has, such as that of a cache row, can be read."""
-        known = {dim for arg in self.definition.args for dim in arg.type.shape}
+        dims = [dim for arg in self.definition.args for dim in arg.type.shape]
+        products = [dim for dim in dims if isinstance(dim, Apply) and dim.op == "*"]
+        known = {*dims, *(factor for product in products for factor in product.args)}
         for name, type_ in zip(names, value.types, strict=True):
             if name == "_" or self.indent != self.base:  # a branch may not be taken
                 continue

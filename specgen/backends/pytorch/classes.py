@@ -13,7 +13,7 @@ from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.bodies import Body, signature
 from specgen.backends.pytorch.constructors import Constructor
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.functions import annotation, returned
+from specgen.backends.pytorch.functions import annotation, described, returned
 from specgen.backends.pytorch.layout import (
     INDENT,
     Atom,
@@ -22,19 +22,17 @@ from specgen.backends.pytorch.layout import (
     Keyword,
     Node,
     call,
+    flat,
 )
 from specgen.backends.pytorch.quoting import attribute
-from specgen.backends.pytorch.scope import SELF
-from specgen.backends.pytorch.values import INTEGERS
+from specgen.backends.pytorch.scope import SELF, row_tensor, stack
+from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import values
 from specgen.ir.model import ACTIVATION, Append, Cache, Function
 from specgen.sizes.expr import TRUE, Expr, Sym, disjunction, negation
 
 #: The method of the main forward where there are alternatives to choose from.
 MAIN: Final = "main"
-
-#: What the docstring of an alternative says; the shapes stand at `forward`.
-ALTERNATIVE: Final = "One way to evaluate `forward`."
 
 #: The type of what moves or converts a tensor.
 FN: Final = "Callable[[Tensor], Tensor]"
@@ -49,26 +47,29 @@ class ClassWriter(Constructor):
     def body(self, function: Function) -> Body:
         return Body(self.plan, self.module, function, self.used, self.stacked)
 
-    def method(self, function: Function, name: str, text: str | None = None) -> list[str]:
+    def method(self, function: Function, name: str, shapes: str | None = None) -> list[str]:
         body = self.body(function)
         lines = body.write()
         arguments, returns = self.signature(function, body)
-        text = text or self.signature_text(function)
+        if shapes is None:
+            shapes = self.shapes(function)
         head = definition(name, ["self", *arguments], returns, 1)
-        return [*head, *docstring(text, 2), *lines]
+        return [*head, *docstring(described(function), 2, shapes), *lines]
 
-    def signature_text(self, function: Function) -> str:
+    def shapes(self, function: Function) -> str:
         short = self.plan.abbreviations(self.module)
         return signature(function.args, function.results, function.result_names, short)
 
     def signature(self, function: Function, body: Body) -> tuple[list[str], str]:
         """The arguments with annotations, and the annotation of the result."""
         arguments = [
-            f"{body.variable(arg.name)}: {annotation(function, arg)}" for arg in function.args
+            f"{body.variable(arg.name)}: {annotation(function, arg)}"
+            + " | None" * self.plan.is_optional(self.module, function, arg.name)
+            for arg in function.args
         ]
         arguments += [f"{self.plan.shared_name(t)}: Tensor" for t in self.plan.outer(self.module)]
         if self.plan.uses_cache(self.module, function):
-            arguments.append("cache: Rows | None = None")
+            arguments.append(f"cache: {'Cache' if self.is_root else 'Rows'} | None = None")
             self.used.helpers.add("Rows")
         return arguments, returned(function.results)
 
@@ -78,9 +79,10 @@ class ClassWriter(Constructor):
             return [self.method(f, attribute(f.name)) for f in self.module.functions]
         main, *others = self.module.forwards
         if others:
-            forms = ((f, attribute(f.name) or MAIN) for f in self.module.forwards)
-            alternatives = [self.method(form, name, ALTERNATIVE) for form, name in forms]
-            done = [self.dispatch(main), *alternatives]
+            done = [self.dispatch(main)]
+            for form in self.module.forwards:  # their shapes are those of `forward`
+                shapes = "" if form.description else self.shapes(form)
+                done.append(self.method(form, attribute(form.name) or MAIN, shapes))
         else:
             done = [self.method(main, "forward")]
         return done + [self.method(f, attribute(f.name)) for f in self.module.functions]
@@ -89,18 +91,21 @@ class ClassWriter(Constructor):
         """The forward that chooses between the alternatives; `form` overrides its choice."""
         body = self.body(main)
         arguments, returns = self.signature(main, body)
-        names = ", ".join(argument.partition(":")[0] for argument in arguments)
+        given = ", ".join(argument.partition(":")[0] for argument in arguments)
         decode = self.plan.decode_forward(self.module)
         step = self.single_step(main, body)
         chosen = f'"{MAIN}"'
         if decode and step is not None:
             chosen = f'("{attribute(decode)}" if {step} else "{MAIN}")'
-        return [
+        lines = [
             *definition("forward", ["self", *arguments], returns, 1),
-            *docstring(self.signature_text(main), 2),
+            *docstring(None, 2, self.shapes(main)),
             f"{INDENT * 2}form = self.form or {chosen}",
-            f"{INDENT * 2}return getattr(self, form)({names})",
         ]
+        for other in map(attribute, (f.name for f in self.module.forwards[1:])):
+            lines.append(f'{INDENT * 2}if form == "{other}":')
+            lines.append(f"{INDENT * 3}return self.{other}({given})")
+        return [*lines, f"{INDENT * 2}return self.{MAIN}({given})"]
 
     def single_step(self, main: Function, body: Body) -> str | None:
         """The condition under which a cached step brings one token."""
@@ -198,14 +203,18 @@ class ClassWriter(Constructor):
         ]
         if not wide:
             return []
-        self.used.helpers.add("keep_dtype")
-        rows = ", ".join(f"self.{attribute(row.name)}" for row in wide)
-        return [
-            [
-                *definition(
-                    "_apply", ["self", f"fn: {FN}", "recurse: bool = True"], "nn.Module", 1
-                ),
-                f"{INDENT * 2}# model.to(dtype) leaves what computes in a dtype of its own",
-                f"{INDENT * 2}return super()._apply(keep_dtype(fn, {rows}), recurse)",
-            ]
-        ]
+        self.used.helpers.add("Callable")
+        lines = definition("_apply", ["self", f"fn: {FN}", "recurse: bool = True"], "nn.Module", 1)
+        rows = {
+            flat(stack(row) if self.stacked else row_tensor(self.plan, row, False)): row.compute
+            for row in wide
+        }
+        kept = [f"kept_{n}" if rows.keys() - {row} else "kept" for n, row in enumerate(rows, 1)]
+        for name, (row, dtype) in zip(kept, rows.items(), strict=True):
+            remark = f"stays {DTYPES[dtype]} where model.to(dtype) converts the others"
+            lines += layout.remarked([f"{INDENT * 2}{name} = {row}.data"], remark, 2)
+        lines.append(f"{INDENT * 2}super()._apply(fn, recurse)")
+        for name, row in zip(kept, rows, strict=True):
+            lines.append(f"{INDENT * 2}if {row}.dtype != {name}.dtype:")
+            lines.append(f"{INDENT * 3}{row}.data = {name}.to({row}.device)")
+        return [[*lines, f"{INDENT * 2}return self"]]

@@ -6,18 +6,31 @@ Config for which the file does not hold cannot be made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from specgen.analysis.instances import descend, root
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.layout import INDENT, Atom, Attribute, Node, flat, grouping
+from specgen.backends.pytorch.layout import INDENT, Atom, Attribute, Node, call, flat
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import literal, quote, variable
 from specgen.ir.model import Let, Param, Program
-from specgen.sizes.expr import Apply, Const, Expr, Sym, negation, symbols, transform
+from specgen.sizes.evaluate import expression
+from specgen.sizes.expr import (
+    TRUE,
+    Apply,
+    Const,
+    Expr,
+    Sym,
+    disjunction,
+    negation,
+    symbols,
+    transform,
+)
+from specgen.sizes.normal import settled
 from specgen.sizes.printing import PYTHON, to_text
 
 TYPES = {
@@ -27,12 +40,20 @@ TYPES = {
     "flag": "bool",
     "choice": "str",
     "dtype": "str",
+    "counts": "tuple[int, ...]",
+    "reals": "tuple[float, ...]",
 }
+
+#: What is said of a condition that was decided.
+GENERATED_FOR: Final = "as this file was generated"
 
 
 @dataclass
 class ConfigWriter:
+    """Writes Config; `mentioned` are the names in the rest of the file."""
+
     plan: Plan
+    mentioned: Set[str] = field(default_factory=frozenset)
     uses_math: bool = field(default=False)
 
     @property
@@ -53,17 +74,29 @@ class ConfigWriter:
         lines.append("")
         for param in model.params:
             lines += self.field(param)
-        if self.demands or self.decisions:
-            lines += ["", *self.checks()]
-        for let in model.lets:
+        lines += self.checks()
+        for let in self.lets():
             lines += ["", *self.property(let)]
         return lines
 
     def field(self, param: Param) -> list[str]:
         value = sizes.constant(param.value)
         annotation = TYPES[param.kind] + (" | None" if param.value is None else "")
-        line = f"{INDENT}{variable(param.name)}: {annotation} = {flat(value)}"
-        return layout.remarked([line], described(param), 1)
+        if param.name in self.fixed:
+            annotation = f"Literal[{flat(value)}]"
+        lines = layout.lines(f"{variable(param.name)}: {annotation} = ", value, 1)
+        return layout.remarked(lines, described(param), 1)
+
+    def lets(self) -> list[Let]:
+        """The lets that the file mentions, and those in them."""
+        lets = self.program.model.lets
+        names = {name for name in (let.name for let in lets) if variable(name) in self.mentioned}
+        conditions = (*self.demands, *self.decisions)
+        names |= {name for condition in conditions for name in symbols(condition)}
+        for let in reversed(lets):  # a let uses only those before it
+            if let.name in names:
+                names |= symbols(transform(let.expr, self.chosen))
+        return [let for let in lets if let.name in names]
 
     def property(self, let: Let) -> list[str]:
         expr = transform(let.expr, self.chosen)
@@ -71,11 +104,10 @@ class ConfigWriter:
         node = sizes.written(expr, self.naming, whole)
         self.uses_math = self.uses_math or "math." in flat(node)
         annotation = "int" if whole else "bool" if is_flag(expr) else "float"
-        text = described(let)
+        head = definition(variable(let.name), ["self"], annotation, 1)
         return [
             f"{INDENT}@property",
-            *definition(variable(let.name), ["self"], annotation, 1),
-            *(docstring(text[:1].upper() + text[1:] + ".", 2) if text else ()),
+            *layout.remarked(head, described(let), 1),
             *layout.lines("return ", node, 2),
         ]
 
@@ -85,19 +117,25 @@ class ConfigWriter:
             test, then, otherwise = expr.args
             if test in self.decisions:
                 return then
-            if negation(test) in self.decisions or self.is_other(test):
+            if self.is_refuted(test):
                 return otherwise
+        if isinstance(expr, Apply) and expr.op == "or":
+            return disjunction(*(arg for arg in expr.args if not self.is_refuted(arg)))
         return expr
 
-    def is_other(self, test: Expr) -> bool:
-        """Whether a test asks a name for another value than the one decided."""
+    def is_refuted(self, test: Expr) -> bool:
+        """Whether a decision says otherwise, or asks the same name for another value."""
+        if plain(negation(test)) in self.decisions:
+            return True
         match test:
             case Apply(op="==", args=(Sym() as name, Const() as value)):
                 return any(
                     isinstance(d, Apply)
-                    and d.op == "=="
                     and d.args[0] == name
-                    and d.args[1] != value
+                    and (
+                        (d.op == "==" and d.args[1] != value)
+                        or (d.op == ">" and d.args[1] == value)
+                    )
                     for d in self.decisions
                 )
             case _:
@@ -111,8 +149,9 @@ class ConfigWriter:
         found: dict[Expr, str] = {}
         for instance in descend(root(self.program)):
             for require in instance.module.requires:
-                condition = instance.resolve(require.condition)
-                if self.is_closed(condition):
+                condition = settled(instance.resolve(require.condition))
+                condition = transform(condition, self.chosen)
+                if self.is_closed(condition) and condition != TRUE:
                     found.setdefault(condition, require.reason)
         return found
 
@@ -122,46 +161,50 @@ class ConfigWriter:
         found: dict[Expr, None] = {}
         for instance in descend(root(self.program)):
             for condition in instance.module.decided:
-                resolved = plain(instance.resolve(condition))
+                resolved = plain(settled(instance.resolve(condition)))
                 if self.is_closed(resolved) and symbols(resolved):
                     found.setdefault(resolved)
         for param in self.program.model.params:
             if param.kind == "dtype":
-                found.setdefault(Apply("==", (Sym(param.name, "dtype"), Const(param.value))))
+                found.setdefault(Apply("==", (Sym(param.name, "dtype"), expression(param.value))))
         return without_implied(found)
 
     def is_closed(self, condition: Expr) -> bool:
         return symbols(condition) <= set(declared(self.program.model))
 
-    def checks(self) -> list[str]:
-        lines = definition("__post_init__", ["self"], "None", 1)
-        demands, decisions = self.demands, self.decisions
-        if demands:
-            lines.append(f"{INDENT * 2}for holds, reason in (")
-            for condition, reason in demands.items():
-                lines += self.entry(condition, reason)
-            lines += [
-                f"{INDENT * 2}):",
-                f"{INDENT * 3}if not holds:",
-                f'{INDENT * 4}raise ValueError(f"this table requires: {{reason}}")',
-            ]
-        if decisions:
-            lines.append(f"{INDENT * 2}for holds, decision in (")
-            for condition in decisions:
-                lines += self.entry(condition, to_text(condition, PYTHON))
-            lines += [
-                f"{INDENT * 2}):",
-                f"{INDENT * 3}if not holds:",
-                f"{INDENT * 4}raise ValueError(",
-                f'{INDENT * 5}f"this file was generated for {{decision}}; '
-                'generate it again for other values"',
-                f"{INDENT * 4})",
-            ]
-        return lines
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """The params that can have no other value than the variant's."""
+        fixed = {}
+        for param in self.program.model.params:
+            sym = Sym(param.name)
+            if isinstance(param.value, bool):
+                fixed[param.name] = sym if param.value else negation(sym)
+            elif isinstance(param.value, int | str):
+                fixed[param.name] = Apply("==", (sym, Const(param.value)))
+        return frozenset(name for name, decision in fixed.items() if decision in self.decisions)
 
-    def entry(self, condition: Expr, text: str) -> list[str]:
-        node = sizes.condition(condition, self.naming)
-        return layout.lines("", grouping([node, Atom(literal(text))]), 3, ",")
+    def checks(self) -> list[str]:
+        """What refuses values that the table does not allow, or that the file is not for."""
+        texts = dict(self.demands)
+        for condition in self.decisions:
+            if not symbols(condition) <= self.fixed:
+                texts[condition] = f"{to_text(condition, PYTHON)}, {GENERATED_FOR}"
+        if not texts and not self.fixed:
+            return []
+        lines = ["", *definition("__post_init__", ["self"], "None", 1)]
+        if self.fixed:
+            lines += [
+                f"{INDENT * 2}for field in fields(self):",
+                f'{INDENT * 3}if str(field.type).startswith("Literal"):',
+                f"{INDENT * 4}fits = getattr(self, field.name) == field.default",
+                f'{INDENT * 4}require(fits, f"{{field.name}} == {{field.default!r}}, '
+                f'{GENERATED_FOR}")',
+            ]
+        for condition, text in texts.items():
+            node = sizes.condition(condition, self.naming)
+            lines += layout.lines("", call("require", node, Atom(literal(text))), 2)
+        return lines
 
 
 def described(row: Param | Let) -> str | None:

@@ -40,7 +40,8 @@ from specgen.ir.model import (
     Tensor,
     Weight,
 )
-from specgen.sizes.expr import TRUE, Const, Expr, Sym, negation
+from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym, negation, substitute
+from specgen.sizes.normal import settled
 
 ANNOTATIONS: Final[Mapping[str, str]] = {
     "size": "int",
@@ -49,6 +50,8 @@ ANNOTATIONS: Final[Mapping[str, str]] = {
     "flag": "bool",
     "choice": "str",
     "dtype": "str",
+    "counts": "tuple[int, ...]",
+    "reals": "tuple[float, ...]",
 }
 
 #: As many arguments are given by position; more are named, and so are literals.
@@ -94,14 +97,28 @@ class Constructor:
         return frozenset() if self.is_root else frozenset(p.name for p in self.module.params)
 
     @cached_property
+    def given(self) -> Mapping[str, Expr]:
+        """The own params that the constructor reads from Config, in the model's names."""
+        return {} if self.is_root or self.stacked else self.plan.given(self.module)
+
+    @cached_property
     def own_lets(self) -> Mapping[str, Expr]:
-        return {} if self.is_root else self.module.let_table
+        """The module's lets, without what the arguments decide."""
+        if self.is_root:
+            return {}
+        constant = {name: expr for name, expr in self.given.items() if isinstance(expr, Const)}
+        return {
+            name: settled(substitute(expr, constant))
+            for name, expr in self.module.let_table.items()
+        }
 
     # ---- names inside the constructor
 
     def naming(self, sym: Sym) -> Node:
         """A name as the constructor writes it."""
         name = sym.name
+        if name in self.given:
+            return self.argument(self.given[name], sizes.is_whole(sym), self.in_config)
         if name in self.own:
             self.needed.setdefault(name)
             return Atom(self.plan.parameter(name, self.stacked))
@@ -112,8 +129,11 @@ class Constructor:
             return Atom(self.plan.variable(name))
         if sym.kind == "index":
             return Atom(self.plan.variable(name))
+        return self.in_config(sym)
+
+    def in_config(self, sym: Sym) -> Node:
         self.takes_config = True
-        return Attribute(Atom("config"), variable(name))
+        return Attribute(Atom("config"), variable(sym.name))
 
     def kept(self, sym: Sym) -> Node:
         """A name as a method writes it: kept by the constructor."""
@@ -123,9 +143,9 @@ class Constructor:
     def size(self, expr: Expr) -> Node:
         return sizes.size(expr, self.naming)
 
-    def argument(self, expr: Expr, whole: bool) -> Node:
+    def argument(self, expr: Expr, whole: bool, naming: sizes.Naming | None = None) -> Node:
         """The value of a param or a let, a whole number or any."""
-        node = sizes.written(expr, self.naming, exact=whole)
+        node = sizes.written(expr, naming or self.naming, exact=whole)
         if "math." in flat(node):
             self.used.helpers.add("math")
         return node
@@ -288,7 +308,7 @@ class Constructor:
         for param in named:
             expr = part.arguments[param.name]
             node = self.argument(expr, param.kind in ("size", "count"))
-            by_name = by_name or isinstance(expr, Const)
+            by_name = by_name or is_literal(expr)
             name = self.plan.parameter(param.name, self.plan.is_stacked(part))
             given.append(Keyword(name, node) if by_name else node)
         return call(self.plan.class_of(part), *given)
@@ -300,6 +320,17 @@ class Constructor:
         used = part.index is not None and index in words(flat(made))
         source = call("range", self.size(part.count))
         return call("nn.ModuleList", Comprehension(made, index if used else "_", source))
+
+
+def is_literal(expr: Expr) -> bool:
+    """Whether a value does not say by itself what it is for."""
+    match expr:
+        case Const():
+            return True
+        case Apply(op="list"):
+            return True
+        case _:
+            return False
 
 
 def parameter(items: Sequence[Node | Keyword], has_gradient: bool = True) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from specgen.backends.pytorch.layout import INDENT, WIDTH
@@ -20,13 +21,20 @@ def definition(name: str, arguments: Sequence[str], returns: str, indent: int) -
     return [head, *(f"{margin}{INDENT}{argument}," for argument in arguments), tail]
 
 
-def docstring(text: str, indent: int) -> list[str]:
-    """A docstring of one line, or wrapped at its commas and spaces."""
+def docstring(prose: str | None, indent: int, shapes: str = "") -> list[str]:
+    """A docstring: quoted prose, then the shapes of what goes in and comes out.
+
+    Prose is broken at spaces alone: a break inside of an escape would change what it says.
+    """
     margin = INDENT * indent
-    if len(margin) + len(text) + 6 <= WIDTH:
-        return [f'{margin}"""{text}"""']
-    lines = wrapped(text, WIDTH - len(margin) - 3)
-    return [f'{margin}"""{lines[0]}', *(f"{margin}{line}" for line in lines[1:]), f'{margin}"""']
+    width = WIDTH - len(margin)
+    lines = textwrap.wrap(prose or "", width - 3, break_long_words=False, break_on_hyphens=False)
+    if shapes:
+        lines += [*([""] if lines else []), *wrapped(shapes, width - 3)]
+    if len(lines) == 1 and len(lines[0]) + 6 <= width:
+        return [f'{margin}"""{lines[0]}"""']
+    lines = [f'"""{lines[0]}', *lines[1:], '"""']
+    return [f"{margin}{line}" if line else "" for line in lines]
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from specgen.backends.pytorch.bodies import Body, signature
 from specgen.backends.pytorch.definitions import definition, docstring
+from specgen.backends.pytorch.masks import is_causal_mask
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.quoting import function_name, quote
 from specgen.backends.pytorch.scope import Used, is_size
@@ -20,7 +21,8 @@ from specgen.sizes.expr import Sym
 def function(plan: Plan, name: str, used: Used) -> list[str]:
     """A free function of the table."""
     called = plan.program.functions[name]
-    text = signature(called.args, called.results, called.result_names)
+    shapes = signature(called.args, called.results, called.result_names)
+    text = docstring(described(called), 1, shapes)
     return written(plan, function_name(name), called, used, text, {})
 
 
@@ -37,12 +39,17 @@ def storage_format(
     read = {dim.name for row in module.tensors for dim in row.shape if isinstance(dim, Sym)}
     defaults = {param: value for param, value in values.items() if param not in read}
     args += [Arg(param, Type(SCALAR, ())) for param in defaults]
-    text = f"{quote(module.title or module.name)}: {outcome(module.forward)}"
+    text = docstring(f"{quote(module.title or module.name)}.", 1, outcome(module.forward))
     return written(plan, name, replace(module.forward, args=tuple(args)), used, text, defaults)
 
 
 def outcome(function: Function) -> str:
-    return signature((), function.results, function.result_names).removeprefix(" -> ")
+    return signature((), function.results, function.result_names).lstrip()
+
+
+def described(function: Function) -> str | None:
+    """What a function says of itself, quoted."""
+    return None if function.description is None else quote(function.description)
 
 
 def written(
@@ -50,20 +57,25 @@ def written(
     name: str,
     function: Function,
     used: Used,
-    summary: str,
+    text: Sequence[str],
     defaults: Mapping[str, int | float],
 ) -> list[str]:
     body = Body(plan, None, function, used, indent=1)
     lines = body.write()
     arguments = []
     for arg in function.args:
-        text = annotation(function, arg)
+        kind = annotation(function, arg)
+        if plan.is_optional(None, function, arg.name):
+            kind += " | None"
         if arg.name in defaults:
             value = defaults[arg.name]
-            text = f"{type(value).__name__} = {value!r}"
-        arguments.append(f"{body.variable(arg.name)}: {text}")
-    head = definition(name, arguments, returned(function.results), 0)
-    return [*head, *docstring(summary, 1), *lines]
+            kind = f"{type(value).__name__} = {value!r}"
+        arguments.append(f"{body.variable(arg.name)}: {kind}")
+    returns = returned(function.results)
+    if is_causal_mask(function) and plan.is_mask_optional:
+        returns += " | None"
+    head = definition(name, arguments, returns, 0)
+    return [*head, *text, *lines]
 
 
 def annotation(function: Function, arg: Arg) -> str:

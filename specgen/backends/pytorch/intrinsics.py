@@ -9,17 +9,21 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from specgen.backends.pytorch.layout import (
+    INDENT,
     Atom,
     Attribute,
     Binary,
     Keyword,
     Node,
+    Ternary,
     call,
     lines,
     method,
     number,
 )
-from specgen.ir.model import SCALAR, Function
+from specgen.backends.pytorch.masks import is_attention, is_causal_mask
+from specgen.ir.model import ACTIVATION, Function
+from specgen.sizes.expr import Expr
 
 HEADS_FIRST: Final = (number(1), number(2))
 
@@ -32,12 +36,19 @@ class Scope(Protocol):
 
     def variable(self, name: str) -> str: ...
 
-    def has_row(self, row: str) -> bool: ...
+    def has_row(self, row: str) -> bool | None:
+        """Whether the module has a row in the activation dtype; None where only some have."""
 
     def weight(self, row: str) -> Node: ...
 
     def param(self, name: str) -> Node | None:
         """A param of the module, if it has one of that name."""
+
+    def is_optional(self, name: str) -> bool:
+        """Whether an argument is None where no mask is needed."""
+
+    def differ(self, one: Expr, other: Expr) -> bool:
+        """Whether two shape variables of the function stand for different sizes in some call."""
 
 
 def lowered(scope: Scope) -> list[str] | None:
@@ -47,28 +58,74 @@ def lowered(scope: Scope) -> list[str] | None:
             return attention(scope)
         case "rms_norm":
             return rms_norm(scope)
+        case "layer_norm":
+            return layer_norm(scope)
+        case "gelu":
+            return gelu(scope)
+        case "gelu_tanh":
+            return gelu(scope, Keyword("approximate", Atom('"tanh"')))
         case _:
             return None
 
 
 def attention(scope: Scope) -> list[str] | None:
-    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function."""
-    args = scope.definition.args
-    if [arg.type.dtype for arg in args] != ["act", "act", "act", "bool", SCALAR]:
+    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function.
+
+    Values narrower than keys are padded, so that the kernels fit that never hold all scores, and
+    grouped heads of a single query become queries of one head, so that no key is copied.
+    """
+    function = scope.definition
+    if not is_attention(function):
         return None
-    q, k, v, seen, scale = (Atom(scope.variable(arg.name)) for arg in args)
+    q, k, v, seen, scale = (scope.variable(arg.name) for arg in function.args)
+    mixed = scope.variable(function.result_names[0] if function.result_names[0] else "mixed")
+    is_padded = scope.differ(function.args[1].type.shape[-1], function.args[2].type.shape[-1])
+    masked: list[Keyword] = [Keyword("attn_mask", method(Atom(seen), "unsqueeze", number(1)))]
+    if scope.is_optional(function.args[3].name):
+        absent = Binary("is", Atom(seen), Atom("None"))
+        masked = [
+            Keyword("attn_mask", Ternary(Atom("None"), absent, masked[0].value)),
+            Keyword("is_causal", Binary("and", Atom("S > 1"), absent)),  # a bool, not a SymBool
+        ]
     attended = call(
         "F.scaled_dot_product_attention",
-        *(method(value, "transpose", *HEADS_FIRST) for value in (q, k, v)),
-        Keyword("attn_mask", method(seen, "unsqueeze", number(1))),
-        Keyword("scale", scale),
+        Atom(q),
+        *(method(Atom(value), "transpose", *HEADS_FIRST) for value in (k, v)),
+        *masked,
+        Keyword("scale", Atom(scale)),
         Keyword("enable_gqa", Atom("True")),
     )
-    result = scope.definition.result_names[0] if scope.definition.result_names else ""
-    name = scope.variable(result or "mixed")
+    sizes = {"S": (q, 1), "K": (k, 2)} | ({"D": (k, 3), "E": (v, 3)} if is_padded else {})
+    taken = ", ".join(f"{value}.size({axis})" for value, axis in sizes.values())
+    margin = INDENT * scope.indent
+    heads_last = f"{mixed}.transpose(1, 2) if S > 1 else {mixed}.flatten(1, 2).unsqueeze(1)"
     return [
-        *written(scope, f"{name} = ", attended),
-        *written(scope, "return ", method(Atom(name), "transpose", *HEADS_FIRST)),
+        f"{margin}{', '.join(sizes)} = {taken}",
+        *(
+            [f"{margin}{v} = F.pad({v}, (0, max(D - E, 0)))  # most kernels want one width"]
+            * is_padded
+        ),
+        f"{margin}# the heads of a single query that share keys are as many queries of one head",
+        f"{margin}{q} = {q}.transpose(1, 2) if S > 1 else {q}.unflatten(2, (K, -1)).squeeze(1)",
+        *written(scope, f"{mixed} = ", attended),
+        *(
+            [f"{margin}{mixed} = {heads_last}", f"{margin}return {mixed}[..., :E]"]
+            if is_padded
+            else [f"{margin}return {heads_last}"]
+        ),
+    ]
+
+
+def unmasked(scope: Scope) -> list[str]:
+    """What stands before the body of a causal mask that may be left out."""
+    function = scope.definition
+    if not is_causal_mask(function) or not scope.is_optional(function.args[1].name):
+        return []
+    margin = INDENT * scope.indent
+    mask = scope.variable(function.args[1].name)
+    return [
+        f"{margin}if {mask} is None:  # nothing is padded, and attention itself is causal",
+        f"{margin}{INDENT}return None",
     ]
 
 
@@ -89,6 +146,38 @@ def rms_norm(scope: Scope) -> list[str] | None:
         Keyword("eps", eps),
     )
     return written(scope, "return ", Binary("*", normed, weight))
+
+
+def layer_norm(scope: Scope) -> list[str] | None:
+    """(x - mean(x)) / sqrt(var(x) + norm_eps) * weight + bias, all of it in float32.
+
+    `F.layer_norm` rounds once, at its end, and so does the body.
+    """
+    args = scope.definition.args
+    eps, has_bias = scope.param("norm_eps"), scope.has_row("bias")
+    if len(args) != 1 or eps is None or not scope.has_row("weight") or has_bias is None:
+        return None
+    weight = scope.weight("weight")
+    bias = [scope.weight("bias")] if has_bias else []
+    normed = call(
+        "F.layer_norm",
+        Atom(scope.variable(args[0].name)),
+        Attribute(weight, "shape"),
+        weight,
+        *bias,
+        Keyword("eps", eps),
+    )
+    return written(scope, "return ", normed)
+
+
+def gelu(scope: Scope, *approximate: Keyword) -> list[str] | None:
+    """x times the normal distribution's cumulative function at x: exact, or by a tanh."""
+    args = scope.definition.args
+    if [arg.type.dtype for arg in args] != [ACTIVATION]:
+        return None
+    return written(
+        scope, "return ", call("F.gelu", Atom(scope.variable(args[0].name)), *approximate)
+    )
 
 
 def written(scope: Scope, prefix: str, node: Node) -> list[str]:

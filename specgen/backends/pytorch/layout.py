@@ -19,7 +19,7 @@ TERNARY, OR, AND, NOT, COMPARE, BIT_OR, BIT_AND, SUM, PRODUCT, SIGN, POWER, ATOM
 
 LEVELS: Final = {
     "or": OR, "and": AND, "not": NOT, "|": BIT_OR, "&": BIT_AND, "~": SIGN,
-    "==": COMPARE, "!=": COMPARE, "<": COMPARE, "<=": COMPARE, ">": COMPARE, ">=": COMPARE,
+    "==": COMPARE, "!=": COMPARE, "<": COMPARE, "<=": COMPARE, ">": COMPARE, ">=": COMPARE, "in": COMPARE, "is": COMPARE,
     "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "//": PRODUCT, "%": PRODUCT, "@": PRODUCT, "**": POWER,
 }  # fmt: skip
 
@@ -211,14 +211,15 @@ def lines(prefix: str, node: Node, indent: int, suffix: str = "") -> list[str]:
 
 
 def remarked(lines: list[str], remark: str | None, indent: int) -> list[str]:
-    """The lines with a remark behind the last, or above the first where that is too long.
+    """The lines with a remark behind the first, or above it where it does not fit.
 
     A remark too long for a line of its own is broken at its spaces.
     """
     if remark is None:
         return lines
-    if len(lines) == 1 and len(lines[0]) + len(remark) + 4 <= WIDTH:
-        return [*lines[:-1], f"{lines[-1]}  # {remark}"]
+    is_open = len(lines) == 1 or lines[0][-1] in "([{"
+    if is_open and len(lines[0]) + len(remark) + 4 <= WIDTH:
+        return [f"{lines[0]}  # {remark}", *lines[1:]]
     margin = INDENT * indent + "# "
     return [*(margin + line for line in textwrap.wrap(remark, WIDTH - len(margin))), *lines]
 
@@ -238,6 +239,11 @@ def laid_out(
         return laid_out(f"{prefix}{node.name}=", node.value, suffix, indent, enclosed)
     if isinstance(node, Pair):
         return laid_out(f"{prefix}{node.key}: ", node.value, suffix, indent, enclosed)
+    pieces = links(node)
+    if len(pieces) > 2 and all(fits(piece, indent + 1) for piece in pieces):
+        if enclosed:
+            return [prefix + pieces[0], *pieces[1:-1], pieces[-1] + suffix]
+        return [f"{prefix}(", *(INDENT + piece for piece in pieces), f"){suffix}"]
     parts = chained(node)
     if len(parts) <= 2 and not (enclosed and len(parts) == 2):
         for before, items, opening, after in brackets(node):
@@ -250,6 +256,21 @@ def laid_out(
         return [line]
     lines = [line for start, part in parts for line in operand_lines(start, part, node, indent)]
     return [prefix + lines[0], *lines[1:-1], lines[-1] + suffix]
+
+
+def links(node: Node) -> list[str]:
+    """A chain of calls in pieces: each method that is called on what a call gave begins one."""
+    match node:
+        case Bracketed(head=head, opening=opening, items=items) if head is not None:
+            *before, last = links(head)
+            return [*before, f"{last}{opening}{', '.join(map(flat, items))}{closing(opening)}"]
+        case Attribute(value=value, name=name):
+            *before, last = links(value)
+            if isinstance(value, Bracketed):
+                return [*before, last, f".{name}"]
+            return [*before, f"{last}.{name}"]
+        case _:
+            return [operand(node, ATOM)]
 
 
 def operand_lines(start: str, part: Node, whole: Node, indent: int) -> list[str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from specgen.analysis.instances import Instance, descend, environment, root
 from specgen.backends.pytorch import sizes
+from specgen.backends.pytorch.masks import narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
 from specgen.ir.model import (
@@ -27,10 +28,13 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.sizes.evaluate import EvaluationError, evaluate_int
-from specgen.sizes.expr import TRUE, Apply, Expr, symbols
+from specgen.sizes.expr import TRUE, Apply, Expr, substitute, symbols
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
+
+#: A class with more params than this takes them from Config if it can.
+MANY = 4
 
 
 def declared(module: Module) -> tuple[str, ...]:
@@ -76,7 +80,7 @@ class Plan:
         for id_, module in self.program.modules.items():
             if id_ == self.program.root:
                 continue
-            base, number = class_name(module.name), 1
+            base, number = class_name(module.name, module.title or ""), 1
             name = base
             while {name, f"Stacked{name}"} & taken:
                 number += 1
@@ -191,6 +195,11 @@ class Plan:
             and not module.caches
             and not module.functions
             and len(module.forwards) == 1
+            and all(
+                len(row.types[0].shape) == 1
+                for row in values(module.forwards[0].body)
+                if isinstance(row, Weight)
+            )
             and all(row.condition == TRUE and row.shared is None for row in module.tensors)
         )
 
@@ -218,6 +227,34 @@ class Plan:
                 return False
         return True
 
+    @cached_property
+    def _given(self) -> Mapping[str, Mapping[str, Expr]]:
+        """What the params of each class are in the model's names, if the same everywhere."""
+        found: dict[str, Mapping[str, Expr]] = {}
+        several: set[str] = set()
+        closed = set(declared(self.program.model))
+        for instance in descend(root(self.program)):
+            given = {
+                p.name: instance.scope[p.name]
+                for p in instance.module.params
+                if p.name in instance.scope
+            }
+            id_ = self.class_module[instance.module.id]
+            if found.setdefault(id_, given) != given or not all(
+                symbols(expr) <= closed for expr in given.values()
+            ):
+                several.add(id_)
+        return {id_: given for id_, given in found.items() if id_ not in several}
+
+    def given(self, module: Module) -> Mapping[str, Expr]:
+        """The module's params in the model's names, where it has many and one set of arguments.
+
+        Its class then takes the whole Config, as those that the model itself defines.
+        """
+        if len(module.params) <= MANY:
+            return {}
+        return self._given.get(module.id, {})
+
     # ---- alternatives
 
     @cached_property
@@ -229,6 +266,35 @@ class Plan:
     def decode_forward(self, module: Module) -> str:
         """The alternative forward that decodes with the fewest operations; "" is the main one."""
         return self._decoding.get(module.id, "") if len(module.forwards) > 1 else ""
+
+    # ---- masks
+
+    @cached_property
+    def _optional(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset(
+            (self.class_module.get(owner, owner), function, name)
+            for (owner, function), name in optional_arguments(self.program)
+        )
+
+    @property
+    def is_mask_optional(self) -> bool:
+        """Whether a step in which nothing is padded may do without a mask."""
+        return bool(self._optional)
+
+    def is_optional(self, module: Module | None, function: Function, name: str) -> bool:
+        """Whether an argument is None where no mask is needed."""
+        return (module.id if module else "", function.name, name) in self._optional
+
+    def differ(self, function: Function, one: Expr, other: Expr) -> bool:
+        """Whether two dims of a free function's arguments are of unequal size in some call."""
+        return any(
+            substitute(one, value.dims) != substitute(other, value.dims)
+            for module in self.reachable
+            for body in (*module.forwards, *module.functions)
+            for value in values(body.body)
+            if isinstance(value, CallFunction) and value.function == function.name
+            if not value.method and narrow_values(function, value) is None
+        )
 
     # ---- caches
 

@@ -7,6 +7,7 @@ Texts go through `quote`, and names through `variable`, `attribute`, `function_n
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -48,15 +49,16 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor append mixture placed repeat
+self cache config e F nn math torch Tensor append mixture placed repeat last traceable
 """
 
 #: What stands at the top of the file.
 FILE_NAMES: Final = """
-annotations argparse json re sys dataclass fnmatchcase Any Callable Iterable Iterator Sequence Path
-Cache CacheRow Config Model Rows Stored Checkpoint NAMES FORMATS COPIES
-keep_dtype plain_tensors stored_tensors stored_copies matches filled main
-OSError ValueError FileNotFoundError SafetensorError safe_open
+annotations argparse json re sys dataclass fields fnmatchcase partial commonprefix
+Any Literal NamedTuple Callable Iterator Mapping Sequence Path
+Cache CacheRow Step Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
+stored_tensors stored_copies instances filled unpacking require shortened counted main
+OSError ValueError FileNotFoundError SafetensorError safe_open lay_out
 """
 
 
@@ -105,9 +107,14 @@ def escaped(name: str, reserved: Mapping[str, int], taken: Collection[str]) -> s
     return name
 
 
-def class_name(name: str) -> str:
-    """A module's name in CamelCase: `mtp_head` is `MtpHead`; different names may meet."""
-    camel = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+def class_name(name: str, title: str = "") -> str:
+    """A module's name in CamelCase, its words spelt as the title spells them.
+
+    `mtp_head` with the title "Multi-token prediction (MTP)" is `MTPHead`; different names may meet.
+    """
+    spelt = {word.lower(): word for word in reversed(re.findall("[A-Za-z0-9]+", title))}
+    words = (spelt.get(word.lower(), word) for word in name.split("_"))
+    camel = "".join(word[:1].upper() + word[1:] for word in words)
     return escaped(camel if camel[:1].isalpha() else f"Module{camel}", GLOBALS, ())
 
 

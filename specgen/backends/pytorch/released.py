@@ -1,30 +1,40 @@
 """The tables that tie parameters to the tensors of the released checkpoint.
 
-One entry for each tensor row of the table, folded as the table is; `load_checkpoint` in the
+One entry for each tensor of the checkpoint, folded as the table is; `load_checkpoint` in the
 template reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from specgen.analysis.instances import Instance, environment, root
-from specgen.analysis.rows import Row, entries, pattern, rows
+from specgen.analysis.instances import OWN, environment, root
+from specgen.analysis.rows import Entry, entries, pattern
+from specgen.analysis.stored import StoredTensor, scheme_of, stored
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
+from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import storage_format
-from specgen.backends.pytorch.layout import INDENT, Atom, Attribute, Node, call, grouping, subscript
+from specgen.backends.pytorch.layout import (
+    INDENT,
+    Atom,
+    Attribute,
+    Node,
+    Pair,
+    call,
+    flat,
+    grouping,
+    listing,
+    subscript,
+)
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
-from specgen.ir.model import Module, Program, Template, Tensor
+from specgen.ir.model import Module, Program, Template
 from specgen.sizes.evaluate import Value, evaluate
-from specgen.sizes.expr import Expr, Sym
+from specgen.sizes.expr import FALSE, Expr, Sym, disjunction
 from specgen.sizes.printing import to_text
-
-#: The naming scheme of released checkpoints, where a table has several.
-PREFERRED = "hf"
 
 #: What safetensors calls the dtypes of tables.
 SAFETENSORS = {
@@ -40,82 +50,151 @@ SAFETENSORS = {
     "bool": "BOOL",
 }
 
+#: A released name and the parameter that its tensor fills.
+Pairing = tuple[str, str]
+
+#: What the axes of a stored tensor are called where the table does not.
+AXES = "abcdefghijklmnopqrstuvwxyz"
+
 #: A storage format with the values of its params, but for R and C.
 Key = tuple[str, tuple[tuple[str, Value], ...]]
 
 
 @dataclass
 class Released:
-    """The tables of one program: own name -> released name, for each way of storing."""
+    """The tables of one program: pairs of a released name and an own one, for each way of storing.
+
+    `conditions` say for which indices a pair holds, where alternatives of one part have rows of one
+    name and call them differently.
+    """
 
     plan: Plan
     used: Used
-    plain: dict[str, str] = field(default_factory=dict)
-    formats: dict[Key, dict[str, str]] = field(default_factory=dict)
+    plain: dict[Pairing, None] = field(default_factory=dict)  # ordered
+    formats: dict[Key, dict[Pairing, None]] = field(default_factory=dict)
+    packed: dict[Node, None] = field(default_factory=dict)
     copies: dict[str, tuple[str, str]] = field(default_factory=dict)
     numbers: dict[str, Expr] = field(default_factory=dict)
+    conditions: dict[Pairing, Expr] = field(default_factory=dict)
+    has_joined: bool = False
+    has_rearranged: bool = False
 
     def __post_init__(self) -> None:
-        model = root(self.program)
-        places = {".".join(entry.path): entry for entry in entries(model)}
-        by_path: dict[str, list[Row]] = {}
-        for row in rows(self.program):
-            by_path.setdefault(row.path, []).append(row)
+        scheme = scheme_of(self.program)
+        places: dict[str, list[Entry]] = {}
+        for entry in entries(root(self.program)):
+            places.setdefault(".".join(entry.path), []).append(entry)
+        by_path: dict[str, list[StoredTensor]] = {}
+        for tensor in stored(self.program, scheme):
+            by_path.setdefault(tensor.first.path, []).append(tensor)
+        names: dict[str, dict[Pairing, Expr]] = {}  # of each parameter: what it is called, and when
         for path, here in by_path.items():
-            entry = places[path]
-            if entry.tensor.shared == "copy":
-                self.copy(here, by_path[entry.tensor.target or ""])
+            if places[path][0].tensor.shared == "copy":
+                self.copy(here, by_path[places[path][0].tensor.target or ""])
                 continue
-            for row in here:
-                if row.shared is None and row.kind != "scale":
-                    self.enter(row, entry.tensor, entry.instance)
+            for tensor in here:
+                if tensor.first.kind == "scale":
+                    continue
+                entry = places[path][0]
+                for other in places[path]:
+                    if any(s.names.get(scheme) == tensor.name for s in other.stored):
+                        entry = other
+                owned = self.pack(tensor, places) if tensor.packed else self.enter(tensor, entry)
+                for pair in owned:
+                    known = names.setdefault(pair[1], {})
+                    known[pair] = disjunction(known.get(pair, FALSE), entry.condition)
+        for called in names.values():
+            if len(called) > 1:
+                self.conditions |= called
 
     @property
     def program(self) -> Program:
         return self.plan.program
 
-    @property
-    def scheme(self) -> str:
-        """The naming scheme of the checkpoint; a table without one is stored in its own names."""
-        schemes = self.program.model.names
-        return PREFERRED if PREFERRED in schemes or not schemes else min(schemes)
-
     # ---- rows
 
-    def enter(self, row: Row, tensor: Tensor, instance: Instance) -> None:
-        name = self.released(row)
-        own = self.own(row, tensor.kind)
-        if tensor.format is None:
-            self.plain[own] = name
-            return
+    def enter(self, tensor: StoredTensor, entry: Entry) -> Sequence[Pairing]:
+        """A tensor that holds one row as it is, or in a storage format; its name and the row's."""
+        name = self.released(tensor)
+        own = self.own(tensor.first.own, entry.tensor.kind)
+        if entry.tensor.format is None:
+            self.plain[name, own] = None
+            return [(name, own)]
         env = environment(self.program)
         values = tuple(
-            (param, evaluate(instance.resolve(expr), env))
-            for param, expr in tensor.format.arguments.items()
+            (param, evaluate(entry.instance.resolve(expr), env))
+            for param, expr in entry.tensor.format.arguments.items()
             if param not in ("R", "C")
         )
-        table = self.formats.setdefault((tensor.format.module, values), {})
-        table[own] = name.removesuffix(".weight")
+        table = self.formats.setdefault((entry.tensor.format.module, values), {})
+        pair = (name.removesuffix(".weight"), own)
+        table[pair] = None
+        return [pair]
 
-    def copy(self, here: Sequence[Row], originals: Sequence[Row]) -> None:
+    def pack(
+        self, tensor: StoredTensor, places: Mapping[str, Sequence[Entry]]
+    ) -> Sequence[Pairing]:
+        """A tensor that holds several rows, or all instances of one, or one rearranged."""
+        name = self.released(tensor)
+        rows = [self.own(row.own, places[row.path][0].tensor.kind) for row in tensor.rows]
+        apart = list(tensor.stacked)  # the indices whose instances are parameters of their own
+        if apart and rows[0].endswith(f"[{{{apart[-1].name}}}]"):
+            rows = [row.removesuffix(f"[{{{apart[-1].name}}}]") for row in rows]
+            apart.pop()
+        whole = tensor.rearrangement
+        if whole is None and not apart and len(rows) == 1:
+            self.plain[name, rows[0]] = None
+            return [(name, rows[0])]
+        given: list[Pair] = []
+        if whole is not None:
+            arrangement = f"{groups(whole.inputs)} -> {groups(whole.outputs)}"
+            stated = [axis for group in whole.inputs for axis in group[:-1]]  # the rest follows
+            given = [
+                Pair(literal(axis), sizes.size(whole.sizes[axis], self.in_config))
+                for axis in stated
+            ]
+        elif len(rows) == 1:
+            axes = " ".join(AXES[: len(tensor.dims)])
+            arrangement = f"{axes} -> {axes}"
+        else:
+            at = len(tensor.stacked)
+            arrangement = " ".join([*AXES[:at], "*", *AXES[at : len(tensor.dims) - 1]])
+        outer = whole.inputs[: len(apart) + (len(rows) > 1)] if whole else ()
+        if len(apart) > 1 or any(len(group) != 1 for group in outer):
+            raise Inexpressible(f"`{name}` holds rows in more than two axes")
+        self.has_joined = self.has_joined or "*" in arrangement
+        self.has_rearranged = self.has_rearranged or "->" in arrangement
+        owned = listing([Atom(literal(row)) for row in rows])
+        entry: list[Node] = [Atom(literal(name)), owned, Atom(literal(arrangement))]
+        if given:
+            known = flat(layout.Bracketed(None, "{", tuple(given)))
+            entry.append(Atom(f"lambda config: {known}"))
+        self.packed[call("Packed", *entry)] = None
+        return [(name, row) for row in rows]
+
+    def in_config(self, sym: Sym) -> Node:
+        if sym.name not in declared(self.program.model):
+            raise Inexpressible(f"how rows are stored depends on the index `{sym.name}`")
+        return Attribute(Atom("config"), variable(sym.name))
+
+    def copy(self, here: Sequence[StoredTensor], originals: Sequence[StoredTensor]) -> None:
         """A second stored copy: each of its tensors must equal that of the original."""
-        for row, original in zip(here, originals, strict=True):
-            self.copies[f"{self.own(row, 'array')}"] = (self.released(row), self.released(original))
+        for tensor, original in zip(here, originals, strict=True):
+            own = self.own(tensor.first.own, "array")
+            self.copies[own] = (self.released(tensor), self.released(original))
 
-    def released(self, row: Row) -> str:
+    def released(self, tensor: StoredTensor) -> str:
         """The released name, expressions in braces."""
-        if self.scheme not in row.released:
-            suffix = ".weight" if row.kind == "map" else ""
-            return pattern(row.own) + suffix
-        template: Template = row.released[self.scheme]
-        for piece in template:
+        if scheme_of(self.program) == OWN:
+            return pattern(tensor.name) + (".weight" if tensor.first.kind == "map" else "")
+        for piece in tensor.name:
             if not isinstance(piece, str | Sym):
                 self.numbers.setdefault(to_text(piece), piece)
-        return pattern(template)
+        return pattern(tensor.name)
 
-    def own(self, row: Row, kind: str) -> str:
+    def own(self, name: Template, kind: str) -> str:
         """The parameter: its name in the model, indices in braces, that of a stack in brackets."""
-        names = pattern(row.own).split(".")
+        names = pattern(name).split(".")
         found = self.walk(self.program.model, names)
         return found + (".weight" if kind == "map" and not found.endswith("]") else "")
 
@@ -141,7 +220,7 @@ class Released:
         tables = [
             self.table(
                 "NAMES",
-                "Each parameter, and the tensor of the released checkpoint that it is.",
+                "Each tensor of the released checkpoint, and the parameter that it is.",
                 self.plain,
             )
         ]
@@ -152,15 +231,19 @@ class Released:
             tables.append(
                 self.table(
                     f"{name.upper()}_NAMES",
-                    f"Each matrix stored as {name}, and what the names of its tensors begin with.",
+                    f"What the names of the tensors of each matrix stored as {name} begin with, and the matrix.",
                     names,
                 )
             )
             listed.append(f"({name.upper()}_NAMES, {name}_tensors, {name})")
-        kind = "dict[str, str], Callable[..., Stored], Callable[..., Tensor]"
+        kind = "list[tuple[str, str]], Callable[..., Stored], Callable[..., Tensor]"
         lines = [f"FORMATS: list[tuple[{kind}]] = ["]
-        lines.append(f"{INDENT}(NAMES, plain_tensors, torch.as_tensor),")
+        lines.append(INDENT + '(NAMES, lambda *shape: {"": (None, shape)}, torch.as_tensor),')
         tables.append([*lines, *(f"{INDENT}{entry}," for entry in listed), "]"])
+        if self.packed:
+            tables.append(self.packed_table())
+        if self.conditions:
+            tables.append(self.condition_table())
         if self.copies:
             tables.append(self.copy_table())
         return [*blocks, [line for table in tables for line in (*table, "")][:-1]]
@@ -176,10 +259,11 @@ class Released:
     def is_repeated(self, id_: str) -> bool:
         return sum(key[0] == id_ for key in self.formats) > 1
 
-    def table(self, name: str, text: str, names: Mapping[str, str]) -> list[str]:
-        lines = [f"# {text}", f"{name} = {{"]
-        lines += [f"{INDENT}{literal(own)}: {literal(to)}," for own, to in names.items()]
-        return [*lines, "}"] if names else [lines[0], f"{name}: dict[str, str] = {{}}"]
+    def table(self, name: str, text: str, pairs: Iterable[Pairing]) -> list[str]:
+        lines = [f"# {text}", f"{name} = ["]
+        for pair in pairs:
+            lines += layout.lines("", grouping([Atom(literal(text)) for text in pair]), 1, ",")
+        return [*lines, "]"] if pairs else [lines[0], f"{name}: list[tuple[str, str]] = []"]
 
     def copy_table(self) -> list[str]:
         lines = ["# Tensors stored a second time: for which module, as what, and what they equal."]
@@ -189,23 +273,39 @@ class Released:
             lines += layout.lines("", grouping(texts), 1, ",")
         return [*lines, "]"]
 
+    def packed_table(self) -> list[str]:
+        lines = ["PACKED = ["]
+        for entry in self.packed:
+            lines += layout.lines("", entry, 1, ",")
+        return [*lines, "]"]
+
+    def condition_table(self) -> list[str]:
+        lines = ["# For which indices a pair holds, where a parameter is in several."]
+        lines.append("WHERE: dict[tuple[str, str], Callable[[Config, dict[str, int]], bool]] = {")
+        for pair, condition in self.conditions.items():
+            key = flat(grouping([Atom(literal(text)) for text in pair]))
+            test = flat(sizes.condition(condition, self.at_index))
+            lines += layout.lines(f"{key}: ", Atom(f"lambda config, index: {test}"), 1, ",")
+        return [*lines, "}"]
+
+    def at_index(self, sym: Sym) -> Node:
+        """A name of the model, or an index, where a checkpoint's names are filled in."""
+        if sym.name in declared(self.program.model):
+            return self.in_config(sym)
+        return subscript(Atom("index"), Atom(literal(sym.name)))
+
     def filling(self) -> list[str]:
         """The function that fills indices, and expressions of them, into a released name."""
         if not self.numbers:
             return []
-        params = declared(self.program.model)
-
-        def naming(sym: Sym) -> Node:
-            if sym.name in params:
-                return Attribute(Atom("config"), variable(sym.name))
-            return subscript(Atom("index"), Atom(literal(sym.name)))
-
         arguments = ["released: str", "index: dict[str, int]", "config: Config"]
         lines = definition("filled", arguments, "str", 0)
         lines += docstring("A released name with its indices filled in.", 1)
         for text, expr in self.numbers.items():
             braces = literal("{" + text + "}")
-            replaced = call("released.replace", Atom(braces), call("str", sizes.size(expr, naming)))
+            replaced = call(
+                "released.replace", Atom(braces), call("str", sizes.size(expr, self.at_index))
+            )
             lines.append(f"{INDENT}if {braces} in released:")
             lines += layout.lines("released = ", replaced, 2)
         lines.append(f"{INDENT}return released.format(**index)")
@@ -234,6 +334,11 @@ class Released:
         """The function that makes the matrix of those tensors."""
         numbers = {k: v for k, v in values if isinstance(v, int | float)}
         return storage_format(self.plan, name, module, numbers, self.used)
+
+
+def groups(side: Sequence[Sequence[str]]) -> str:
+    """One side of a pattern."""
+    return " ".join(g[0] if len(g) == 1 else f"({' '.join(g)})" for g in side)
 
 
 def default(param: str, value: Value) -> str:

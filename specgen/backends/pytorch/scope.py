@@ -24,9 +24,10 @@ from specgen.backends.pytorch.layout import (
     number,
     subscript,
 )
+from specgen.backends.pytorch.masks import narrow_values
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.values import DTYPES, Writer, shape_text
+from specgen.backends.pytorch.values import DTYPES, Writer, shape_text, written_range
 from specgen.backends.pytorch.walking import expressions
 from specgen.ir.model import (
     ACTIVATION,
@@ -45,7 +46,7 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
-from specgen.sizes.expr import Apply, Expr, Sym, walk
+from specgen.sizes.expr import TRUE, Apply, Expr, Sym, walk
 
 SELF = Atom("self")
 CACHE = Atom("cache")
@@ -118,8 +119,16 @@ class Scope:
     def param(self, name: str) -> Node | None:
         return self.naming(Sym(name)) if self.is_param(name) else None
 
-    def has_row(self, row: str) -> bool:
-        return self.module is not None and bool(self.module.tensors_named(row))
+    def has_row(self, row: str) -> bool | None:
+        rows = self.module.tensors_named(row) if self.module is not None else ()
+        fits = all(r.condition == TRUE and r.compute == ACTIVATION for r in rows)
+        return bool(rows) if fits and not self.stacked else None
+
+    def is_optional(self, name: str) -> bool:
+        return self.plan.is_optional(self.module, self.definition, name)
+
+    def differ(self, one: Expr, other: Expr) -> bool:
+        return self.plan.differ(self.definition, one, other)
 
     def is_param(self, name: str) -> bool:
         """Whether a name is a param or let of the module, or of the model around it."""
@@ -172,9 +181,10 @@ class Scope:
         tensor = self.row(row)
         if self.stacked:
             assert self.module is not None
-            biases = self.module.tensors_named(f"{row}.bias")
-            bias = [row_tensor(self.plan, b, True) for b in biases]
-            return call("F.linear", value, row_tensor(self.plan, tensor, True), *bias)
+            applied: Node = Binary("@", value, Attribute(row_tensor(self.plan, tensor, True), "mT"))
+            for bias in self.module.tensors_named(f"{row}.bias"):
+                applied = Binary("+", applied, row_tensor(self.plan, bias, True))
+            return applied
         if tensor.target is not None:
             return call("F.linear", value, self.shared(tensor.target))
         return call(Attribute(SELF, attribute(row)), value)
@@ -219,8 +229,12 @@ class Scope:
         ]
         if not value.method:
             self.used.functions.add(value.function)
-            return call(function_name(value.function), *arguments)
-        cache = [self.if_cached(self.held)] if self.plan.uses_cache(self.module, called) else []
+            narrow = narrow_values(called, value)
+            if narrow is not None:
+                arguments[2] = arguments[1]
+            result = call(function_name(value.function), *arguments)
+            return result if narrow is None else leading(result, self.size(narrow))
+        cache = [CACHE] if self.plan.uses_cache(self.module, called) else []
         return call(Attribute(SELF, attribute(value.function)), *arguments, *cache)
 
     def mixture(self, value: Mixture, arguments: Sequence[Node]) -> Node:
@@ -230,7 +244,7 @@ class Scope:
             return call(row, *arguments)
         self.used.helpers.add("mixture")
         one = f"lambda e, x: {flat(row)}[e](x)"
-        return call("mixture", Atom(one), *arguments)
+        return call("mixture", Atom(one), call("len", row), *arguments)
 
     def append(self, value: Append, new: Node) -> Node:
         self.used.helpers.add("append")
@@ -248,8 +262,12 @@ class Scope:
             if arg.type.dtype != SCALAR and (dtypes is None or arg.type.dtype in dtypes):
                 return Atom(self.variable(arg.name))
         for row in self.module.tensors if self.module is not None else ():
-            if dtypes is None or row.compute in dtypes:
+            if dtypes is not None and row.compute not in dtypes:
+                continue
+            if row.target is None:
                 return row_tensor(self.plan, row, self.stacked)
+            if self.module is not None and self.plan.is_within(self.module, row.target):
+                return self.shared(row.target)
         raise Inexpressible("a forward without any tensor has no device to count on")
 
     # ---- indices
@@ -263,6 +281,20 @@ class Scope:
                 self.indices[n, dtype] = self.fresh(name)
             return Atom(self.indices[n, dtype])
         return self.arange(n, dtype)
+
+    def numbers(self, members: Expr, dtype: str) -> Node:
+        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}"))
+        return call(
+            "torch.tensor", self.real(members), torch_dtype, Keyword("device", self.device())
+        )
+
+    def filled(self, number: Expr, dtype: str) -> Node:
+        """A number as a tensor without dims, rounded to the dtype."""
+        if dtype == ACTIVATION:
+            return method(self.at_hand({ACTIVATION}), "new_full", Atom("()"), self.real(number))
+        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}"))
+        device = Keyword("device", self.device())
+        return call("torch.full", Atom("()"), self.real(number), torch_dtype, device)
 
     def arange(self, n: Expr, dtype: str) -> Node:
         keywords = [Keyword("device", self.device())]
@@ -330,14 +362,25 @@ class Scope:
         return self.plan.variable(name)
 
 
+def leading(value: Node, size: Node) -> Node:
+    """The first features of a value."""
+    return subscript(value, Atom("..."), written_range(None, size))
+
+
 def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
     """A tensor row as the code of its module reaches it."""
     if stacked:
-        return subscript(Attribute(SELF, attribute(row.name.replace(".", "_"))), Atom("e"))
+        vector = [Atom("None")] * (len(row.shape) == 1)  # beside the rows of x
+        return subscript(stack(row), Atom("e"), *vector)
     node: Node = SELF
     for name in row.name.split("."):
         node = Attribute(node, attribute(name))
     return Attribute(node, "weight") if row.kind == "map" else node
+
+
+def stack(row: Tensor) -> Node:
+    """A row of all instances, stacked."""
+    return Attribute(SELF, attribute(row.name.replace(".", "_")))
 
 
 def is_size(function: Function, name: str) -> bool:

@@ -16,9 +16,11 @@ from specgen.backends.pytorch.layout import (
     Ternary,
     Unary,
     call,
+    grouping,
     number,
 )
 from specgen.backends.pytorch.quoting import literal
+from specgen.ir.model import ParamValue
 from specgen.sizes.expr import COMPARISONS, Apply, Const, Expr, Sym
 
 #: How a name of the table is written where the expression stands.
@@ -36,6 +38,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "abs": "abs",
     "min": "min",
     "max": "max",
+    "length": "len",
 }
 
 
@@ -46,7 +49,7 @@ def is_whole(expr: Expr) -> bool:
             return isinstance(value, int) and not isinstance(value, bool)
         case Sym(kind=kind):
             return kind in ("size", "count", "index", "axis")
-        case Apply(op="floor" | "ceil"):
+        case Apply(op="floor" | "ceil" | "length"):
             return True
         case Apply(op="cond", args=(_, then, otherwise)):
             return is_whole(then) and is_whole(otherwise)
@@ -113,6 +116,10 @@ def written(expr: Expr, naming: Naming, exact: bool) -> Node:
             for arg in args[1:]:
                 result = Binary(op, result, inner(arg))
             return result
+        case Apply(op="list", args=items):
+            return grouping([inner(item) for item in items])
+        case Apply(op="contains", args=(members, element)):
+            return Binary("in", inner(element), inner(members))
         case Apply(op=op, args=(left, right)) if op in COMPARISONS:
             return Binary(op, inner(left), inner(right))
         case Apply(op=op, args=args):
@@ -124,7 +131,7 @@ def whole(*exprs: Expr) -> bool:
     return all(map(is_whole, exprs))
 
 
-def constant(value: int | float | bool | str | None) -> Node:
+def constant(value: ParamValue) -> Node:
     match value:
         case None | bool():
             return Atom(repr(value))
@@ -134,6 +141,8 @@ def constant(value: int | float | bool | str | None) -> Node:
             return real_constant(value)
         case str():
             return Atom(literal(value))
+        case tuple():
+            return grouping([constant(item) for item in value])
     assert_never(value)
 
 

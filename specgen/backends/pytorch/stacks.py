@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.layout import INDENT
+from specgen.backends.pytorch.functions import described
+from specgen.backends.pytorch.layout import INDENT, flat
 from specgen.backends.pytorch.quoting import variable
+from specgen.backends.pytorch.scope import stack
 
 
 @dataclass
@@ -36,18 +38,19 @@ class StackWriter(ClassWriter):
         given, made = (body.shape(type_.shape) for type_ in (main.args[0].type, main.results[0]))
         margin = INDENT * 2
         arguments = ["self", f"{value}: Tensor", "weights: Tensor", "index: Tensor"]
+        count = f"len({flat(stack(self.module.tensors[0]))})"
         self.used.helpers.add("mixture")
         return [
             [
                 *definition("forward", arguments, "Tensor", 1),
                 *docstring(
-                    f"{value}: {given}, weights: [..., K], index: i64 [..., K] -> {made}", 2
+                    None, 2, f"{value}: {given}, weights: [..., K], index: i64 [..., K] -> {made}"
                 ),
-                f"{margin}return mixture(self.one, {value}, weights, index)",
+                f"{margin}return mixture(self.one, {count}, {value}, weights, index)",
             ],
             [
-                *definition("one", ["self", "e: int", f"{own}: Tensor"], "Tensor", 1),
-                *docstring(self.signature_text(main), 2),
+                *definition("one", ["self", "e: Any", f"{own}: Tensor"], "Tensor", 1),
+                *docstring(described(main), 2, self.shapes(main)),
                 *lines,
             ],
         ]

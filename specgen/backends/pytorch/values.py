@@ -12,7 +12,9 @@ from typing import Final, Protocol, assert_never, cast
 from specgen.backends.pytorch import rearranging, sizes
 from specgen.backends.pytorch.layout import (
     Atom,
+    Attribute,
     Binary,
+    Bracketed,
     Keyword,
     Node,
     Ternary,
@@ -63,7 +65,7 @@ INFIX: Final[Mapping[str, str]] = {
     "and": "&", "or": "|",
 }  # fmt: skip
 
-METHODS: Final = frozenset({"rsqrt", "sqrt", "exp", "sigmoid", "tanh", "cos", "sin"})
+METHODS: Final = frozenset({"rsqrt", "sqrt", "exp", "sigmoid", "tanh", "erf", "cos", "sin"})
 
 INTEGERS: Final = frozenset({"i64", "i32", "i8", "u8"})
 
@@ -99,6 +101,12 @@ class Names(Protocol):
 
     def iota(self, n: Expr, dtype: str) -> Node:
         """0, 1, ..., n - 1."""
+
+    def numbers(self, members: Expr, dtype: str) -> Node:
+        """A list of numbers as a tensor."""
+
+    def filled(self, number: Expr, dtype: str) -> Node:
+        """A number as a tensor without dims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,8 @@ class Writer:
                 return self.clamp(value)
             case "iota":
                 return self.names.iota(cast(Expr, attrs["n"]), "i64")
+            case "constant":
+                return self.names.numbers(cast(Expr, attrs["value"]), value.types[0].dtype)
             case "take":
                 table, index = self.all(args)
                 return call("F.embedding", index, table)
@@ -225,6 +235,8 @@ class Writer:
     def cast(self, value: Value, dtype: str) -> Node:
         if isinstance(value, Op) and value.name == "iota" and dtype != ACTIVATION:
             return self.names.iota(cast(Expr, value.attrs["n"]), dtype)
+        if isinstance(value, Scalar):
+            return self.names.filled(value.expr, dtype)
         written = self.write(value)
         if value.types[0].dtype == dtype:
             return written
@@ -293,7 +305,7 @@ class Writer:
 def written_range(start: Node | None, stop: Node) -> Node:
     """A slice; ruff sets its colon apart from operands that are not simple."""
     first = "" if start is None else flat(start)
-    spaced = any(isinstance(end, Binary | Ternary) for end in (start, stop))
+    spaced = any(isinstance(end, Attribute | Binary | Bracketed | Ternary) for end in (start, stop))
     if not spaced:
         return Atom(f"{first}:{flat(stop)}")
     return Atom(f"{first} : {flat(stop)}" if first else f": {flat(stop)}")

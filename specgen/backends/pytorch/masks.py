@@ -1,0 +1,169 @@
+"""What attention may be spared: masks that hide nothing, and values that are parts of keys.
+
+Without padding, each token of a whole prompt, and a single new token, sees itself and all before
+it; the platform's attention knows that without a mask.  So `causal_mask` of no mask is no mask,
+if nothing else looks at either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from specgen.backends.pytorch.walking import nested, operands
+from specgen.ir.model import (
+    SCALAR,
+    Assign,
+    Branch,
+    CallFunction,
+    CallPart,
+    Function,
+    Module,
+    Op,
+    Program,
+    Return,
+    Statement,
+    Value,
+    Var,
+)
+from specgen.sizes.expr import ZERO, Apply, Const, Expr, Sym
+
+#: The model's argument that marks real tokens.
+MASK = "mask"
+
+#: A function or forward: the id of its module ("" for a free function), and its name.
+Place = tuple[str, str]
+
+
+class Inspected(Exception):
+    """Something other than attention looks at a mask."""
+
+
+def is_attention(function: Function) -> bool:
+    """Whether a function's arguments are those of the platform's attention."""
+    return function.intrinsic == "scaled_dot_product_attention" and [
+        arg.type.dtype for arg in function.args
+    ] == ["act", "act", "act", "bool", SCALAR]
+
+
+def is_causal_mask(function: Function) -> bool:
+    """Whether a function's arguments are those of a causal mask: positions, and the mask."""
+    return function.intrinsic == "causal_mask" and [arg.type.dtype for arg in function.args] == [
+        "i64",
+        "bool",
+    ]
+
+
+def narrow_values(function: Function, value: CallFunction) -> Expr | None:
+    """The width of the values, where they are the first features of the keys.
+
+    Attention treats features of values apart: with keys for values, its first features are the
+    same, and neither are values copied to be as wide as keys, nor are both read.
+    """
+    if not is_attention(function):
+        return None
+    match value.args[1:3]:
+        case (Var() as keys, Op(name="slice", args=(source,), attrs=attrs)) if source == keys:
+            stop = attrs["stop"]
+            is_leading = attrs["axis"] == -1 and attrs["start"] == ZERO
+            return stop if is_leading and isinstance(stop, Const | Sym | Apply) else None
+        case _:
+            return None
+
+
+def optional_arguments(program: Program) -> frozenset[tuple[Place, str]]:
+    """The arguments that are None where no mask is needed; none where a mask always is."""
+    model, walk = program.model, Walk(program)
+    try:
+        for function in (*model.forwards, *model.functions):
+            if any(arg.name == MASK for arg in function.args):
+                walk.follow(model, function, MASK)
+    except Inspected:
+        return frozenset()
+    return frozenset(walk.found) if walk.ends else frozenset()
+
+
+@dataclass
+class Walk:
+    """Follows a mask from body to body."""
+
+    program: Program
+    found: set[tuple[Place, str]] = field(default_factory=set)
+    ends: bool = False  # whether some attention was reached
+
+    def follow(self, module: Module | None, function: Function, name: str) -> None:
+        """What becomes of one argument.
+
+        Raises:
+            Inspected: not only causal masks and attention look at it.
+        """
+        key = ((module.id if module else "", function.name), name)
+        if key in self.found:
+            return
+        self.found.add(key)
+        if module is None and is_attention(function) and name == function.args[3].name:
+            self.ends = True
+        elif module is None and is_causal_mask(function) and name == function.args[1].name:
+            return
+        else:
+            self.statements(module, function.body, {name})
+
+    def statements(
+        self, module: Module | None, body: tuple[Statement, ...], names: set[str]
+    ) -> None:
+        """The statements of a body, in which `names` are masks or follow from them."""
+        for statement in body:
+            match statement:
+                case Assign(names=bound, value=value):
+                    self.uses(module, value, names)
+                    if self.carries(value, names):
+                        names.update(bound)
+                case Branch(then=then, otherwise=otherwise):
+                    self.statements(module, then, names)
+                    self.statements(module, otherwise, names)
+                case Return(values=results):
+                    for value in results:
+                        self.uses(module, value, names)
+                        if self.carries(value, names):
+                            raise Inspected
+
+    def carries(self, value: Value, names: set[str]) -> bool:
+        """Whether a value is a mask, or follows from one."""
+        match value:
+            case Var(name=name):
+                return name in names
+            case CallFunction(function=name, method=False, args=args):
+                called = self.program.functions[name]
+                return is_causal_mask(called) and self.carries(args[1], names)
+            case _:
+                return False
+
+    def uses(self, module: Module | None, value: Value, names: set[str]) -> None:
+        for outer in nested(value):
+            for position, inner in enumerate(operands(outer)):
+                if self.carries(inner, names):
+                    self.given(module, outer, position)
+
+    def given(self, module: Module | None, value: Value, position: int) -> None:
+        """An operation takes a mask, or what follows from one."""
+        match value:
+            case CallFunction() | CallPart():
+                for owner, function in self.called(module, value):
+                    self.follow(owner, function, function.args[position].name)
+            case _:
+                raise Inspected
+
+    def called(
+        self, module: Module | None, value: CallFunction | CallPart
+    ) -> Iterator[tuple[Module | None, Function]]:
+        if isinstance(value, CallFunction) and not value.method:
+            yield None, self.program.functions[value.function]
+            return
+        assert module is not None
+        if isinstance(value, CallFunction):
+            yield module, next(f for f in module.functions if f.name == value.function)
+            return
+        for part in module.parts_named(value.part):
+            owner = self.program.modules[part.module]
+            for forward in owner.forwards:
+                yield owner, forward
