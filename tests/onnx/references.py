@@ -13,21 +13,7 @@ import numpy as np
 from specgen.checkpoint.reading import overrides_from_config
 from specgen.elaborate.load import load_program
 from specgen.ir.model import Module, Program
-from tests.references import REFERENCES, REPOSITORY, tolerance
-
-#: The references that the shipped specs describe.
-SPECS = {
-    "deepseek_v3": "deepseek_v3",
-    "deepseek_v3_mscale": "deepseek_v3",
-    "deepseek_v3_mtp": "deepseek_v3",
-    "deepseek_v3_noqlora": "deepseek_v3",
-    "deepseek_v3_norope_scaling": "deepseek_v3",
-    "deepseek_v2": "deepseek_v3",
-    "deepseek_v2_lite": "deepseek_v3",
-    "kimi_k2": "deepseek_v3",
-    "llama": "llama3",
-    "llama3_rope": "llama3",
-}
+from tests.references import REFERENCES, REPOSITORY, SPECS, tolerance
 
 Override = str | int | float | bool
 
@@ -59,10 +45,11 @@ def load_spec(name: str, variant: str | None = None, **overrides: Override) -> P
 
 
 def in_f32(program: Program) -> Program:
-    """The program stored and computed in f32 instead of bf16, as the references are."""
+    """The program stored and computed in f32 instead of half that, as the references are."""
 
     def module(module: Module) -> Module:
-        rows = (replace(t, dtype="f32") if t.dtype == "bf16" else t for t in module.tensors)
+        halves = ("bf16", "f16")
+        rows = (replace(t, dtype="f32") if t.dtype in halves else t for t in module.tensors)
         return replace(module, tensors=tuple(rows))
 
     modules = {key: module(value) for key, value in program.modules.items()}

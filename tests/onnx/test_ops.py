@@ -6,6 +6,7 @@ digit; strict inference then refuses a stated dim that is wrong.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from specgen.backends.onnx.proto import Document, serialize
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.elaborate.load import load_program
 from specgen.ops.registry import OPS
-from specgen.sizes.expr import Const, Expr, Sym
+from specgen.sizes.expr import Apply, Const, Expr, Sym
 from tests.onnx.session import onnx, ort, parsed
 from tests.references import REPOSITORY
 
@@ -98,6 +99,7 @@ UNARY: Mapping[str, tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]] = {
     "cos": (X, np.cos),
     "sin": (X, np.sin),
     "tanh": (X, np.tanh),
+    "erf": (X, np.vectorize(math.erf, otypes=[np.float32])),
     "not": (X > 0, np.logical_not),
 }
 
@@ -149,6 +151,7 @@ def test_logic_where_clamp_cast() -> None:
     close(run("clamp", [(X, "b s d")], ["f32"], low=low, high=high)[0][0], np.clip(X, -0.5, 1))
     close(run("clamp", [(X, "b s d")], ["f32"], low=None, high=high)[0][0], np.minimum(X, 1))
     close(run("cast", [(np.arange(3), "s")], ["f32"])[0][0], np.arange(3, dtype=np.float32))
+    close(run("cast", [0.5], ["f32"])[0][0], np.float32(0.5))
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
@@ -172,6 +175,16 @@ def test_softmax_topk_gather_take_iota() -> None:
     table, rows = floats(7, 4), np.array([[6, 0], [3, 3]])
     close(run("take", [(table, "v7 d4"), (rows, "b s")], ["f32"])[0][0], table[rows])
     close(run("iota", [(X, "b s d4")], ["i64"], n=Sym("s"))[0][0], np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("f32", (0.5, 2, 1e-8)), ("i64", (3, 0)), ("f32", ())]
+)
+def test_constant(dtype: str, values: tuple[float, ...]) -> None:
+    listed = Apply("list", tuple(map(Const, values)))
+    (found,), used = run("constant", [], [dtype], value=listed)
+    close(found, np.asarray(values, np.float32 if dtype == "f32" else np.int64))
+    assert used == {"Constant"}
 
 
 def test_split_concat_slice() -> None:
@@ -326,7 +339,7 @@ def test_a_name_of_the_contract_is_never_taken_by_a_value() -> None:
 
 
 def test_a_graph_without_bound_is_refused() -> None:
-    spec = REPOSITORY / "specs" / "llama3.dsv3"
+    spec = REPOSITORY / "specs" / "llama.dsv3"
     with pytest.raises(SpecError) as found:
         emit(load_program(spec, "llama3_8b", {"n_layers": 10**9}))
     (diagnostic,) = found.value.diagnostics

@@ -12,9 +12,9 @@ import pytest
 
 from specgen.backends.onnx.build import build
 from specgen.backends.pytorch import emit as emit_pytorch
-from tests.onnx.references import SPECS, reference
+from tests.onnx.references import reference
 from tests.onnx.session import Session, fill
-from tests.references import REFERENCES, needs_references
+from tests.references import DECODED, REFERENCES, needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
 
@@ -31,7 +31,7 @@ def generated(source: bytes, folder: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "deepseek_v3_mtp"])
+@pytest.mark.parametrize("name", DECODED)
 def test_graph_and_model_agree(name: str, tmp_path: Path) -> None:
     """A padded batch: full, and as a prefill with four cached steps."""
     torch = pytest.importorskip("torch", reason="torch is not installed")

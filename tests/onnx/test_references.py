@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from tests.onnx.references import SPECS, reference
+from tests.onnx.references import reference
 from tests.onnx.session import Session, fill, onnx, parsed, stored
-from tests.references import needs_references
+from tests.references import DECODED, needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
-
-#: The multi-token-prediction reference has no decoding: its graph is the main model's.
-DECODED = [name for name in SPECS if name != "deepseek_v3_mtp"]
 
 FORMS = pytest.mark.parametrize("intrinsics", [True, False], ids=["operators", "expanded"])
 
@@ -69,7 +66,9 @@ def test_main_model_of_a_table_with_more_heads(tmp_path: Path) -> None:
     assert layers == {"0", "1", "2"}
 
 
-@pytest.mark.parametrize("name", ["deepseek_v3", "deepseek_v2_lite", "llama", "llama3_rope"])
+@pytest.mark.parametrize(
+    "name", ["deepseek_v3", "deepseek_v2_lite", "llama", "llama3_rope", "cohere2", "qwen3_moe"]
+)
 def test_left_padding_changes_nothing(name: str, tmp_path: Path) -> None:
     """A batch of two, the shorter padded on the left: prefill and four steps."""
     model = reference(name)

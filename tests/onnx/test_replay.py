@@ -85,7 +85,7 @@ def sharing(tmp_path: Path) -> Program:
 @pytest.mark.parametrize("intrinsics", [True, False])
 @pytest.mark.parametrize(
     ("spec", "variant"),
-    [("deepseek_v3", "v3_671b"), ("deepseek_v3", "v2_lite_16b"), ("llama3", "llama32_1b")],
+    [("deepseek_v3", "v3_671b"), ("deepseek_v3", "v2_lite_16b"), ("llama", "llama32_1b")],
 )
 def test_released_models(spec: str, variant: str, intrinsics: bool) -> None:
     program = load_spec(spec, variant)

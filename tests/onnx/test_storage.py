@@ -43,10 +43,10 @@ def run(program: Program, weights: dict[str, np.ndarray], folder: Path) -> np.nd
     return np.concatenate([session(tokens[:, :13]), session(tokens[:, 13:])], axis=1)
 
 
-@pytest.mark.parametrize("spec", ["deepseek_v3", "llama3"])
+@pytest.mark.parametrize("spec", ["deepseek_v3", "llama"])
 def test_bf16_weights_compute_as_their_f32_values(spec: str, tmp_path: Path) -> None:
     sizes: dict[str, Override] = {**SIZES, "weight_format": "bf16"}
-    if spec == "llama3":
+    if spec == "llama":
         sizes = {
             "vocab_size": 96, "dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2,
             "head_dim": 16, "inter_dim": 96, "tie_embeddings": True, "mlp_bias": True,

@@ -61,8 +61,7 @@ def build(
     if forward is None:
         raise refused("E0903", spec=program.name)
     try:
-        recordings = Recordings() if repeat else None
-        return serialize(document(program, forward, compute, intrinsics, recordings))
+        return serialize(document(program, forward, compute, intrinsics, repeat))
     except EvaluationError as error:
         raise refused("E0905", reason=str(error)) from error
 
@@ -72,7 +71,7 @@ def document(
     forward: Function,
     compute: str,
     intrinsics: bool,
-    recordings: Recordings | None,
+    repeat: bool,
 ) -> Document:
     """The graph and all that belongs to its file."""
     graph = Graph()
@@ -86,6 +85,7 @@ def document(
     arguments = [argument(graph, arg, inputs) for arg in forward.args]
     scope = environment(program)
     lengths = {**LENGTHS, **shape_variables(forward, arguments, scope)}
+    recordings = Recordings() if repeat and not weights.sliced else None
     state = State(program, graph, weights, compute, intrinsics, scope, lengths, recordings)
     frame = Frame(state, program.model, "", "", scope, scope, weights.read, 0)
     (logits,) = run(frame.enter(forward, arguments), forward, ("logits",))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from specgen.backends.onnx.dims import multiply
 from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.lowering import elementwise
 from specgen.backends.onnx.nodes import Edge
 
 
@@ -15,6 +16,21 @@ def rms_norm(graph: Graph, name: str, x: Edge, weight: Edge, epsilon: float) -> 
     return graph.one(
         name, "RMSNormalization", (x, weight), x.dtype, x.shape, axis=-1, epsilon=epsilon
     )
+
+
+def layer_norm(
+    graph: Graph, name: str, x: Edge, weight: Edge, bias: Edge | None, epsilon: float
+) -> Edge:
+    """(x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last axis."""
+    operands = (x, weight, *([bias] if bias is not None else []))
+    return graph.one(
+        name, "LayerNormalization", operands, x.dtype, x.shape, axis=-1, epsilon=epsilon
+    )
+
+
+def gelu(graph: Graph, name: str, x: Edge, approximate: str) -> Edge:
+    """x times the normal distribution's cumulative function, `none` or `tanh` approximate."""
+    return elementwise(graph, name, "Gelu", (x,), x.dtype, approximate=approximate)
 
 
 def attention(

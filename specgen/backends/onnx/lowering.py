@@ -13,7 +13,7 @@ from typing import Final, cast
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim, Environment, Shape
 from specgen.backends.onnx.graph import PACKING, Graph
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.nodes import Attribute, Edge
 from specgen.ir.model import ACTIVATION
 from specgen.ir.verify import InternalFault
 from specgen.sizes.expr import Expr
@@ -85,6 +85,13 @@ class Call:
             return convert(self.graph, f"{self.name}.cast", self._constant(value, "f32"), dtype)
         return self.graph.scalar(dtype, float(value) if dtype in FLOATS else int(value))
 
+    def numbers(self, attribute: str) -> tuple[Number, ...]:
+        """A list of compile-time numbers."""
+        value = dims.resolve(cast("Expr", self.attrs[attribute]), self.env)
+        if not isinstance(value, tuple):
+            raise InternalFault(f"{self.name}: {attribute} is no list")
+        return value
+
     @property
     def axis(self) -> int:
         """The axis, counted from the end."""
@@ -114,7 +121,14 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     return tuple(next((d for d in column if d != 1), 1) for column in zip(*padded, strict=True))
 
 
-def elementwise(graph: Graph, name: str, op: str, operands: Sequence[Edge], dtype: str) -> Edge:
+def elementwise(
+    graph: Graph,
+    name: str,
+    op: str,
+    operands: Sequence[Edge],
+    dtype: str,
+    **attributes: Attribute,
+) -> Edge:
     """An operator applied element by element, with broadcasting.
 
     Where all operands are reshapes of values of one shape, it is applied to those values: a
@@ -125,6 +139,7 @@ def elementwise(graph: Graph, name: str, op: str, operands: Sequence[Edge], dtyp
     sources = {graph.view(edge).shape for edge in tensors}
     if len(shapes) == 1 and len(sources) == 1 and shapes != sources:
         viewed = [graph.view(edge) if edge.shape != () else edge for edge in operands]
-        made = graph.one(name, op, viewed, dtype, sources.pop())
+        made = graph.one(name, op, viewed, dtype, sources.pop(), **attributes)
         return graph.reshape(f"{name}.view", made, shapes.pop())
-    return graph.one(name, op, operands, dtype, broadcast([edge.shape for edge in operands]))
+    shape = broadcast([edge.shape for edge in operands])
+    return graph.one(name, op, operands, dtype, shape, **attributes)

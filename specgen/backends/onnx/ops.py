@@ -12,7 +12,7 @@ from specgen.backends.onnx.nodes import Edge
 
 UNARY: Final = {
     "neg": "Neg", "sqrt": "Sqrt", "exp": "Exp", "sigmoid": "Sigmoid", "cos": "Cos",
-    "sin": "Sin", "tanh": "Tanh", "not": "Not",
+    "sin": "Sin", "tanh": "Tanh", "erf": "Erf", "not": "Not",
 }  # fmt: skip
 
 ARITHMETIC: Final = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow"}
@@ -83,7 +83,9 @@ def clamp(call: Call) -> Edge:
 
 
 def cast(call: Call) -> Edge:
-    return convert(call.graph, call.name, call.tensor(), call.dtype)
+    if isinstance(call.operands[0], Edge):
+        return convert(call.graph, call.name, call.tensor(), call.dtype)
+    return call.operand(0, call.dtype)
 
 
 def softmax(call: Call) -> Edge:
@@ -103,6 +105,12 @@ def reduction(call: Call) -> Edge:
         x.shape[:axis] + kept + x.shape[axis + 1 :],
         keepdims=int(call.keep),
     )
+
+
+def constant(call: Call) -> Edge:
+    held = float if call.dtype in FLOATS else int
+    values = [held(value) for value in call.numbers("value")]
+    return call.graph.constant(call.dtype, values, (len(values),))
 
 
 def iota(call: Call) -> Edge:
@@ -183,6 +191,7 @@ OPS: Final[Mapping[str, Callable[[Call], Edge | tuple[Edge, ...]]]] = {
     "clamp": clamp,
     "cast": cast,
     "softmax": softmax,
+    "constant": constant,
     "iota": iota,
     "take": take,
     "gather": gather,

@@ -128,7 +128,7 @@ def scalar(frame: Frame, expr: Expr) -> Operand:
     value = dims.resolve(expr, frame.env)
     if isinstance(value, Extent):
         return frame.graph.length(value)
-    if isinstance(value, str | None):
+    if isinstance(value, str | tuple | None):
         raise InternalFault(f"{frame.place}: {value} is no number")
     return value
 
@@ -137,7 +137,7 @@ def operation(frame: Frame, op: ir.Op, names: Names) -> tuple[Operand, ...]:
     match op:
         case ir.Op(name="take", args=(ir.Weight(row=row), index)) if plain(frame, row):
             # Rows are taken first and cast then: a table of many rows is never cast whole.
-            table = frame.read(frame.row_path(row))
+            table = stored(frame, frame.row_path(row))
             operands: tuple[Operand, ...] = (table, operand(frame, index, names[0]))
         case _:
             operands = tuple(operand(frame, arg, names[0]) for arg in op.args)
@@ -159,8 +159,13 @@ def weight(frame: Frame, name: str) -> Edge:
     row, path = frame.row(name), frame.row_path(name)
     if row is None:
         raise InternalFault(f"there is no row {path}")
-    stored = frame.read(path) if row.format is None else decoded(frame, row, row.format)
-    return convert(frame.graph, f"{path}.cast", stored, frame.dtype(row.compute))
+    values = stored(frame, path) if row.format is None else decoded(frame, row, row.format)
+    return convert(frame.graph, f"{path}.cast", values, frame.dtype(row.compute))
+
+
+def stored(frame: Frame, path: str) -> Edge:
+    """The stored values of a row, which may lie in one tensor with other rows."""
+    return frame.state.weights.unpacked(path, frame.read(path))
 
 
 def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
@@ -251,8 +256,9 @@ def forward(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
     function = frame.table.forward
     if function is None:
         raise InternalFault(f"{frame.path} has no forward")
-    if function.intrinsic == "rms_norm" and frame.state.intrinsics:
-        return (rms_norm(frame, edge(arguments[0], frame.place)),)
+    fused = normalised(frame, function, arguments)
+    if fused is not None:
+        return (fused,)
     names: Names = (frame.place,)
     if len(function.results) > 1:
         names = tuple(frame.name(result) for result in function.result_names)
@@ -270,20 +276,41 @@ def call_function(frame: Frame, value: ir.CallFunction, names: Names) -> tuple[O
     else:
         function = frame.state.program.functions[value.function]
         inner = replace(frame, module=None, place=place, scope={})
-        if function.intrinsic == "scaled_dot_product_attention" and frame.state.intrinsics:
-            fused = attention(frame, names[0], arguments)
-            if fused is not None:
-                return (fused,)
+        fused = platform(frame, names[0], function, arguments)
+        if fused is not None:
+            return (fused,)
     return run(inner.enter(function, arguments, variables), function, names)
 
 
-def rms_norm(frame: Frame, x: Edge) -> Edge:
-    """A module with the rows and params of the intrinsic, as one operator."""
+def normalised(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Edge | None:
+    """A module with the rows and params of an intrinsic, as one operator."""
+    if not frame.state.intrinsics or function.intrinsic not in ("rms_norm", "layer_norm"):
+        return None
     epsilon = scalar(frame, Sym("norm_eps"))
     if isinstance(epsilon, Edge):
         raise InternalFault(f"{frame.place}: norm_eps is no compile-time number")
-    gain = weight(frame, "weight")
-    return intrinsics.rms_norm(frame.graph, frame.place, x, gain, float(epsilon))
+    x, gain = edge(arguments[0], frame.place), weight(frame, "weight")
+    if function.intrinsic == "rms_norm":
+        return intrinsics.rms_norm(frame.graph, frame.place, x, gain, float(epsilon))
+    added = weight(frame, "bias") if frame.row("bias") is not None else None
+    return intrinsics.layer_norm(frame.graph, frame.place, x, gain, added, float(epsilon))
+
+
+def platform(
+    frame: Frame, name: str, function: ir.Function, arguments: Sequence[Operand]
+) -> Edge | None:
+    """A function with the arguments of an intrinsic, as one operator; None where it is not one."""
+    if not frame.state.intrinsics:
+        return None
+    match function.intrinsic, arguments:
+        case "scaled_dot_product_attention", _:
+            return attention(frame, name, arguments)
+        case "gelu", [Edge() as x]:
+            return intrinsics.gelu(frame.graph, name, x, "none")
+        case "gelu_tanh", [Edge() as x]:
+            return intrinsics.gelu(frame.graph, name, x, "tanh")
+        case _:
+            return None
 
 
 def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | None:
@@ -315,5 +342,5 @@ def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
         stacks=frame.read,
         part=part,
     )
-    stored = {tensor.dtype for tensor in frame.state.weights.below(child.path)}
-    return mixed.over_chosen() if UNGATHERED.isdisjoint(stored) else mixed.over_all()
+    dtypes = {tensor.dtype for tensor in frame.state.weights.below(child.path)}
+    return mixed.over_chosen() if UNGATHERED.isdisjoint(dtypes) else mixed.over_all()

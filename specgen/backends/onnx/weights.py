@@ -1,32 +1,31 @@
 """The table's tensors as initializers: names, stacked experts, places in the data file.
 
-Rows come from `analysis.rows`; an initializer is found by its row's own path in the table
-(`layers.3.attn.wq_a`), where the index of a mixture's part is left out.
+Tensors come from `analysis.stored`; an initializer is found by the own path in the table of each
+row that it holds (`layers.3.attn.wq_a`), where the index of a mixture's part is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from itertools import product as combinations
 from math import prod
 from typing import Final
 
-from specgen.analysis.cases import Folder
+from specgen.analysis.cases import Folder, Index
 from specgen.analysis.instances import environment, root
 from specgen.analysis.reach import reached
 from specgen.analysis.rows import Row, entries, fold
+from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.unpack import Unpacking, leads, unpacking
 from specgen.ir.model import Program, Template
 from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate
 from specgen.sizes.expr import Expr, symbols
 from specgen.sizes.printing import to_text
-
-#: The naming scheme of released checkpoints; a table without it has its own names.
-RELEASED: Final = "hf"
 
 #: Where the weights lie, beside the graph, and how each of them is aligned: ONNX asks for
 #: multiples of the page size, so that a runtime can map the file.
@@ -74,20 +73,28 @@ class Weights:
     """
 
     def __init__(self, program: Program, graph: Graph) -> None:
+        self._graph = graph
         self._stored: dict[str, Stored] = {}
+        self._packed: dict[str, Unpacking] = {}
         self._shared: dict[str, str] = {}
         self.parameters = 0
+        #: Whether instances that are not a mixture's are stacked: equal modules read other places.
+        self.sliced = False
         model = root(program)
+        table, folder = tuple(entries(model)), Folder(environment(program))
         stacks = stacked_parts(program)
-        folder = Folder(environment(program))
-        for entry in entries(model):
-            at = [position for path, position in stacks if path == entry.path[: len(path)]]
-            for row in fold(entry, folder):
-                self._declare(row, at)
+        for row in (row for entry in table for row in fold(entry, folder)):
+            if row.counted:
+                self.parameters += row.elements
+            if row.shared is not None:
+                self._share(row, mixed(row, stacks))
+        for tensor in held(model, table, scheme_of(program), folder):
+            if tensor.first.shared is None:
+                self._declare(tensor, mixed(tensor.first, stacks))
         # Every name is taken before a node can take it: initializers keep the released names.
+        edges = {s.name: s for s in self._stored.values()}
         self._edges = {
-            path: graph.edge(stored.name, stored.dtype, stored.shape)
-            for path, stored in self._stored.items()
+            name: graph.edge(name, stored.dtype, stored.shape) for name, stored in edges.items()
         }
         self._order: dict[str, None] = {}
 
@@ -95,11 +102,16 @@ class Weights:
         """The initializer of a row; a row that shares another's tensor reads that one."""
         path = self._shared.get(path, path)
         self._order.setdefault(path)
-        return self._edges[path]
+        return self.edge(path)
 
     def edge(self, path: str) -> Edge:
         """The initializer of a row, without reading it."""
-        return self._edges[path]
+        return self._edges[self._stored[path].name]
+
+    def unpacked(self, path: str, stored: Edge) -> Edge:
+        """The row itself, out of its initializer or the one instance of it that was gathered."""
+        unpacking = self._packed.get(self._shared.get(path, path))
+        return stored if unpacking is None else unpacking.take(self._graph, path, stored)
 
     @property
     def position(self) -> int:
@@ -117,42 +129,75 @@ class Weights:
     def placed(self) -> Iterator[Placed]:
         """The initializers in the order of the data file; those never read come last."""
         offset = 0
-        for path in dict.fromkeys((*self._order, *self._stored)):
-            stored = self._stored[path]
-            yield Placed(stored, offset)
-            offset += -(-stored.bytes // ALIGNMENT) * ALIGNMENT
+        stored = (self._stored[path] for path in (*self._order, *self._stored))
+        for one in {stored.name: stored for stored in stored}.values():
+            yield Placed(one, offset)
+            offset += -(-one.bytes // ALIGNMENT) * ALIGNMENT
 
-    def _declare(self, row: Row, at: Iterable[int]) -> None:
-        """Enters the initializers of a folded row; `at` are its stacked indices."""
-        if row.counted:
-            self.parameters += row.elements
+    def _share(self, row: Row, stacked: Sequence[Index]) -> None:
+        """Enters rows that read another row's tensor."""
+        target = row.target or ""
+        if row.kind == "scale":
+            target += "." + row.name.rpartition(".")[2]
+        for path, _ in paths(row, stacked):
+            self._shared[path] = target
+
+    def _declare(self, tensor: StoredTensor, stacked: Sequence[Index]) -> None:
+        """Enters the initializers of a folded tensor; `stacked` are the indices of mixtures.
+
+        Such an index is a dim in front: of the tensor itself, or of many that are put together.
+        """
+        row = tensor.first
         if row.dtype not in DTYPES:
             raise EvaluationError(f"`{row.name}` is stored as {row.dtype}, which ONNX lacks")
-        stacked = [row.indices[position] for position in at]
-        if any(index.values != (range(index.size),) for index in stacked):
+        inside = [index for index in stacked if index in tensor.stacked]
+        outside = [index for index in stacked if index not in inside]
+        if (
+            any(index.values != (range(index.size),) for index in stacked)
+            or [*outside, *inside] != stacked
+            or list(tensor.stacked[: len(inside)]) != inside
+            or not leads(tensor, len(inside))
+        ):
             raise EvaluationError(f"`{row.name}` cannot be stacked: its instances differ")
+        others = tensor.stacked[len(inside) :]
+        self.sliced = self.sliced or bool(others)
         names = frozenset(index.name for index in stacked)
-        shape = (*(index.size for index in stacked), *row.dims)
-        released = row.released.get(RELEASED, row.own)
-        own, name = without(row.own, names), without(released, names)
-        free = [index for index in row.indices if index.name not in names]
-        if prod(index.size for index in free) > MAX_INITIALIZERS:
-            raise EvaluationError(f"`{row.name}` would be over {MAX_INITIALIZERS:,} initializers")
-        for chosen in combinations(*([v for r in index.values for v in r] for index in free)):
-            values = dict(zip((index.name for index in free), chosen, strict=True))
-            path = written(own, row.values, values)
-            if row.shared is not None and row.target is not None:
-                scale = path.rpartition(".")[2]
-                target = row.target
-                self._shared[path] = f"{target}.{scale}" if row.kind == "scale" else target
-                continue
-            self._stored[path] = Stored(
-                written(name, row.values, values),
-                row.dtype,
-                shape,
-                written(released, row.values, values, names),
-                tuple((index.name, index.size) for index in stacked),
-            )
+        shape = (*(index.size for index in outside), *tensor.dims)
+        name, ranges = without(tensor.name, names), tuple((i.name, i.size) for i in outside)
+        for number, held_row in enumerate(tensor.rows):
+            for path, values in paths(held_row, stacked):
+                self._stored[path] = Stored(
+                    written(name, row.values, values),
+                    row.dtype,
+                    shape,
+                    written(tensor.name, row.values, values, names),
+                    ranges,
+                )
+                chosen = [values[index.name] for index in others]
+                unpacking_ = unpacking(tensor, number, len(inside), chosen)
+                if unpacking_ is not None:
+                    self._packed[path] = unpacking_
+
+
+def mixed(row: Row, stacks: Iterable[tuple[Path, int]]) -> list[Index]:
+    """The indices of a row that are a mixture's."""
+    steps = tuple(row.path.split("."))
+    return [row.indices[position] for path, position in stacks if path == steps[: len(path)]]
+
+
+def paths(row: Row, stacked: Sequence[Index]) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """The path of each instance of a row but for `stacked` indices, and its other indices.
+
+    Raises:
+        EvaluationError: there are more than MAX_INITIALIZERS.
+    """
+    free = [index for index in row.indices if index not in stacked]
+    if prod(index.size for index in free) > MAX_INITIALIZERS:
+        raise EvaluationError(f"`{row.name}` would be over {MAX_INITIALIZERS:,} initializers")
+    own = without(row.own, frozenset(index.name for index in stacked))
+    for chosen in combinations(*([v for r in index.values for v in r] for index in free)):
+        values = dict(zip((index.name for index in free), chosen, strict=True))
+        yield written(own, row.values, values), values
 
 
 def stacked_parts(program: Program) -> list[tuple[Path, int]]:

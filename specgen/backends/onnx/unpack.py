@@ -1,0 +1,108 @@
+"""A row taken out of the stored tensor that holds it together with others: a few operators.
+
+All of them work on initializers, so a runtime can carry them out when it loads the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from specgen.analysis.stored import StoredTensor
+from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.nodes import Edge
+from specgen.sizes.evaluate import evaluate_int
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """One choice of the `chosen` axes of a rearranged tensor, its other axes put back in order.
+
+    `axes` are those of the tensor with their lengths, `kept` those of the row in its own order.
+    """
+
+    axes: Mapping[str, int]
+    chosen: Mapping[str, int]
+    kept: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    def take(self, graph: Graph, path: str, stored: Edge) -> Edge:
+        axes, found = (
+            list(self.axes),
+            graph.reshape(f"{path}.axes", stored, tuple(self.axes.values())),
+        )
+        for axis, index in self.chosen.items():
+            found = picked(graph, path, found, axes.index(axis), index)
+            axes.remove(axis)
+        order = tuple(axes.index(axis) for axis in self.kept)
+        if order != tuple(range(len(order))):
+            shape = tuple(found.shape[at] for at in order)
+            name = f"{path}.transposed"
+            found = graph.one(name, "Transpose", (found,), found.dtype, shape, perm=order)
+        return graph.reshape(f"{path}.row", found, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A stretch of the first dim of one instance (`at`, from the outside in) of joined rows."""
+
+    at: tuple[int, ...]
+    start: int
+    stop: int
+
+    def take(self, graph: Graph, path: str, stored: Edge) -> Edge:
+        found = stored
+        for index in self.at:
+            found = picked(graph, path, found, 0, index)
+        if (self.start, self.stop) == (0, found.shape[0]):
+            return found
+        shape = (self.stop - self.start, *found.shape[1:])
+        bounds = [graph.integers([bound]) for bound in (self.start, self.stop, 0)]
+        return graph.one(f"{path}.row", "Slice", (found, *bounds), found.dtype, shape)
+
+
+Unpacking = Arranged | Joined
+
+
+def picked(graph: Graph, path: str, edge: Edge, axis: int, index: int) -> Edge:
+    """One place of an axis, which is gone then."""
+    shape = (*edge.shape[:axis], *edge.shape[axis + 1 :])
+    operands = (edge, graph.scalar("i64", index))
+    return graph.one(f"{path}.picked", "Gather", operands, edge.dtype, shape, axis=axis)
+
+
+def unpacking(
+    tensor: StoredTensor, row: int, inside: int, chosen: Sequence[int]
+) -> Unpacking | None:
+    """How to get a row out of a tensor; None where nothing is to be done.
+
+    The first `inside` of the stacked indices are gone already: each stood for a dim in front.
+    `chosen` are the values of the others.
+    """
+    dims = tensor.rows[row].dims
+    whole = tensor.rearrangement
+    if whole is None:
+        start = sum(held.dims[0] for held in tensor.rows[:row]) if len(tensor.rows) > 1 else 0
+        plain = len(tensor.rows) == 1 and not chosen
+        return None if plain else Joined(tuple(chosen), start, start + dims[0])
+    sizes = {axis: evaluate_int(n, tensor.first.values) for axis, n in whole.sizes.items()}
+    several = len(tensor.rows) > 1
+    lead = several + len(tensor.stacked)
+    picks: dict[str, int] = {}
+    places = [*([row] if several else []), *chosen]
+    groups = [*whole.inputs[:several], *whole.inputs[several + inside : lead]]
+    for group, place in zip(groups, places, strict=True):
+        rest = place
+        for axis in reversed(group):
+            rest, picks[axis] = divmod(rest, sizes[axis])
+    left = {axis: sizes[axis] for group in whole.outputs[inside:] for axis in group}
+    return Arranged(left, picks, tuple(a for group in whole.inputs[lead:] for a in group), dims)
+
+
+def leads(tensor: StoredTensor, inside: int) -> bool:
+    """Whether the first stacked indices are the first dims of the tensor, each by itself."""
+    whole = tensor.rearrangement
+    if whole is None:
+        return True
+    several = len(tensor.rows) > 1
+    return whole.outputs[:inside] == whole.inputs[several : several + inside]
