@@ -42,12 +42,12 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_shipped_model_gets_every_file_of_the_contract(tmp_path: Path) -> None:
-    done = specgen("build", "llama3@llama3_8b", cwd=tmp_path)
+    done = specgen("build", "llama@llama3_8b", cwd=tmp_path)
     assert done.status == 0, done.err
-    found = tmp_path / "generated" / "llama3" / "llama3_8b"
+    found = tmp_path / "generated" / "llama" / "llama3_8b"
     assert set(os.listdir(found)) == CONTRACT
     manifest = json.loads((found / "manifest.json").read_text())
-    assert manifest["spec"] == "llama3"
+    assert manifest["spec"] == "llama"
     assert manifest["variant"] == "llama3_8b"
     assert manifest["language"] == 1
     assert len(manifest["spec_hash"]) == 64

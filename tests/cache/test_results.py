@@ -199,8 +199,8 @@ def imported(arguments: list[str], cwd: Path, cache: Path) -> set[str]:
 
 def test_commands_import_what_they_use(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    params = ["params", "llama3@llama3_8b", "--format", "json"]
-    build = ["build", "llama3@llama3_8b"]
+    params = ["params", "llama@llama3_8b", "--format", "json"]
+    build = ["build", "llama@llama3_8b"]
     assert imported(params, tmp_path, cache) == {"lark"}
     assert imported(params, tmp_path, cache) == set()
     assert imported(build, tmp_path, cache) <= {"lark", "jinja2", "onnx", "numpy"}
@@ -222,4 +222,4 @@ def test_importing_specgen_imports_nothing_else() -> None:
 
 
 def test_select_finds_the_shipped_tables() -> None:
-    assert select("llama3@llama3_8b") == Selection(ROOT / "specs" / "llama3.dsv3", "llama3_8b")
+    assert select("llama@llama3_8b") == Selection(ROOT / "specs" / "llama.dsv3", "llama3_8b")

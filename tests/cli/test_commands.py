@@ -130,13 +130,13 @@ def test_variants_and_overrides_select(folder: Path) -> None:
 
 
 def test_shipped_tables_are_found_from_any_folder(tmp_path: Path) -> None:
-    for name in ("llama3@llama3_8b", "llama3.dsv3@llama3_8b"):
+    for name in ("llama@llama3_8b", "llama.dsv3@llama3_8b"):
         assert total(name, cwd=tmp_path) == 8_030_261_248
 
 
 def test_a_file_wins_over_a_shipped_table(folder: Path) -> None:
-    (folder / "llama3").write_text(TINY, encoding="utf-8")
-    assert total("llama3", cwd=folder) == 2 * 32 * 8 + 2 * 8 * 64
+    (folder / "llama").write_text(TINY, encoding="utf-8")
+    assert total("llama", cwd=folder) == 2 * 32 * 8 + 2 * 8 * 64
 
 
 def test_a_file_whose_name_has_an_at_sign(folder: Path) -> None:

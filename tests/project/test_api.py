@@ -24,7 +24,7 @@ def test_load_selects_variant_and_overrides(folder: Path) -> None:
     assert specgen.load(f"{path}@wide").params["dim"] == 16
     model = specgen.load(path, variant="wide", n_layers=3, kind="b")
     assert (model.params["n_layers"], model.params["kind"]) == (3, "b")
-    assert specgen.load("llama3", variant="llama3_8b").quantities["parameters"] == 8_030_261_248
+    assert specgen.load("llama", variant="llama3_8b").quantities["parameters"] == 8_030_261_248
 
 
 def test_quantities_are_ints_and_formulas_are_theirs(folder: Path) -> None:
