@@ -39,7 +39,7 @@ types: setup  ## mypy --strict
 test: setup  ## all tests
 	$(BIN)/python -m pytest -n 2
 
-test-fast: setup  ## the tests that need no torch: under a minute
+test-fast: setup  ## the quick tests, without models: under a minute
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 current: setup  ## fail where generated/ is not what the compiler writes today

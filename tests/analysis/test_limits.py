@@ -73,6 +73,7 @@ def test_tables_that_grow_by_doubling(tmp_path: Path, text: str, reason: str) ->
     assert time.perf_counter() - start < 60  # a bound on hanging, not a measurement
 
 
+@pytest.mark.slow
 def test_thousands_of_rows_are_no_deep_formula(tmp_path: Path) -> None:
     path = tmp_path / "m.dsv3"
     rows = "\n".join(f"w{i} : [n, {i + 1}]" for i in range(3000))

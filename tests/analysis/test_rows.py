@@ -218,6 +218,7 @@ def test_sizes_without_a_value_are_diagnostics(dim: Expr, reason: str) -> None:
     assert reason in diagnostic.message
 
 
+@pytest.mark.slow
 def test_tables_that_multiply_by_nesting_are_refused() -> None:
     """Twenty modules, each of which holds the one before twice, are a million places."""
     bottom = module("m0", tensors=(array("w", 1),))

@@ -91,6 +91,7 @@ def test_overrides_are_in_the_manifest(folder: Path) -> None:
 # ---- the same bytes --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_bytes_from_any_place_in_any_order(folder: Path) -> None:
     other = folder / "elsewhere" / "deep"
     other.mkdir(parents=True)

@@ -44,6 +44,7 @@ def read_back(spec: str, found: dict[str, Any]) -> Program:
     return load_program(REPOSITORY / "specs" / f"{spec}.dsv3", None, overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_own_configuration(name: str) -> None:
     """What `config` writes of a variant makes the variant again."""

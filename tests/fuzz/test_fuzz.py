@@ -87,6 +87,7 @@ def test_any_text_is_read(source: str) -> None:
     parse_expression(Source("fuzz", source), None, Diagnostics())
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=80)
 @given(st.sampled_from(SMALL), randoms)
 def test_damaged_files_are_answered(
@@ -96,6 +97,7 @@ def test_damaged_files_are_answered(
     survive(source, tmp_path_factory.getbasetemp())
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=120)
 @given(st.sampled_from(SMALL), randoms)
 def test_exchanged_words_are_answered(
@@ -105,6 +107,7 @@ def test_exchanged_words_are_answered(
     survive(source, tmp_path_factory.getbasetemp())
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=80)
 @given(randoms)
 def test_nonsense_is_answered(tmp_path_factory: pytest.TempPathFactory, random: Random) -> None:

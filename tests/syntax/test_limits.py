@@ -110,6 +110,7 @@ def test_limits_are_where_they_are_said_to_be(text: str, fits: bool) -> None:
     assert (found is not None) is fits, diagnostics.all
 
 
+@pytest.mark.slow
 def test_many_short_lived_groups_do_not_add_up() -> None:
     # Depths are kept by the ids of nodes: an id given out again must not bring its depth along.
     rows = "\n".join(f"x{i} = ((((1 + 2) + 3) + 4) + {i})" for i in range(3000))
@@ -120,6 +121,7 @@ def test_many_short_lived_groups_do_not_add_up() -> None:
     assert len(file.modules[0].lets) == 3000
 
 
+@pytest.mark.slow
 def test_just_below_the_limit_of_words() -> None:
     rows = (LEXEMES - 20) // 3
     source = Source("x", "language 1 model m { let {" + "\n x = 1" * rows + "}}")

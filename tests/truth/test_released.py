@@ -112,6 +112,7 @@ def test_seed_table_with_the_gate_bias_that_its_summary_leaves_out() -> None:
 # ---- tensors
 
 
+@pytest.mark.slow
 @needs_truth
 @pytest.mark.parametrize("made", [variant, configured], ids=["variant", "config"])
 @pytest.mark.parametrize("name", VARIANTS)
