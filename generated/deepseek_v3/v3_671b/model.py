@@ -508,8 +508,9 @@ class Model(nn.Module):
 
         tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
         """
-        if positions is None:
-            positions, mask = placed(tokens, mask, cache)
+        if positions is None or mask is None:
+            usual, mask = placed(tokens, mask, cache)
+            positions = usual if positions is None else positions
         cos, sin = self.rope(positions)  # [B, S, rope_half], [B, S, rope_half]
         seen = causal(positions, mask)  # [B, S, T]
         h = self.embed(tokens)

@@ -99,11 +99,6 @@ class RootWriter(ClassWriter):
                 f"{margin}if {only} is None:",
                 f"{margin}{INDENT}{places} = placed({first}, {mask}, {cache})",
             ]
-        if self.plan.is_optional(self.module, function, "mask"):
-            return [
-                f"{margin}if positions is None:",
-                f"{margin}{INDENT}positions, mask = placed({first}, mask, {cache})",
-            ]
         return [
             f"{margin}if positions is None or mask is None:",
             f"{margin}{INDENT}usual, mask = placed({first}, mask, {cache})",
