@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from specgen.analysis.quantities import Ledger
     from specgen.analysis.rows import Row
+    from specgen.backends.onnx.options import Options
     from specgen.elaborate.bind import Override
     from specgen.ir.model import ParamValue, Program
 
@@ -103,8 +104,15 @@ class Model:
             for name, _ in expand(tensor)
         ]
 
-    def build(self, out: str | os.PathLike[str], targets: Sequence[str] | None = None) -> Path:
+    def build(
+        self,
+        out: str | os.PathLike[str],
+        targets: Sequence[str] | None = None,
+        onnx: Options | None = None,
+    ) -> Path:
         """Writes the artefacts below `out` and returns their folder; as `specgen build` does.
+
+        `onnx` are the choices for model.onnx (`specgen.backends.onnx.Options`).
 
         Raises:
             SpecError: the folder cannot be written, or a target needs a forward.
@@ -112,11 +120,12 @@ class Model:
         """
         from specgen.artefacts.build import produce, write
         from specgen.artefacts.targets import TARGETS
+        from specgen.backends.onnx.options import DEFAULT
 
         for target in targets or ():
             if target not in TARGETS:
                 raise KeyError(f"no target {target!r}; there is {', '.join(TARGETS)}")
-        ((folder, _),) = write([produce(self.selection, targets)], Path(out))
+        ((folder, _),) = write([produce(self.selection, targets, onnx or DEFAULT)], Path(out))
         return folder
 
 

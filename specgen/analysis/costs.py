@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import count as counter
+from math import gcd, lcm
 from typing import assert_never, cast
 
 from specgen.analysis.cases import Folder, Site, amount
@@ -290,20 +292,83 @@ def decode_forward(program: Program, module_id: str) -> str:
     return decode_forwards(program).get(module_id, "")
 
 
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """A forward to decode with, and what it saves: `operations` is a polynomial of S and T.
+
+    It gives the coefficient of each product of names, common factors left out, and is positive
+    where the forward is cheaper than the main one.
+    """
+
+    forward: str
+    operations: Mapping[tuple[str, ...], int]
+
+
+def savings(program: Program) -> dict[str, Saving]:
+    """What each of `decode_forwards` saves, but for those that are the main forward.
+
+    Raises:
+        SpecError: the table cannot be counted.
+    """
+    if all(len(module.forwards) < 2 for module in program.modules.values()):
+        return {}
+    with countable(program):
+        model, folder = root(program), Folder(environment(program))
+        chosen = cheapest(model, folder)
+        return {
+            module: Saving(name, saved(model, folder, chosen, module))
+            for module, name in chosen.items()
+            if name
+        }
+
+
+def saved(
+    model: Instance, folder: Folder, chosen: Mapping[str, str], module: str
+) -> Mapping[tuple[str, ...], int]:
+    """What one module's choice saves; S < 2 where that is no sum of 1, S, T and S * T."""
+
+    def at(new: int, total: int) -> Fraction:
+        main, other = Costs({**chosen, module: ""}), Costs(chosen)
+        return operations(main, model, folder, new, total) - operations(
+            other, model, folder, new, total
+        )
+
+    near, wide, long, both = at(1, 2), at(2, 2), at(1, 3), at(2, 3)
+    mixed = both - wide - long + near
+    per_new, per_slot = wide - near - 2 * mixed, long - near - mixed
+    terms = {
+        (): near - per_new - 2 * per_slot - 2 * mixed,
+        ("S",): per_new,
+        ("T",): per_slot,
+        ("S", "T"): mixed,
+    }
+    if at(5, 17) != terms[()] + 5 * per_new + 17 * per_slot + 85 * mixed:
+        return {(): 2, ("S",): -1}
+    common = Fraction(
+        gcd(*(value.numerator for value in terms.values())),
+        lcm(*(value.denominator for value in terms.values())),
+    )
+    return {names: int(value / common) for names, value in terms.items() if value}
+
+
+def operations(walk: Costs, model: Instance, folder: Folder, new: int, total: int) -> Fraction:
+    """The operations for one sequence of `new` tokens, of `total` that there are then."""
+    env = {**folder.env, "B": 1, "S": new, "T": total}
+    amounts = (amount(case, env) for place in walk.sites(model) for case in folder.fold(place))
+    return sum(amounts, Fraction(0))
+
+
 def cheapest(model: Instance, folder: Folder) -> dict[str, str]:
     """`decode_forwards` of a tree that is there already."""
     chosen: dict[str, str] = {}
     present = {instance.module.id for instance in descend(model)}
-    env = {**folder.env, "B": 1, "S": 1, "T": LONG}
     for module in model.program.modules.values():
         if len(module.forwards) < 2 or module.id not in present:
             continue
         costs = {}
         for forward in module.forwards:
             walk = Costs({**chosen, module.id: forward.name})
-            costs[forward.name] = sum(
-                amount(case, env) for place in walk.sites(model) for case in folder.fold(place)
-            )
+            costs[forward.name] = operations(walk, model, folder, 1, LONG)
         best = min(costs.values())
         chosen[module.id] = next(f.name for f in module.forwards if costs[f.name] == best)
     return chosen

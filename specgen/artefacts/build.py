@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specgen.artefacts import beside
+from specgen.artefacts.content import Content
 from specgen.artefacts.drift import drift
 from specgen.artefacts.folder import ForeignFolder, replace
 from specgen.artefacts.manifest import MANIFEST
+from specgen.backends.onnx.options import DEFAULT, Options, OptionsError
 from specgen.cache.results import pack, remembered, unpack
-from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.selection import Selection
 
 if TYPE_CHECKING:
@@ -25,37 +28,91 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artefacts:
-    """The files of one variant; `place` is where they go below the output folder."""
+    """The files of one variant; `place` is where they go below the output folder.
+
+    With a `checkpoint` they go into that folder, beside what lies there.
+    """
 
     place: Path
-    files: Mapping[str, bytes]
+    files: Mapping[str, Content]
+    checkpoint: Path | None = None
+
+    def folder(self, output: Path) -> Path:
+        return self.checkpoint or output / self.place
+
+    def write(self, output: Path) -> bool:
+        """Writes them; False where they were there already."""
+        if self.checkpoint is not None:
+            return beside.place(self.checkpoint, self.files)
+        return replace(output / self.place, self.files)
 
 
-def produce(selection: Selection, targets: Sequence[str] | None = None) -> Artefacts:
+def produce(
+    selection: Selection, targets: Sequence[str] | None = None, onnx: Options = DEFAULT
+) -> Artefacts:
     """All files for a selection, remembered from an earlier run where nothing has changed.
+
+    What was made from a checkpoint is not remembered: the cache does not know those files.
 
     Raises:
         SpecError: the table is at fault, or a target was asked for that it has no content for.
+        OptionsError: other targets than onnx for the folder of a checkpoint.
     """
-    request = ("build", *(sorted(targets) if targets is not None else ["*"]))
-    files = unpack(remembered(selection, request, lambda: pack(emit(selection, targets))))
-    written = json.loads(files[MANIFEST])
-    return Artefacts(Path(written["spec"], written["variant"] or "default"), files)
+    files: Mapping[str, Content]
+    if onnx.beside_checkpoint:
+        if targets is not None and set(targets) != {"onnx"}:
+            raise OptionsError(
+                "a graph that points into a checkpoint lies there: nothing else does"
+            )
+        targets = ["onnx"]
+    if onnx.checkpoint is not None:
+        files = from_checkpoint(selection, targets, onnx, onnx.checkpoint)
+    else:
+        names = sorted(targets) if targets is not None else ["*"]
+        request = ("build", *names, *(f"{name}={value}" for name, value in onnx.given().items()))
+        files = unpack(remembered(selection, request, lambda: packed(selection, targets, onnx)))
+    manifest = files[MANIFEST]
+    assert isinstance(manifest, bytes)
+    written = json.loads(manifest)
+    place = Path(written["spec"], written["variant"] or "default")
+    if not onnx.beside_checkpoint:
+        return Artefacts(place, files)
+    others = {name: content for name, content in files.items() if name != MANIFEST}
+    return Artefacts(place, {**others, beside.MANIFEST: manifest}, onnx.checkpoint)
 
 
-def emit(selection: Selection, targets: Sequence[str] | None) -> dict[str, bytes]:
+def from_checkpoint(
+    selection: Selection, targets: Sequence[str] | None, onnx: Options, checkpoint: Path
+) -> dict[str, Content]:
+    """`emit`; that the checkpoint cannot be read any more is no fault of specgen."""
+    try:
+        return emit(selection, targets, onnx)
+    except OSError as error:
+        diagnostics = Diagnostics()
+        reason = error.strerror or str(error)
+        diagnostics.report("E0906", None, path=checkpoint.as_posix(), reason=reason)
+        raise SpecError(diagnostics.all) from error
+
+
+def packed(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> bytes:
+    """All files for a selection as one result; nothing of it is copied from elsewhere."""
+    files = emit(selection, targets, onnx)
+    return pack({name: content for name, content in files.items() if isinstance(content, bytes)})
+
+
+def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> dict[str, Content]:
     """All files for a selection, made anew; the manifest is the last of them."""
     from specgen.artefacts.manifest import manifest
     from specgen.artefacts.targets import chosen_targets
 
     program = selection.program()
     chosen = chosen_targets(program, targets)
-    files: dict[str, bytes] = {}
+    files: dict[str, Content] = {}
     for target in chosen:
-        for name, data in target.emit(program).items():
+        for name, content in target.emit(program, onnx).items():
             assert name not in {*files, MANIFEST}, f"two targets write {name}"
-            files[name] = data
-    header = {
+            files[name] = content
+    header: dict[str, object] = {
         "spec": program.name,
         "variant": program.variant,
         "overrides": overridden(program, selection),
@@ -63,6 +120,8 @@ def emit(selection: Selection, targets: Sequence[str] | None) -> dict[str, bytes
         "language": program.edition,
         "targets": [target.name for target in chosen],
     }
+    if options := onnx.given():
+        header["onnx"] = options
     return {**files, MANIFEST: manifest(header, files)}
 
 
@@ -80,9 +139,9 @@ def write(artefacts: Iterable[Artefacts], output: Path) -> list[tuple[Path, bool
     written = []
     diagnostics = Diagnostics()
     for item in artefacts:
-        folder = output / item.place
+        folder = item.folder(output)
         try:
-            written.append((folder, replace(folder, item.files)))
+            written.append((folder, item.write(output)))
         except ForeignFolder as error:
             diagnostics.report("E0902", None, path=folder.as_posix(), reason=error)
         except OSError as error:
@@ -101,9 +160,9 @@ def differences(artefacts: Iterable[Artefacts], output: Path) -> list[str]:
     found: list[str] = []
     diagnostics = Diagnostics()
     for item in artefacts:
-        folder = output / item.place
+        folder = item.folder(output)
         try:
-            found += drift(folder, item.files)
+            found += drift(folder, item.files, alone=item.checkpoint is None)
         except OSError as error:
             reason = error.strerror or str(error)
             diagnostics.report("E0904", None, path=folder.as_posix(), reason=reason)

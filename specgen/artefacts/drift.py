@@ -6,17 +6,18 @@ Knows files and bytes; nothing of specs or back ends.
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from specgen.artefacts.content import Content, Copied, Part, same
 from specgen.artefacts.folder import BYPRODUCTS
+from specgen.artefacts.manifest import digest
 
 
-def drift(folder: Path, files: Mapping[str, bytes]) -> Iterator[str]:
+def drift(folder: Path, files: Mapping[str, Content], *, alone: bool = True) -> Iterator[str]:
     """Lines of a unified diff from what `folder` holds to `files`; none where they agree.
 
-    Files that are not text are described by size and hash.
+    Files that are not text are described by size and hash.  Not `alone`, other files may be there.
 
     Raises:
         OSError: the folder could not be read.
@@ -24,15 +25,22 @@ def drift(folder: Path, files: Mapping[str, bytes]) -> Iterator[str]:
     present = {}
     if folder.is_dir():
         present = {p.name: p for p in folder.iterdir() if p.name not in BYPRODUCTS}
-    for name in sorted(present.keys() | files.keys()):
-        path = present.get(name)
-        old = None if path is None else path.read_bytes() if path.is_file() else b""
-        new = files.get(name)
-        if old != new:
-            yield from difference(f"{folder.as_posix()}/{name}", old, new)
+    for name in sorted(present.keys() | files.keys() if alone else files):
+        path, new = present.get(name), files.get(name)
+        if path is not None and path.is_file() and new is not None and same(path, new):
+            continue
+        old: Content | None = None
+        if path is not None:
+            old = read(path, whole=not isinstance(new, Copied)) if path.is_file() else b""
+        yield from difference(f"{folder.as_posix()}/{name}", old, new)
 
 
-def difference(name: str, old: bytes | None, new: bytes | None) -> Iterator[str]:
+def read(path: Path, whole: bool) -> Content:
+    """A file's bytes; of one that may be too large to be held, where they are."""
+    return path.read_bytes() if whole else Copied((Part(path, 0, path.stat().st_size),))
+
+
+def difference(name: str, old: Content | None, new: Content | None) -> Iterator[str]:
     """The lines for one file; None stands for a file that is not there."""
     before, after = lines(old), lines(new)
     if before is None or after is None or before == after:  # equal but for the last line's end
@@ -47,11 +55,11 @@ def difference(name: str, old: bytes | None, new: bytes | None) -> Iterator[str]
     )
 
 
-def lines(data: bytes | None) -> list[str] | None:
+def lines(data: Content | None) -> list[str] | None:
     """The lines of a text; None where it is not one."""
     if data is None:
         return []
-    if b"\0" in data:
+    if not isinstance(data, bytes) or b"\0" in data:
         return None
     try:
         text = data.decode()
@@ -60,7 +68,7 @@ def lines(data: bytes | None) -> list[str] | None:
     return text.removesuffix("\n").split("\n")
 
 
-def describe(data: bytes | None) -> str:
+def describe(data: Content | None) -> str:
     if data is None:
         return "absent"
-    return f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}"
+    return f"{len(data)} bytes, sha256 {digest(data)[:16]}"

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from specgen.artefacts.content import Content, chunks, same
 from specgen.artefacts.exchange import exchange
 from specgen.artefacts.manifest import MANIFEST, listed_files
 
@@ -31,7 +32,7 @@ class ForeignFolder(Exception):
     """The folder holds something that specgen did not write; the message says what."""
 
 
-def replace(folder: Path, files: Mapping[str, bytes]) -> bool:
+def replace(folder: Path, files: Mapping[str, Content]) -> bool:
     """Makes `folder` hold exactly `files`; False where it already did and nothing was written.
 
     Raises:
@@ -47,8 +48,8 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> bool:
         staging = hidden(folder, "new")
         try:
             staging.mkdir()
-            for name, data in files.items():
-                write(staging / name, data)
+            for name, content in files.items():
+                write(staging / name, content)
             sync(staging)
             install(staging, folder)
             with suppress(OSError):  # done; whether the exchange itself is durable decides no more
@@ -58,12 +59,12 @@ def replace(folder: Path, files: Mapping[str, bytes]) -> bool:
         return True
 
 
-def holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+def holds(folder: Path, files: Mapping[str, Content]) -> bool:
     """Whether the folder holds exactly these files."""
     try:
         if set(os.listdir(folder)) - BYPRODUCTS != set(files):
             return False
-        return all((folder / name).read_bytes() == data for name, data in files.items())
+        return all(same(folder / name, content) for name, content in files.items())
     except OSError:
         return False
 
@@ -87,9 +88,9 @@ def refuse_foreign(folder: Path) -> None:
         raise ForeignFolder(f"it holds files that specgen did not write: {', '.join(extra)}")
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, content: Content) -> None:
     with path.open("xb") as file:
-        file.write(data)
+        file.writelines(chunks(content))
         file.flush()
         os.fsync(file.fileno())
 

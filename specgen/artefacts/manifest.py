@@ -11,20 +11,28 @@ from collections.abc import Mapping
 from typing import Final
 
 import specgen
+from specgen.artefacts.content import Content, chunks
 
 MANIFEST: Final = "manifest.json"
 GENERATOR: Final = "specgen"
 
 
-def manifest(header: Mapping[str, object], files: Mapping[str, bytes]) -> bytes:
+def manifest(header: Mapping[str, object], files: Mapping[str, Content]) -> bytes:
     """The manifest of `files`; `header` says what they were made from."""
     document = {
         "generator": GENERATOR,
         "version": specgen.__version__,
         **header,
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        "files": {name: digest(files[name]) for name in sorted(files)},
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def digest(content: Content) -> str:
+    total = hashlib.sha256()
+    for data in chunks(content):
+        total.update(data)
+    return total.hexdigest()
 
 
 def listed_files(data: bytes) -> frozenset[str] | None:

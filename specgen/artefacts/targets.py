@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from specgen.diagnostics.diagnostic import Diagnostics
 
 if TYPE_CHECKING:
+    from specgen.artefacts.content import Content
+    from specgen.backends.onnx.options import Options
     from specgen.ir.model import Program
 
 
 class Emit(Protocol):
-    """What a back end offers: the files of a program, by name."""
+    """What a back end offers: the files of a program, by name; options where it has any."""
 
-    def __call__(self, program: Program) -> Mapping[str, bytes]: ...
+    def __call__(self, program: Program, *options: Options) -> Mapping[str, Content]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,20 @@ class Target:
     backend: str
     needs_dataflow: bool
     writes: str
+    has_options: bool = False
 
-    def emit(self, program: Program) -> Mapping[str, bytes]:
-        return cast("Emit", import_module(self.backend).emit)(program)
+    def emit(self, program: Program, options: Options) -> Mapping[str, Content]:
+        given = (options,) if self.has_options else ()
+        return cast("Emit", import_module(self.backend).emit)(program, *given)
 
+
+ONNX: Final = "model.onnx, model.genai.onnx, genai_config.json"
 
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target
     for target in (
         Target("pytorch", "specgen.backends.pytorch", True, "model.py"),
-        Target("onnx", "specgen.backends.onnx", True, "model.onnx"),
+        Target("onnx", "specgen.backends.onnx", True, ONNX, has_options=True),
         Target("report", "specgen.backends.report", False, "report.md"),
         Target("formulas", "specgen.backends.formulas", False, "formulas.json"),
         Target("checkpoint", "specgen.checkpoint", False, "config.json, tensors.json"),

@@ -16,6 +16,8 @@ from specgen.syntax import tree
 INTRINSICS = (
     "scaled_dot_product_attention",
     "causal_mask",
+    "rotary_embedding",
+    "rotary_embedding_interleaved",
     "rms_norm",
     "layer_norm",
     "gelu",

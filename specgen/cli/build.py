@@ -5,11 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from specgen.artefacts.build import Artefacts, differences, produce, write
 from specgen.artefacts.targets import TARGETS
+from specgen.backends.onnx.options import CHOICES, Options, OptionsError
 from specgen.cli.arguments import Usage, add_spec, selections
 from specgen.diagnostics.diagnostic import suggestion
+
+OUTPUT: Final = "generated"
+
+#: The options of model.onnx with a closed list of values: field of `Options`, and what it is.
+ONNX: Final = {
+    "--onnx-form": ("form", "one flat graph, or a function for each module"),
+    "--experts": ("experts", "stacked, or one initializer for each released tensor"),
+    "--weights": ("weights", "bytes of a file beside it, inputs of the graph, or inside it"),
+    "--ops": ("ops", "how new an operator may be; `ort`: those of onnxruntime too"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +33,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"only these: {', '.join(TARGETS)} (default: all that the table has content for)",
     )
     parser.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, default=Path("generated"),
-        help="default: generated",
+        "-o", "--output", metavar="DIR", type=Path,
+        help=f"default: {OUTPUT}",
     )  # fmt: skip
+    onnx = parser.add_argument_group("model.onnx")
+    for option, (name, help_) in ONNX.items():
+        values = CHOICES[name]
+        onnx.add_argument(
+            option,
+            dest=name,
+            metavar="|".join(values),
+            default=values[0],
+            help=f"{help_} (default: {values[0]})",
+        )
+    onnx.add_argument(
+        "--checkpoint",
+        metavar="FOLDER",
+        type=Path,
+        help="write model.onnx there, pointing into its safetensors files; or embed them",
+    )
+    onnx.add_argument(
+        "--ignore",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="tensors that the checkpoint may have in excess (`lm_head.*`); repeatable",
+    )
     parser.add_argument(
         "--check",
         action="store_true",
@@ -33,14 +68,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     targets = target_names(arguments.target)
-    artefacts = [produce(s, targets) for s in selections(arguments.spec, arguments)]
+    onnx = onnx_options(arguments)
+    if onnx.given() and targets is not None and "onnx" not in targets:
+        raise Usage(
+            f"{', '.join(onnx.given())}: options of the target `onnx`, which is not asked for"
+        )
+    if onnx.checkpoint is not None and len(arguments.spec) > 1:
+        raise Usage("a checkpoint is that of one table")
+    if onnx.beside_checkpoint and arguments.output is not None:
+        raise Usage(
+            "model.onnx points into the checkpoint and goes into its folder: leave out `-o`"
+        )
+    output = arguments.output or Path(OUTPUT)
+    try:
+        artefacts = [produce(s, targets, onnx) for s in selections(arguments.spec, arguments)]
+    except OptionsError as error:
+        raise Usage(str(error)) from error
     refuse_twice(artefacts)
     if arguments.check:
-        lines = differences(artefacts, arguments.output)
+        lines = differences(artefacts, output)
         for line in lines:
             print(line)
         return 1 if lines else 0
-    for folder, changed in write(artefacts, arguments.output):
+    for folder, changed in write(artefacts, output):
         print(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}", file=sys.stderr)
     return 0
 
@@ -58,9 +108,23 @@ def target_names(given: list[str] | None) -> list[str] | None:
     return names
 
 
+def onnx_options(arguments: argparse.Namespace) -> Options:
+    """The choices for model.onnx."""
+    chosen = {name: getattr(arguments, name) for name in CHOICES}
+    for option, (name, _) in ONNX.items():
+        if chosen[name] not in CHOICES[name]:
+            close = suggestion(chosen[name], CHOICES[name])
+            hint = f"did you mean `{close}`?" if close else f"there are {', '.join(CHOICES[name])}"
+            raise Usage(f"{option}: there is no `{chosen[name]}`; {hint}")
+    try:
+        return Options(**chosen, checkpoint=arguments.checkpoint, ignore=tuple(arguments.ignore))
+    except OptionsError as error:
+        raise Usage(str(error)) from error
+
+
 def refuse_twice(artefacts: list[Artefacts]) -> None:
     """Two tables for one folder would leave the second only."""
-    places = [item.place for item in artefacts]
+    places = [item.folder(Path()) for item in artefacts]
     for place in places:
         if places.count(place) > 1:
             raise Usage(f"two of the tables go to {place.as_posix()}")

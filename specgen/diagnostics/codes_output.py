@@ -57,4 +57,30 @@ OUTPUT_CODES: Final[Mapping[str, Code]] = {
         right: the same table as PyTorch, or experts of one width
         """,
     ),
+    "E0906": error(
+        "checkpoint cannot be used",
+        "the checkpoint `{path}` cannot be used: {reason}",
+        """
+        `build --checkpoint` points into the safetensors files of a folder: those that
+        model.safetensors.index.json lists, else model.safetensors, else all of them.  Each must
+        be whole, and a file itself: runtimes follow no link, and the folders of a hub's cache
+        consist of links.
+        wrong: specgen build llama@llama3_8b --checkpoint ~/.cache/huggingface/hub/.../snapshots/8cde5ca
+        right: hf download meta-llama/Meta-Llama-3-8B --local-dir llama3
+               specgen build llama@llama3_8b --checkpoint llama3
+        """,
+    ),
+    "E0907": error(
+        "checkpoint does not fit",
+        "the checkpoint `{path}` is not one of `{spec}`: {count} tensors are not as it has them",
+        """
+        Every tensor of the table must be in the checkpoint, with its shape, and nothing else may be.
+        The dtype may be another of f32, f16 and bf16, which a graph casts without loss.  Tensors
+        that the table does without are named with `--ignore`; where storage differs, the
+        table usually has a parameter for it.
+        wrong: specgen build llama@llama3_8b --checkpoint llama32_1b
+        right: specgen build llama@llama32_1b --checkpoint llama32_1b
+               specgen build deepseek_v3@v3_671b --checkpoint v3 --ignore "model.layers.61.*"
+        """,
+    ),
 }

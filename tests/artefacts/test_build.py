@@ -15,8 +15,8 @@ import pytest
 from tests.cli.running import PURE, ROOT, TINY, specgen
 
 CONTRACT = {
-    "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.md",
-    "tensors.json",
+    "config.json", "formulas.json", "genai_config.json", "manifest.json", "model.genai.onnx",
+    "model.onnx", "model.py", "report.md", "tensors.json",
 }  # fmt: skip
 PURE_FILES = {"formulas.json", "manifest.json", "report.md", "tensors.json"}
 
@@ -86,6 +86,31 @@ def test_overrides_are_in_the_manifest(folder: Path) -> None:
     manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
     assert manifest["overrides"] == {"dim": 24}
     assert manifest["targets"] == ["formulas"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (["--weights", "none"], {"weights": "none"}),
+        (["--onnx-form", "functions", "--ops", "primitive"],
+         {"form": "functions", "ops": "primitive"}),
+        (["--experts", "released"], {"experts": "released"}),
+    ],
+)  # fmt: skip
+def test_options_of_the_graph_are_in_the_manifest_and_kept_apart(
+    folder: Path, arguments: list[str], given: dict[str, str]
+) -> None:
+    """Whatever is remembered is remembered for these options."""
+    build = ["build", "tiny.dsv3", "--target", "onnx"]
+    for _ in range(2):
+        assert specgen(*build, *arguments, cwd=folder).status == 0
+        manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
+        assert manifest["onnx"] == given
+        assert specgen(*build, *arguments, "--check", cwd=folder).status == 0
+        assert specgen(*build, "--check", cwd=folder).status == 1
+        assert specgen(*build, cwd=folder).status == 0
+        manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
+        assert "onnx" not in manifest
 
 
 # ---- the same bytes --------------------------------------------------------------------

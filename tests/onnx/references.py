@@ -30,8 +30,8 @@ class Reference:
 
     @property
     def tolerance(self) -> float:
-        """How near to the reference is near enough."""
-        return tolerance(self.meta)
+        """2e-5; where transformers differs from itself by more than 1e-5, the promised 5e-5."""
+        return 2e-5 if tolerance(self.meta) == 2e-5 else 5e-5
 
     def program(self, **overrides: Override) -> Program:
         """The program of the spec with this model's sizes, everything stored in f32."""

@@ -5,7 +5,8 @@ Knows the file (model.onnx, its data file) and the contract's names; nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,31 @@ def parsed(data: bytes) -> Any:
     return model
 
 
-def stored(tensor: Any, weights: Arrays) -> np.ndarray:
-    """The initializer's values under its released name; a stack's, one under the other."""
-    entries = {entry.key: entry.value for entry in tensor.metadata_props}
-    names = [entries.pop("released_name")]
-    for index, values in entries.items():
-        first, _, last = values.partition("..")
-        names = [
-            name.replace(f"{{{index}}}", str(i))
-            for name in names
-            for i in range(int(first), int(last) + 1)
-        ]
+def released(model: Any) -> dict[str, list[str]]:
+    """The released tensors in each initializer: `{e}` in a name is a dim in front of theirs."""
+    rules = [
+        (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", place.replace(".", r"\."))), name)
+        for entry in model.metadata_props
+        if entry.key == "released_names"
+        for place, name in (line.partition(",")[0].split(" = ") for line in entry.value.split("\n"))
+    ]
+    found = {}
+    for tensor in model.graph.initializer:
+        pattern = tensor.name
+        for place, name in rules:
+            if match := place.fullmatch(tensor.name):
+                pattern = name
+                for index, value in match.groupdict().items():
+                    pattern = pattern.replace(f"{{{index}}}", value)
+        names = [pattern]
+        for index, length in zip(re.findall(r"{\w+}", pattern), tensor.dims, strict=False):
+            names = [name.replace(index, str(i)) for name in names for i in range(length)]
+        found[tensor.name] = names
+    return found
+
+
+def stored(tensor: Any, names: Sequence[str], weights: Arrays) -> np.ndarray:
+    """The initializer's values under its released names, one under the other."""
     values = np.stack([weights[name] for name in names]).reshape(tuple(tensor.dims))
     if tensor.data_type == BFLOAT16:
         return (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
@@ -51,10 +66,12 @@ def fill(data: bytes, weights: Arrays, folder: Path) -> Path:
     """model.onnx and its data file in a folder, every initializer from the checkpoint."""
     path = folder / "model.onnx"
     path.write_bytes(data)
+    model = parsed(data)
+    names = released(model)
     with (folder / "model.onnx.data").open("wb") as file:
-        for tensor in parsed(data).graph.initializer:
+        for tensor in model.graph.initializer:
             place = {entry.key: entry.value for entry in tensor.external_data}
-            values = stored(tensor, weights)
+            values = stored(tensor, names[tensor.name], weights)
             assert values.nbytes == int(place["length"]), tensor.name
             file.seek(int(place["offset"]))
             file.write(values.tobytes())
@@ -63,7 +80,7 @@ def fill(data: bytes, weights: Arrays, folder: Path) -> Path:
 
 @dataclass
 class Session:
-    """A graph in onnxruntime, with the cache of the tokens that it has seen."""
+    """A graph in a runtime, with the cache of the tokens that it has seen."""
 
     session: Any
     cache: dict[str, np.ndarray]
@@ -74,6 +91,11 @@ class Session:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return Session.start(session, batch)
+
+    @staticmethod
+    def start(session: Any, batch: int = 1) -> Session:
+        """Of a graph that some runtime has opened, which is asked as onnxruntime is."""
         cache = {
             value.name: np.zeros(
                 [{"batch": batch, "past": 0}.get(d, d) for d in value.shape], np.float32

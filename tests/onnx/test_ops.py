@@ -58,7 +58,7 @@ def run(
     results = {f"y{i}": edge for i, edge in enumerate(ops.lower(call))}
     nodes = graph.finish(results)
     outputs = [graph.edges[name] for name in results]
-    data = serialize(Document("test", "", inputs, outputs, nodes, graph.edges, (), {}))
+    data = serialize(Document("test", "", inputs, outputs, nodes, graph.edges, (), (), {}))
     onnx.checker.check_model(parsed(data), full_check=True)
     onnx.shape_inference.infer_shapes(parsed(data), strict_mode=True, data_prop=True)
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ import pytest
 
 from specgen.backends.onnx import replay
 from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import Form, Ops, Options
 from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.references import load_spec
@@ -52,7 +53,7 @@ model sharing "Parts that share" {
       a, b = split(second(x), [dim, dim])
       c    = rearrange(twice(rearrange(x, "b s d -> b 1 s d")), "b 1 s d -> b s d")
       d    = sum(x, x when layer == 0 else a)
-      return x + (first(x) + a * b + twice(x) - c) + d
+      return softmax(x + (first(x) + a * b + twice(x) - c) + d)
     }
   }
   module adder "A sum, whose arguments may be one and the same" {
@@ -82,15 +83,24 @@ def sharing(tmp_path: Path) -> Program:
     return load_program(path)
 
 
-@pytest.mark.parametrize("intrinsics", [True, False])
 @pytest.mark.parametrize(
-    ("spec", "variant"),
-    [("deepseek_v3", "v3_671b"), ("deepseek_v3", "v2_lite_16b"), ("llama", "llama32_1b")],
+    ("spec", "variant", "ops"),
+    [
+        ("deepseek_v3", "v3_671b", "standard"),
+        ("deepseek_v3", "v2_lite_16b", "standard"),
+        ("deepseek_v3", "v2_lite_16b", "primitive"),
+        ("deepseek_v3", "v2_lite_16b", "ort"),
+        ("llama", "llama32_1b", "standard"),
+        ("llama", "llama32_1b", "primitive"),
+        ("gpt_neox", "pythia_70m", "standard"),
+        ("gpt_neox", "pythia_70m", "primitive"),
+        ("gpt_oss", "gpt_oss_20b", "standard"),
+    ],
 )
-def test_released_models(spec: str, variant: str, intrinsics: bool) -> None:
-    program = load_spec(spec, variant)
-    walked = build(program, intrinsics=intrinsics, repeat=False)
-    assert build(program, intrinsics=intrinsics) == walked
+@pytest.mark.parametrize("form", ["flat", "functions"])
+def test_released_models(spec: str, variant: str, ops: Ops, form: Form) -> None:
+    program, options = load_spec(spec, variant), Options(form=form, ops=ops)
+    assert build(program, options) == build(program, options, repeat=False)
 
 
 def test_two_caches_of_one_name() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import Options
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.elaborate.load import load_program
 from tests.onnx.checkpoints import random_weights
@@ -75,9 +76,9 @@ def logits(tokens: np.ndarray, mask: np.ndarray, w: Weights) -> np.ndarray:
     return 3 * np.tanh(result / 3)
 
 
-@pytest.mark.parametrize("intrinsics", [True, False])
-def test_unusual_table(intrinsics: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = build(load_program(SPEC), intrinsics=intrinsics)
+@pytest.mark.parametrize("ops", ["standard", "primitive"])
+def test_unusual_table(ops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = build(load_program(SPEC), Options(ops=ops))
     weights = random_weights(data, 1)
     path = fill(data, weights, tmp_path)
     tokens = np.random.default_rng(2).integers(0, 48, (2, 9))

@@ -16,6 +16,7 @@ from specgen.analysis.instances import OWN, definitions
 from specgen.analysis.quantities import ledger
 from specgen.analysis.stored import expand, scheme_of, stored
 from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import Options
 from specgen.check.released import collisions
 from specgen.checkpoint import emit
 from specgen.diagnostics.diagnostic import SpecError
@@ -181,10 +182,8 @@ def unpacked(table: Program) -> Program:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("intrinsics", [True, False])
-def test_a_graph_of_packed_tensors_computes_what_the_rows_do(
-    intrinsics: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("ops", ["standard", "primitive"])
+def test_a_graph_of_packed_tensors_computes_what_the_rows_do(ops: str, tmp_path: Path) -> None:
     from tests.onnx.references import in_f32
     from tests.onnx.session import Session, fill
 
@@ -195,7 +194,7 @@ def test_a_graph_of_packed_tensors_computes_what_the_rows_do(
     for form, weights in ((table, checkpoint(own, SIZES)), (unpacked(table), own)):
         folder = tmp_path / scheme_of(form)
         folder.mkdir()
-        graph = build(form, intrinsics=intrinsics)
+        graph = build(form, Options(ops=ops))
         logits.append(Session.open(fill(graph, weights, folder), batch=2)(tokens))
     assert np.abs(logits[0]).max() > 0.1
     np.testing.assert_allclose(logits[0], logits[1], rtol=0, atol=1e-5)
@@ -227,12 +226,15 @@ def test_model_py_reads_packed_tensors(tmp_path: Path) -> None:
 
 def test_initializers_are_the_released_tensors() -> None:
     from tests.onnx.session import parsed
+    from tests.onnx.session import released as names_in
 
     table = program()
+    model = parsed(build(table))
+    names = names_in(model)
     found = {
-        tensor.metadata_props[0].value: tuple(tensor.dims)
-        for tensor in parsed(build(table)).graph.initializer
-        if len(tensor.metadata_props) == 1
+        names[tensor.name][0]: tuple(tensor.dims)
+        for tensor in model.graph.initializer
+        if len(names[tensor.name]) == 1
     }
     released = shapes(checkpoint(rows(table), SIZES))
     assert found.items() <= released.items()

@@ -1,28 +1,45 @@
-"""model.onnx: the main forward as one flat graph of standard operators, weights by reference.
+"""model.onnx: the main forward as a graph, flat or of functions, and what belongs to its file.
 
 Says what a file consists of: inputs, outputs, metadata.  The forward itself is `walk`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import specgen
+from specgen.analysis.costs import savings
 from specgen.analysis.instances import environment
+from specgen.artefacts.content import Content
+from specgen.backends.onnx import embedding, genai
+from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Extent, symbol
 from specgen.backends.onnx.frame import Frame, State, shape_variables
 from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.levels import LEVELS
 from specgen.backends.onnx.lowering import convert
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
-from specgen.backends.onnx.weights import Weights
+from specgen.backends.onnx.weights import Embedded, Placed, Weights
+from specgen.checkpoint.config import config
+from specgen.checkpoint.fitting import fitting
+from specgen.checkpoint.safetensors import Stretch
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.ir.model import Arg, Function, Program
 from specgen.ir.verify import InternalFault
 from specgen.sizes.evaluate import EvaluationError
+
+#: What the file says of the names in it.
+NAMES: Final = {
+    "released": "initializers: the checkpoint's, where {i} stands for all of a stack; nodes: the"
+    " place in the table, or none for a step between two that have one",
+    "places": "initializers, and values in functions: the place in the table; released_names: the"
+    " checkpoint's name for each place",
+}
 
 BATCH, SEQUENCE, TOTAL = symbol("batch"), symbol("sequence"), symbol("total")
 
@@ -37,22 +54,44 @@ INPUTS: Final[Mapping[str, tuple[str, tuple[Extent, Extent]]]] = {
 }
 
 
-def emit(program: Program) -> Mapping[str, bytes]:
-    """model.onnx of a program.
+def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
+    """model.onnx of a program, as the options say, and weights that it cannot hold itself.
 
     Raises:
-        SpecError: the table has no forward, or needs what ONNX does not have.
+        SpecError: the table has no forward, or needs what ONNX does not have, or the checkpoint
+            cannot be used or does not fit.
+        OSError: the checkpoint cannot be read any more.
     """
-    return {"model.onnx": build(program)}
+    made = checked(program, options)
+    files: dict[str, Content] = {"model.onnx": serialize(made)}
+    if options.weights == "embed" and options.checkpoint is not None:
+        files |= embedding.copies(made.weights, options.checkpoint)
+    caches = genai.layers(made)
+    if options.weights != "none" and genai.expressible(caches):
+        model = config(program, "hf") if "hf" in program.configs else {}
+        files[genai.GRAPH] = serialize(genai.adapted(made, caches))
+        files[genai.CONFIG] = genai.settings(made, caches, model)
+    return files
 
 
 def build(
-    program: Program, *, compute: str = "f32", intrinsics: bool = True, repeat: bool = True
+    program: Program, options: Options = DEFAULT, *, compute: str = "f32", repeat: bool = True
 ) -> bytes:
     """The bytes of the graph, which computes in the dtype `compute`.
 
-    Without `intrinsics` every body of the table is expanded.  Without `repeat` every instance of
-    a module is walked, however many equal ones there are; the bytes are the same.
+    Without `repeat` every instance of a module is walked, however many equal ones there are;
+    the bytes are the same.
+
+    Raises:
+        SpecError: as `emit`.
+    """
+    return serialize(checked(program, options, compute, repeat))
+
+
+def checked(
+    program: Program, options: Options, compute: str = "f32", repeat: bool = True
+) -> Document:
+    """The graph and all that belongs to its file.
 
     Raises:
         SpecError: as `emit`.
@@ -60,8 +99,10 @@ def build(
     forward = program.model.forward
     if forward is None:
         raise refused("E0903", spec=program.name)
+    folder = options.checkpoint
+    checkpoint = None if folder is None else fitting(program, folder, options.ignore)
     try:
-        return serialize(document(program, forward, compute, intrinsics, repeat))
+        return document(program, forward, compute, options, checkpoint, repeat)
     except EvaluationError as error:
         raise refused("E0905", reason=str(error)) from error
 
@@ -70,23 +111,29 @@ def document(
     program: Program,
     forward: Function,
     compute: str,
-    intrinsics: bool,
+    options: Options,
+    checkpoint: Mapping[str, Stretch] | None,
     repeat: bool,
 ) -> Document:
     """The graph and all that belongs to its file."""
-    graph = Graph()
+    level = LEVELS[options.ops]
+    graph = Graph(level)
     inputs = {
         argument: graph.edge(name, "i64", shape) for argument, (name, shape) in INPUTS.items()
     }
     graph.measure(inputs["tokens"], 0)
     graph.measure(inputs["tokens"], 1)
     graph.measure(inputs["mask"], 1)
-    weights = Weights(program, graph)
+    weights = Weights(program, graph, options, checkpoint)
     arguments = [argument(graph, arg, inputs) for arg in forward.args]
     scope = environment(program)
     lengths = {**LENGTHS, **shape_variables(forward, arguments, scope)}
-    recordings = Recordings() if repeat and not weights.sliced else None
-    state = State(program, graph, weights, compute, intrinsics, scope, lengths, recordings)
+    flat = options.form == "flat"
+    recordings = Recordings() if flat and repeat and not weights.sliced else None
+    state = State(program, graph, weights, compute, scope, lengths, recordings)
+    state.savings = savings(program)
+    if not flat:
+        state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
     frame = Frame(state, program.model, "", "", scope, scope, weights.read, 0)
     (logits,) = run(frame.enter(forward, arguments), forward, ("logits",))
     if not isinstance(logits, Edge):
@@ -94,6 +141,9 @@ def document(
     outputs = {"logits": logits}
     outputs |= {f"present.{key}": edge for key, edge in state.presents.items()}
     nodes = graph.finish(outputs)
+    # Names are half the file in the form of functions; a rule for each row says as much.
+    ruled = not flat and options.experts == "stacked" and checkpoint is None
+    names = weights.places() if ruled else weights.patterns()
     return Document(
         name=program.name,
         version=specgen.__version__,
@@ -101,15 +151,30 @@ def document(
         outputs=[graph.edges[name] for name in outputs],
         nodes=nodes,
         edges=graph.edges,
-        weights=weights.placed(),
+        weights=() if options.weights == "none" else tuple(held(weights, options)),
+        given=weights.ordered() if options.weights == "none" else (),
         metadata={
             "spec": program.name,
             "variant": program.variant or "",
             "source_hash": program.source_hash,
             "specgen_version": specgen.__version__,
             "parameters": str(weights.parameters),
+            "names": NAMES["places" if ruled else "released"],
+            **({"released_names": "\n".join(weights.rules)} if ruled else {}),
         },
+        level=level,
+        functions=state.definitions,
+        landmarks=state.landmarks,
+        named=graph.named,
+        names=names,
     )
+
+
+def held(weights: Weights, options: Options) -> Iterable[Placed | Embedded]:
+    """The initializers, each with its bytes or the place of them."""
+    if options.weights == "embed" and options.checkpoint is not None:
+        return embedding.embedded(weights.ordered(), options.checkpoint)
+    return weights.placed()
 
 
 def argument(graph: Graph, arg: Arg, inputs: Mapping[str, Edge]) -> Edge:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from specgen.analysis.costs import Saving
 from specgen.backends.onnx import dims
-from specgen.backends.onnx.dims import Environment, Extent
+from specgen.backends.onnx.definitions import Definitions
+from specgen.backends.onnx.dims import Environment, Extent, Shape
 from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.instances import Read
 from specgen.backends.onnx.lowering import Operand, dtype_in_graph
-from specgen.backends.onnx.mixture import Read
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.weights import Weights
@@ -27,22 +29,43 @@ from specgen.sizes.expr import Sym
 class State:
     """What the whole walk shares.
 
-    `compute` is the dtype of activations; with `intrinsics`, a function that equals an operator
-    becomes that operator.  `scope` holds the model's compile-time names and `lengths` its shape
-    variables.  `recordings` are instances that were walked, None where each is to be walked for
-    itself.  `pasts` and `presents` are the caches that were appended to, by name.
+    `compute` is the dtype of activations.  `scope` holds the model's compile-time names and
+    `lengths` its shape variables.  `recordings` are instances that were walked, None where each is to be walked for
+    itself.  `pasts` and `presents` are the caches that were appended to, by name, and `caches`
+    their names by place in the table, `layers` the layer of each.  `savings` are the forwards of modules that are cheaper
+    than the main one for few new tokens.  `definitions` are the functions of the model, None
+    where it has none; `landmarks` the results of repeated parts; `inside` is whether one of them is being written.
     """
 
     program: ir.Program
     graph: Graph
     weights: Weights
     compute: str
-    intrinsics: bool
     scope: Environment
     lengths: Environment
     recordings: Recordings | None = None
     pasts: dict[str, Edge] = field(default_factory=dict)
     presents: dict[str, Edge] = field(default_factory=dict)
+    caches: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, int] = field(default_factory=dict)
+    savings: Mapping[str, Saving] = field(default_factory=dict)
+    landmarks: set[str] = field(default_factory=set)
+    definitions: Definitions | None = None
+    inside: bool = False
+
+    def within(self, graph: Graph) -> State:
+        """The state of a function, which has a graph and caches of its own."""
+        return replace(
+            self,
+            graph=graph,
+            recordings=None,
+            pasts={},
+            presents={},
+            caches={},
+            layers={},
+            landmarks=set(),
+            inside=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,11 @@ class Frame:
     read: Read
     layer: int
     values: dict[str, Operand] = field(default_factory=dict)
+
+    @property
+    def unpacking(self) -> bool:
+        """Whether this is a storage format, which stands for no place in the table."""
+        return self.module is not None and self.module.id in self.state.program.formats
 
     @property
     def graph(self) -> Graph:
@@ -92,6 +120,16 @@ class Frame:
 
     def row_path(self, name: str) -> str:
         return join(self.path, name)
+
+    def variants(self) -> tuple[str, ...]:
+        """The modules of those parts of which an index of this one chooses an alternative."""
+        found = []
+        for name in dict.fromkeys(part.name for part in self.table.parts):
+            parts = self.table.parts_named(name)
+            if len(parts) > 1 and parts[0].index is None:
+                chosen = (part for part in parts if dims.holds(part.condition, self.scope))
+                found += [self.state.program.modules[part.module].name for part in chosen]
+        return tuple(found)
 
     def cache(self, name: str) -> ir.Cache:
         return next(cache for cache in self.table.caches if cache.name == name)
@@ -148,6 +186,24 @@ class Frame:
         # T is the root's where no argument has it: caches grow along it.
         env = {**self.state.lengths, **found, **(variables or {}), **self.scope}
         return replace(self, env=env, values=named)
+
+
+def past(state: State, home: str, layer: int, dtype: str, shape: Shape) -> Edge:
+    """A cache before the new values, by its place in the table: an input of the graph."""
+    if home not in state.caches:  # else another forward of the module has appended to it
+        key = home if state.inside else cache_key(state, home, layer)
+        state.caches[home], state.layers[home] = key, layer
+        name = f"{home}.past" if state.inside else f"past_key_values.{key}"
+        state.pasts[key] = state.graph.edge(name, dtype, shape)
+    return state.pasts[state.caches[home]]
+
+
+def cache_key(state: State, home: str, layer: int) -> str:
+    """The layer and the cache's own name, with steps before it until no other is called so."""
+    *steps, own = home.split(".")
+    while (key := f"{layer}.{own}") in state.pasts:
+        own = f"{steps.pop()}.{own}"
+    return key
 
 
 def join(prefix: str, last: str) -> str:

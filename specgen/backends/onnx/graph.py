@@ -13,12 +13,20 @@ from functools import partial, reduce
 from typing import Final
 
 from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
+from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+from specgen.sizes.evaluate import EvaluationError
 
 #: How a dtype's elements are packed in a constant; the others are cast from f32.
 PACKING: Final[Mapping[str, str]] = {
     "f64": "d", "f32": "f", "f16": "e", "i64": "q", "i32": "i", "i8": "b", "u8": "B", "bool": "?",
 }  # fmt: skip
+
+#: Operators that compute nothing: their nodes stand for no place in the table.
+MOVES: Final = frozenset(
+    {"Cast", "Concat", "Expand", "Identity", "Reshape", "Split", "Squeeze", "Transpose",
+     "Unsqueeze"}
+)  # fmt: skip
 
 #: What makes two nodes equal.
 Key = tuple[str, tuple[str, ...], tuple[tuple[str, Attribute], ...]]
@@ -35,14 +43,20 @@ class Scope:
 class Graph:
     """Appends nodes in order; an operator on the same inputs is emitted once and shared."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: Level = STANDARD) -> None:
+        self.level = level
         self.edges: dict[str, Edge] = {}
         self.producers: dict[str, Node] = {}
+        #: Places in the table that a node may stand for, and the first values of those that do.
+        self.places: set[str] = set()
+        self.named: set[str] = set()
         self._scopes = [Scope()]
         self._taken: dict[str, int] = {}
         self._literals: dict[Literal, Edge] = {}
         self._views: dict[str, Edge] = {}
         self._sources: dict[str, tuple[Edge, int]] = {}
+        #: Dims that nothing in the graph has, each as a vector that comes from outside.
+        self.borrowed: dict[Extent, Edge] | None = None
 
     # -- names and values
 
@@ -53,7 +67,14 @@ class Graph:
         return name if number == 1 else self.unique(f"{name}_{number}")
 
     def edge(self, name: str, dtype: str, shape: Shape) -> Edge:
-        """A new value that no node of the graph computes: an input or an initializer."""
+        """A new value that no node of the graph computes: an input or an initializer.
+
+        Raises:
+            EvaluationError: the level has no such dtype.
+        """
+        if self.level.lacks(dtype):
+            reason = f"`{name}` is {dtype}, which opset {self.level.opset} lacks"
+            raise EvaluationError(f"{reason}: use `--ops standard`, or store it otherwise")
         made = Edge(self.unique(name), dtype, shape)
         self.edges[made.name] = made
         return made
@@ -82,6 +103,8 @@ class Graph:
             self.edge(label, dtype, shape)
             for label, (dtype, shape) in zip(labels, results, strict=True)
         )
+        if labels[0] in self.places and op not in MOVES:
+            self.named.add(made[0].name)
         scope = self._scopes[-1]
         node = Node(op, names, tuple(edge.name for edge in made), key[2])
         scope.nodes.append(node)
@@ -109,8 +132,10 @@ class Graph:
         data = struct.pack(f"<{len(values)}{PACKING[dtype]}", *values)
         literal = Literal(dtype, shape, data)
         if literal not in self._literals:
-            made = self.edge(f"constant_{len(self._literals)}", dtype, shape)
-            self._scopes[0].nodes.append(Node("Constant", (), (made.name,), (("value", literal),)))
+            made = self.edge(f"c{len(self._literals)}", dtype, shape)
+            node = Node("Constant", (), (made.name,), (("value", literal),))
+            self._scopes[0].nodes.append(node)
+            self.producers[made.name] = node
             self._literals[literal] = made
         return self._literals[literal]
 
@@ -120,6 +145,31 @@ class Graph:
     def integers(self, values: Sequence[int]) -> Edge:
         """A constant i64 vector."""
         return self.constant("i64", values, (len(values),))
+
+    @property
+    def mark(self) -> int:
+        """How many nodes the graph or body has that is under construction."""
+        return len(self._scopes[-1].nodes)
+
+    def since(self, mark: int) -> tuple[Node, ...]:
+        return tuple(self._scopes[-1].nodes[mark:])
+
+    def settle(self, mark: int, nodes: Sequence[Node]) -> None:
+        """Only these of the nodes since then stay; nothing shares the others any more."""
+        scope = self._scopes[-1]
+        for node in scope.nodes[mark:]:
+            scope.known.pop((node.op, node.inputs, node.attributes), None)
+        del scope.nodes[mark:]
+        self.extend(nodes)
+
+    def extend(self, nodes: Iterable[Node]) -> None:
+        """Appends nodes whose values exist already."""
+        scope = self._scopes[-1]
+        for node in nodes:
+            made = tuple(self.edges[name] for name in node.outputs)
+            scope.nodes.append(node)
+            scope.known[node.op, node.inputs, node.attributes] = made
+            self.producers.update((name, node) for name in node.outputs)
 
     @property
     def inside_body(self) -> bool:
@@ -194,6 +244,10 @@ class Graph:
             name = f"{extent}.extent"
             stop = axis + count
             return self.one(name, "Shape", (edge,), "i64", (count,), start=axis, end=stop)
+        if self.borrowed is not None and extent.name:
+            if extent not in self.borrowed:
+                self.borrowed[extent] = self.edge(f"{extent}.extent", "i64", (1,))
+            return self.borrowed[extent]
         terms = []
         for factors, coefficient in extent.terms:
             parts = [self._extent(symbol(factor)) for factor in factors]
@@ -215,13 +269,13 @@ class Graph:
     # -- bodies and the end
 
     @contextmanager
-    def body(self) -> Iterator[Callable[[str, Sequence[Edge], Sequence[Edge]], Body]]:
+    def body(self) -> Iterator[Callable[[Sequence[Edge], Sequence[Edge]], Body]]:
         """Nodes added inside go into a subgraph; the function given closes it."""
         scope = Scope()
         self._scopes.append(scope)
 
-        def close(name: str, inputs: Sequence[Edge], outputs: Sequence[Edge]) -> Body:
-            return Body(name, tuple(inputs), tuple(outputs), live(scope.nodes, names(outputs)))
+        def close(inputs: Sequence[Edge], outputs: Sequence[Edge]) -> Body:
+            return Body(tuple(inputs), tuple(outputs), live(scope.nodes, names(outputs)))
 
         try:
             yield close
@@ -245,6 +299,7 @@ class Graph:
             renamed[own.name] = wanted
         moved = [(new, replace(self.edges[old], name=new)) for old, new in renamed.items()]
         self.edges.update(moved)
+        self.named.update(new for old, new in renamed.items() if old in self.named)
         nodes = tuple(rename(node, renamed) for node in self._scopes[0].nodes)
         return live(nodes, set(outputs))
 

@@ -7,30 +7,61 @@ from __future__ import annotations
 
 from specgen.backends.onnx.dims import multiply
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import elementwise
+from specgen.backends.onnx.lowering import convert, elementwise
 from specgen.backends.onnx.nodes import Edge
 
 
 def rms_norm(graph: Graph, name: str, x: Edge, weight: Edge, epsilon: float) -> Edge:
     """x / sqrt(mean(x ** 2) + epsilon) * weight over the last axis."""
-    return graph.one(
-        name, "RMSNormalization", (x, weight), x.dtype, x.shape, axis=-1, epsilon=epsilon
-    )
+    rows = features(graph, x)
+    made = graph.one(name, "RMSNormalization", (rows, weight), x.dtype, rows.shape, epsilon=epsilon)
+    return graph.reshape(f"{name}.view", made, x.shape)
 
 
 def layer_norm(
     graph: Graph, name: str, x: Edge, weight: Edge, bias: Edge | None, epsilon: float
 ) -> Edge:
     """(x - mean(x)) / sqrt(var(x) + epsilon) * weight + bias over the last axis."""
-    operands = (x, weight, *([bias] if bias is not None else []))
-    return graph.one(
-        name, "LayerNormalization", operands, x.dtype, x.shape, axis=-1, epsilon=epsilon
-    )
+    rows = features(graph, x)
+    operands = (rows, weight, *([bias] if bias is not None else []))
+    made = graph.one(name, "LayerNormalization", operands, x.dtype, rows.shape, epsilon=epsilon)
+    return graph.reshape(f"{name}.view", made, x.shape)
+
+
+def features(graph: Graph, x: Edge) -> Edge:
+    """The value that this one is a reshape of, if that has the same last dim; or itself."""
+    source = graph.view(x)
+    return source if source.shape[-1:] == x.shape[-1:] else x
 
 
 def gelu(graph: Graph, name: str, x: Edge, approximate: str) -> Edge:
     """x times the normal distribution's cumulative function, `none` or `tanh` approximate."""
     return elementwise(graph, name, "Gelu", (x,), x.dtype, approximate=approximate)
+
+
+def rotary(
+    graph: Graph, name: str, x: Edge, cos: Edge, sin: Edge, *, interleaved: bool
+) -> Edge | None:
+    """x [B, S, H, 2 × R] turned by cos and sin [B, S, R]: halves, or neighbouring features.
+
+    RotaryEmbedding's form with merged heads, as Attention's.  None where the number of heads is
+    not known.
+    """
+    heads = x.shape[2]
+    if not isinstance(heads, int):
+        return None
+    merged = graph.reshape(f"{name}.merged", x, (*x.shape[:2], multiply(heads, x.shape[3])))
+    tables = (convert(graph, f"{name}.cast", table, x.dtype) for table in (cos, sin))
+    result = graph.one(
+        name,
+        "RotaryEmbedding",
+        (merged, *tables),
+        x.dtype,
+        merged.shape,
+        interleaved=int(interleaved),
+        num_heads=heads,
+    )
+    return graph.reshape(f"{name}.heads", result, x.shape)
 
 
 def attention(

@@ -114,11 +114,39 @@ def convert(graph: Graph, name: str, edge: Edge, dtype: str) -> Edge:
     return graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype][0])
 
 
+def reduced(graph: Graph, name: str, op: str, x: Edge, axis: int, keep: bool) -> Edge:
+    """A reduction over one axis, counted from the end, in the form that the opset has."""
+    at = axis + len(x.shape)
+    kept: Shape = (1,) if keep else ()
+    shape = x.shape[:at] + kept + x.shape[at + 1 :]
+    opset, keepdims = graph.level.opset, int(keep)
+    if x.dtype == "bool" and opset < 20:
+        numbers = convert(graph, f"{name}.cast", x, "i32")
+        return convert(
+            graph, name, reduced(graph, f"{name}.number", op, numbers, axis, keep), "bool"
+        )
+    if op != "ReduceSum" and opset < 18:
+        return graph.one(name, op, (x,), x.dtype, shape, axes=(axis,), keepdims=keepdims)
+    operands = (x, graph.integers([axis]))
+    if keep:
+        return graph.one(name, op, operands, x.dtype, shape)
+    return graph.one(name, op, operands, x.dtype, shape, keepdims=0)
+
+
 def broadcast(shapes: Sequence[Shape]) -> Shape:
     """The dims that ONNX's multidirectional broadcasting gives."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     return tuple(next((d for d in column if d != 1), 1) for column in zip(*padded, strict=True))
+
+
+def common(shapes: set[Shape], sources: set[Shape]) -> Shape | None:
+    """The shape that all operands, of `shapes` but reshapes of `sources`, are brought to."""
+    if len(sources) == 1:
+        return next(iter(sources))
+    others = sources - shapes
+    rows = next(iter(others))
+    return rows if len(others) == 1 and len(sources) == 2 and len(rows) == 2 else None
 
 
 def elementwise(
@@ -131,15 +159,18 @@ def elementwise(
 ) -> Edge:
     """An operator applied element by element, with broadcasting.
 
-    Where all operands are reshapes of values of one shape, it is applied to those values: a
-    map's result stays [rows, features] from one Gemm to the next.
+    Where operands are reshapes of values of one shape, it is applied to those values: a map's
+    result stays [rows, features] from one Gemm to the next, and so does what is added to it.
     """
     tensors = [edge for edge in operands if edge.shape != ()]
     shapes = {edge.shape for edge in tensors}
     sources = {graph.view(edge).shape for edge in tensors}
-    if len(shapes) == 1 and len(sources) == 1 and shapes != sources:
-        viewed = [graph.view(edge) if edge.shape != () else edge for edge in operands]
-        made = graph.one(name, op, viewed, dtype, sources.pop(), **attributes)
+    if len(shapes) == 1 and shapes != sources and (rows := common(shapes, sources)):
+        viewed = [
+            graph.reshape(f"{name}.rows", edge, rows) if edge.shape != () else edge
+            for edge in operands
+        ]
+        made = graph.one(name, op, viewed, dtype, rows, **attributes)
         return graph.reshape(f"{name}.view", made, shapes.pop())
     shape = broadcast([edge.shape for edge in operands])
     return graph.one(name, op, operands, dtype, shape, **attributes)

@@ -10,22 +10,16 @@ from dataclasses import dataclass
 
 from specgen.backends.onnx.dims import product, symbol
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import elementwise
+from specgen.backends.onnx.instances import Instances, Read
+from specgen.backends.onnx.lowering import elementwise, reduced
 from specgen.backends.onnx.nodes import Edge
-
-#: Gives the stored tensor of a row by its path.
-Read = Callable[[str], Edge]
-
-#: ONNX's Gather, Slice and Split take no 8-bit floats; Scan does.
-UNGATHERED = frozenset({"f8e4m3"})
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """x [..., D], weights [..., k] and index i64 [..., k]: sum of weights * part[index](x).
 
-    `part` evaluates one of `count` instances on [rows, D], reading its rows from what it is
-    given; `stacks` reads the rows of all instances, [count, ...].
+    `part` evaluates one of the `instances` on [rows, D], reading its rows from what it is given.
     """
 
     graph: Graph
@@ -33,12 +27,19 @@ class Mixture:
     x: Edge
     weights: Edge
     index: Edge
-    count: int
-    stacks: Read
+    instances: Instances
     part: Callable[[Read, Edge], Edge]
 
+    @property
+    def count(self) -> int:
+        return self.instances.count
+
+    def evaluated(self) -> Edge:
+        """The sum, by the form that the tensors' dtypes allow."""
+        return self.over_all() if self.instances.scanned() else self.over_chosen()
+
     def over_chosen(self) -> Edge:
-        """A Loop over the instances that occur in `index`, their tensors gathered."""
+        """A Loop over the instances that occur in `index`, their tensors gathered or picked."""
         graph, name = self.graph, self.name
         flat = graph.reshape(f"{name}.flat", self.index, (product(self.index.shape),))
         many = symbol(f"{name}.active")
@@ -48,17 +49,10 @@ class Mixture:
             step = graph.edge(f"{name}.step", "i64", ())
             going = graph.edge(f"{name}.going", "bool", ())
             before = graph.edge(f"{name}.before", self.x.dtype, self.x.shape)
-            which = graph.one(f"{name}.which", "Gather", (active, step), "i64", (), axis=0)
-
-            def gathered(path: str) -> Edge:
-                stack = self.stacks(path)
-                shape = stack.shape[1:]
-                operands = (stack, which)
-                return graph.one(f"{path}.stored", "Gather", operands, stack.dtype, shape, axis=0)
-
-            after = self._add(before, which, gathered)
+            which = graph.one(f"{name}.which", "Gather", (active, step), "i64", ())
+            after = self._add(before, which, self.instances.reader(which))
             still = graph.one(f"{name}.still", "Identity", (going,), "bool", ())
-            body = close(name, (step, going, before), (still, after))
+            body = close((step, going, before), (still, after))
         # The condition is given, not left out: onnx's reference runs no step without it.
         operands = (graph.length(many), graph.scalar("bool", True), self._zeros())
         return graph.one(name, "Loop", operands, self.x.dtype, self.x.shape, body=body)
@@ -69,34 +63,27 @@ class Mixture:
         A step that does nothing costs two microseconds in onnxruntime; nothing is copied.
         """
         graph, name, count = self.graph, self.name, self.count
-        numbers = (graph.scalar("i64", 0), graph.scalar("i64", count), graph.scalar("i64", 1))
-        every = graph.one(f"{name}.every", "Range", numbers, "i64", (count,))
+        every = self._every()
         column = graph.reshape(f"{name}.column", every, (count, 1))
         flat = graph.reshape(f"{name}.flat", self.index, (product(self.index.shape),))
         same = elementwise(graph, f"{name}.same", "Equal", (column, flat), "bool")
-        axes = graph.integers([-1])
-        occurs = graph.one(
-            f"{name}.occurs", "ReduceMax", (same, axes), "bool", (count,), keepdims=0
-        )
-        stacks: dict[str, Edge] = {}
-        slices: dict[str, Edge] = {}
+        occurs = reduced(graph, f"{name}.occurs", "ReduceMax", same, -1, keep=False)
+        stacks = self.instances.scanned()
         with graph.body() as close:
             before = graph.edge(f"{name}.before", self.x.dtype, self.x.shape)
             which = graph.edge(f"{name}.which", "i64", ())
             active = graph.edge(f"{name}.active", "bool", ())
 
-            def sliced(path: str) -> Edge:
-                if path not in slices:
-                    stacks[path] = stack = self.stacks(path)
-                    slices[path] = graph.edge(f"{path}.stored", stack.dtype, stack.shape[1:])
-                return slices[path]
-
+            slices = {
+                path: graph.edge(f"{path}.stored", stack.dtype, stack.shape[1:])
+                for path, stack in stacks.items()
+            }
             with graph.body() as close_then:
-                added = self._add(before, which, sliced)
-                then = close_then(f"{name}.then", (), (added,))
+                added = self._add(before, which, self.instances.reader(which, slices))
+                then = close_then((), (added,))
             with graph.body() as close_else:
                 kept = graph.one(f"{name}.kept", "Identity", (before,), before.dtype, before.shape)
-                otherwise = close_else(f"{name}.else", (), (kept,))
+                otherwise = close_else((), (kept,))
             after = graph.one(
                 f"{name}.after",
                 "If",
@@ -106,7 +93,7 @@ class Mixture:
                 then_branch=then,
                 else_branch=otherwise,
             )
-            body = close(name, (before, which, active, *slices.values()), (after,))
+            body = close((before, which, active, *slices.values()), (after,))
         return graph.one(
             name,
             "Scan",
@@ -116,6 +103,14 @@ class Mixture:
             body=body,
             num_scan_inputs=2 + len(stacks),
         )
+
+    def _every(self) -> Edge:
+        """The numbers of the instances, in the order in which they are stacked."""
+        graph, name, order = self.graph, f"{self.name}.every", self.instances.order()
+        if order is not None:
+            return graph.integers(order)
+        numbers = (graph.scalar("i64", value) for value in (0, self.count, 1))
+        return graph.one(name, "Range", tuple(numbers), "i64", (self.count,))
 
     def _zeros(self) -> Edge:
         shape = self.graph.extents(self.x.shape)

@@ -5,10 +5,10 @@ No protobuf here, and no IR: a spec's words arrive only inside names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from specgen.backends.onnx.dims import Shape
+from specgen.backends.onnx.dims import Dim, Extent, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ class Literal:
 class Body:
     """A subgraph of Loop, Scan or If; it may read every value before the node it belongs to."""
 
-    name: str
     inputs: tuple[Edge, ...]
     outputs: tuple[Edge, ...]
     nodes: tuple[Node, ...]
@@ -44,7 +43,10 @@ Attribute = int | float | str | tuple[int, ...] | Literal | Body
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operator applied to names; "" is an input left out.  Its name is its first output's."""
+    """An operator applied to names; "" is an input left out.  Its name is its first output's.
+
+    An operator beyond the standard has its domain in front: `com.microsoft.FusedMatMul`.
+    """
 
     op: str
     inputs: tuple[str, ...]
@@ -65,12 +67,37 @@ def rename(node: Node, renamed: Mapping[str, str]) -> Node:
         return tuple(renamed.get(name, name) for name in edges)
 
     attributes = tuple(
-        (key, replace(value, nodes=tuple(rename(inner, renamed) for inner in value.nodes)))
-        if isinstance(value, Body)
-        else (key, value)
+        (key, renamed_body(value, renamed) if isinstance(value, Body) else value)
         for key, value in node.attributes
     )
     return Node(node.op, new(node.inputs), new(node.outputs), attributes)
+
+
+def renamed_body(body: Body, renamed: Mapping[str, str]) -> Body:
+    outputs = (replace(edge, name=renamed.get(edge.name, edge.name)) for edge in body.outputs)
+    nodes = (rename(node, renamed) for node in body.nodes)
+    return replace(body, outputs=tuple(outputs), nodes=tuple(nodes))
+
+
+def translate(node: Node, new: Callable[[str], str]) -> Node:
+    """The node with every name in it made new: of values, and in their dims."""
+
+    def extent(dim: Dim) -> Dim:
+        if isinstance(dim, int):
+            return dim
+        return Extent(tuple((tuple(map(new, factors)), count) for factors, count in dim.terms))
+
+    def edges(old: tuple[Edge, ...]) -> tuple[Edge, ...]:
+        return tuple(Edge(new(e.name), e.dtype, tuple(map(extent, e.shape))) for e in old)
+
+    def attribute(value: Attribute) -> Attribute:
+        if not isinstance(value, Body):
+            return value
+        nodes = tuple(translate(inner, new) for inner in value.nodes)
+        return Body(edges(value.inputs), edges(value.outputs), nodes)
+
+    attributes = tuple((key, attribute(value)) for key, value in node.attributes)
+    return Node(node.op, tuple(map(new, node.inputs)), tuple(map(new, node.outputs)), attributes)
 
 
 def live(nodes: Sequence[Node], needed: set[str]) -> tuple[Node, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from specgen.backends.onnx import patterns
-from specgen.backends.onnx.dims import Shape, add
-from specgen.backends.onnx.lowering import FLOATS, Call, convert, elementwise
+from specgen.backends.onnx.dims import add
+from specgen.backends.onnx.lowering import FLOATS, Call, convert, elementwise, reduced
 from specgen.backends.onnx.nodes import Edge
 
 UNARY: Final = {
@@ -23,7 +23,7 @@ COMPARISON: Final = {
 
 LOGIC: Final = {"and": "And", "or": "Or"}
 
-#: `any` is the maximum: ReduceMax takes bool since opset 20.
+#: `any` is the maximum.
 REDUCTION: Final = {
     "sum": "ReduceSum",
     "mean": "ReduceMean",
@@ -94,17 +94,7 @@ def softmax(call: Call) -> Edge:
 
 
 def reduction(call: Call) -> Edge:
-    x = call.tensor()
-    axis = call.axis + len(x.shape)
-    kept: Shape = (1,) if call.keep else ()
-    return call.graph.one(
-        call.name,
-        REDUCTION[call.op],
-        (x, call.graph.integers([call.axis])),
-        call.dtype,
-        x.shape[:axis] + kept + x.shape[axis + 1 :],
-        keepdims=int(call.keep),
-    )
+    return reduced(call.graph, call.name, REDUCTION[call.op], call.tensor(), call.axis, call.keep)
 
 
 def constant(call: Call) -> Edge:
@@ -124,7 +114,7 @@ def take(call: Call) -> Edge:
     """Rows of a table; a table stored in few bits is cast after the rows are taken."""
     table, index = call.tensor(0), call.tensor(1)
     shape = index.shape + table.shape[1:]
-    rows = call.graph.one(call.name, "Gather", (table, index), table.dtype, shape, axis=0)
+    rows = call.graph.one(call.name, "Gather", (table, index), table.dtype, shape)
     return convert(call.graph, f"{call.name}.cast", rows, call.dtype)
 
 
@@ -152,7 +142,7 @@ def split(call: Call) -> tuple[Edge, ...]:
     axis = call.axis + len(x.shape)
     results = [(call.dtype, (*x.shape[:axis], n, *x.shape[axis + 1 :])) for n in sizes]
     operands = (x, call.graph.extents(sizes))
-    return call.graph.add(call.names, "Split", operands, *results, axis=call.axis)
+    return call.graph.add(call.names, "Split", operands, *results, axis=axis)
 
 
 def concat(call: Call) -> Edge:
@@ -164,7 +154,7 @@ def concat(call: Call) -> Edge:
     for part in parts[1:]:
         length = add(length, part.shape[axis])
     shape = (*parts[0].shape[:axis], length, *parts[0].shape[axis + 1 :])
-    return call.graph.one(call.name, "Concat", parts, call.dtype, shape, axis=call.axis)
+    return call.graph.one(call.name, "Concat", parts, call.dtype, shape, axis=axis)
 
 
 def slice_(call: Call) -> Edge:

@@ -10,7 +10,7 @@ from string import ascii_letters
 from typing import cast
 
 from specgen.backends.onnx import dims
-from specgen.backends.onnx.dims import Dim, Shape, product
+from specgen.backends.onnx.dims import Dim, Shape, multiply, product
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Call, elementwise
 from specgen.backends.onnx.nodes import Edge
@@ -63,6 +63,8 @@ def rearrange(call: Call) -> Edge:
     old = tuple(axis for group in inputs for axis in group)
     new = tuple(axis for group in outputs for axis in group)
     kept = tuple(axis for axis in new if axis in old)
+    if (wider := enlarged(graph, name, x, inputs, outputs, size)) is not None:
+        return wider
     if old != kept or old != new:
         x = graph.reshape(f"{name}.split", x, tuple(size[axis] for axis in old))
         x = transpose(graph, f"{name}.permuted" if old != new else name, x, old, kept)
@@ -72,6 +74,33 @@ def rearrange(call: Call) -> Edge:
         shape = tuple(size[axis] for axis in new)
         x = graph.one(f"{name}.repeated", "Expand", (x, wanted), x.dtype, shape)
     return graph.reshape(name, x, shape_of(outputs))
+
+
+def enlarged(
+    graph: Graph,
+    name: str,
+    x: Edge,
+    inputs: Sequence[Axes],
+    outputs: Sequence[Axes],
+    size: Mapping[str, Dim],
+) -> Edge | None:
+    """A matrix whose elements become tiles, as Resize: one node, and no slower than four.
+
+    None where the pattern is another, or the dtype one that runtimes do not resize.
+    """
+    old = tuple(axis for group in inputs for axis in group)
+    if x.dtype != "f32" or len(inputs) != 2 or tuple(group[:1] for group in outputs) != (*inputs,):
+        return None
+    lengths = tuple(size[axis] for group in outputs for axis in group if axis not in old)
+    if len(lengths) != 2 or any(len(group) != 2 for group in outputs):
+        return None
+    factors = [length for length in lengths if isinstance(length, int)]
+    if len(factors) != 2:
+        return None
+    shape = tuple(multiply(dim, factor) for dim, factor in zip(x.shape, factors, strict=True))
+    operands = (x, None, graph.constant("f32", factors, (2,)))
+    # By default the nearest element is taken, and with whole factors none is as near.
+    return graph.one(name, "Resize", operands, x.dtype, shape)
 
 
 def axis_sizes(call: Call, axes: Sequence[str], shape: Shape) -> dict[str, Dim]:

@@ -158,6 +158,8 @@ class Repetition:
         results = [(edges[name].dtype, self.shape(edges[name].shape)) for name in node.outputs]
         attributes = {key: self.attribute(value) for key, value in node.attributes}
         labels = [self.name(name) for name in node.outputs]
+        if node.outputs[0] in self.graph.named:
+            self.graph.places.add(labels[0])
         made = self.graph.add(labels, node.op, inputs, *results, **attributes)
         for old, new in zip(node.outputs, made, strict=True):
             moved[old] = new
@@ -172,7 +174,7 @@ class Repetition:
         inputs = tuple(map(self.inner, old.inputs))
         nodes = tuple(map(self.inner_node, old.nodes))
         outputs = tuple(self.moved[edge.name] for edge in old.outputs)
-        return Body(self.name(old.name), inputs, outputs, nodes)
+        return Body(inputs, outputs, nodes)
 
     def inner(self, old: Edge) -> Edge:
         made = self.graph.edge(self.name(old.name), old.dtype, self.shape(old.shape))
@@ -183,4 +185,6 @@ class Repetition:
         attributes = tuple((key, self.attribute(value)) for key, value in old.attributes)
         inputs = tuple(self.moved[n].name if n in self.moved else n for n in old.inputs)
         made = tuple(self.inner(self.graph.edges[name]).name for name in old.outputs)
+        if old.outputs[0] in self.graph.named:
+            self.graph.named.add(made[0])
         return Node(old.op, inputs, made, attributes)

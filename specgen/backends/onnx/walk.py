@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import assert_never
 
-from specgen.backends.onnx import dims, intrinsics, ops, replay
+from specgen.backends.onnx import alternatives, contrib, dims, functions, intrinsics, ops, replay
 from specgen.backends.onnx.dims import Extent
-from specgen.backends.onnx.frame import Frame, with_lets
+from specgen.backends.onnx.frame import Frame, past, with_lets
+from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import Call, Operand, convert
-from specgen.backends.onnx.mixture import UNGATHERED, Mixture, Read
+from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.patterns import linear
 from specgen.ir import model as ir
@@ -53,6 +55,8 @@ def statements(
                 # A result that is dropped has no name of its own; its operator has one.
                 dropped = value.name if isinstance(value, ir.Op) else "dropped"
                 labels = tuple(frame.name(dropped if t == "_" else t) for t in targets)
+                if not frame.unpacking:
+                    frame.graph.places.update(labels)
                 results = evaluate(frame, value, labels)
                 bound = zip(targets, results, strict=True)
                 frame.values.update((target, x) for target, x in bound if target != "_")
@@ -165,7 +169,7 @@ def weight(frame: Frame, name: str) -> Edge:
 
 def stored(frame: Frame, path: str) -> Edge:
     """The stored values of a row, which may lie in one tensor with other rows."""
-    return frame.state.weights.unpacked(path, frame.read(path))
+    return frame.state.weights.unpacked(frame.graph, path, frame.read(path))
 
 
 def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
@@ -192,9 +196,22 @@ def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
         read=lambda inside: frame.read(path if inside == f"{path}.weight" else inside),
         values={},
     )
-    if module.forward is None:
-        raise InternalFault(f"the format {module.name} has no forward")
-    return edge(single(run(inner, module.forward, (f"{path}.matrix",))), path)
+    return edge(single(matrix(inner)), path)
+
+
+def matrix(frame: Frame) -> tuple[Operand, ...]:
+    """The result of a storage format's forward, by its function if there are functions."""
+
+    def body(inside: Frame, _: Sequence[Operand]) -> tuple[Operand, ...]:
+        function = inside.table.forward
+        if function is None:
+            raise InternalFault(f"the format {inside.table.name} has no forward")
+        return run(inside, function, (inside.name("matrix"),))
+
+    definitions = frame.state.definitions
+    if definitions is None:
+        return body(frame, ())
+    return functions.call(definitions, replace(frame, place=frame.name("matrix")), (), body)
 
 
 def apply_map(frame: Frame, value: ir.ApplyMap, name: str) -> Edge:
@@ -204,6 +221,7 @@ def apply_map(frame: Frame, value: ir.ApplyMap, name: str) -> Edge:
     matrix = weight(frame, value.row)
     x = convert(frame.graph, f"{path}.input", x, matrix.dtype)
     added = weight(frame, bias) if frame.row(bias) is not None else None
+    frame.graph.places.add(path)
     return linear(frame.graph, path, x, matrix, added)
 
 
@@ -214,13 +232,12 @@ def append(frame: Frame, value: ir.Append, name: str) -> Edge:
     axis = cache.shape.index(Sym(cache.along))
     shape = tuple(dims.dim(expr, frame.env) for expr in cache.shape)
     before = (*shape[:axis], PAST, *shape[axis + 1 :])
-    own, steps = cache.name, frame.path.split(".")
-    key = f"{frame.layer}.{own}"
-    while key in state.pasts:  # another module has such a cache in the same layer
-        own = f"{steps.pop()}.{own}"
-        key = f"{frame.layer}.{own}"
-    past = state.pasts[key] = frame.graph.edge(f"past_key_values.{key}", new.dtype, before)
-    present = frame.graph.one(f"present.{key}", "Concat", (past, new), new.dtype, shape, axis=axis)
+    home = frame.row_path(cache.name)
+    old = past(state, home, frame.layer, new.dtype, before)
+    key = state.caches[home]
+    # The output's name is taken where another forward of the module has appended before.
+    label = frame.name(cache.name) if key in state.presents else f"present.{key}"
+    present = frame.graph.one(label, "Concat", (old, new), new.dtype, shape, axis=axis)
     state.presents[key] = present
     return present
 
@@ -240,25 +257,45 @@ def call_part(frame: Frame, value: ir.CallPart, name: str) -> tuple[Operand, ...
             reason = f"a flat graph of {count:,} × `{frame.name(value.part)}` has over"
             raise EvaluationError(f"{reason} {MAX_NODES:,} nodes")
         results = instance(frame.child(value.part, index), (*results[:1], *arguments[1:]))
+        edges = (edge for edge in results if isinstance(edge, Edge))
+        frame.state.landmarks.update(frame.graph.view(edge).name for edge in edges)
     return results
 
 
 def instance(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
-    """The main forward of the frame's module, walked or repeated."""
-    recordings = frame.state.recordings
+    """The main forward of the frame's module: its function called, or walked, or repeated."""
+    definitions, recordings = frame.state.definitions, frame.state.recordings
+    if definitions is not None:
+        return functions.call(definitions, frame, arguments, forward)
     if recordings is None:
         return forward(frame, arguments)
     return replay.forward(recordings, frame, arguments, forward)
 
 
 def forward(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
-    """The main forward of the frame's module."""
+    """The forward of the frame's module: the main one, or for few tokens a cheaper one."""
     function = frame.table.forward
     if function is None:
         raise InternalFault(f"{frame.path} has no forward")
+    frame.graph.places.add(frame.place)
     fused = normalised(frame, function, arguments)
     if fused is not None:
         return (fused,)
+    saving = frame.state.savings.get(frame.table.id)
+    if saving is None:
+        return walk(frame, function, arguments)
+    other = next(form for form in frame.table.forwards if form.name == saving.forward)
+    aside = replace(frame, place=frame.name(other.name))
+    return alternatives.either(
+        frame,
+        saving.operations,
+        lambda: walk(frame, function, arguments),
+        lambda: walk(aside, other, arguments),
+    )
+
+
+def walk(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+    """The results of a forward, named after the frame's place."""
     names: Names = (frame.place,)
     if len(function.results) > 1:
         names = tuple(frame.name(result) for result in function.result_names)
@@ -284,7 +321,7 @@ def call_function(frame: Frame, value: ir.CallFunction, names: Names) -> tuple[O
 
 def normalised(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Edge | None:
     """A module with the rows and params of an intrinsic, as one operator."""
-    if not frame.state.intrinsics or function.intrinsic not in ("rms_norm", "layer_norm"):
+    if not frame.graph.level.intrinsics or function.intrinsic not in ("rms_norm", "layer_norm"):
         return None
     epsilon = scalar(frame, Sym("norm_eps"))
     if isinstance(epsilon, Edge):
@@ -300,7 +337,7 @@ def platform(
     frame: Frame, name: str, function: ir.Function, arguments: Sequence[Operand]
 ) -> Edge | None:
     """A function with the arguments of an intrinsic, as one operator; None where it is not one."""
-    if not frame.state.intrinsics:
+    if not frame.graph.level.intrinsics:
         return None
     match function.intrinsic, arguments:
         case "scaled_dot_product_attention", _:
@@ -309,6 +346,10 @@ def platform(
             return intrinsics.gelu(frame.graph, name, x, "none")
         case "gelu_tanh", [Edge() as x]:
             return intrinsics.gelu(frame.graph, name, x, "tanh")
+        case "rotary_embedding", [Edge() as x, Edge() as cos, Edge() as sin]:
+            return intrinsics.rotary(frame.graph, name, x, cos, sin, interleaved=False)
+        case "rotary_embedding_interleaved", [Edge() as x, Edge() as cos, Edge() as sin]:
+            return intrinsics.rotary(frame.graph, name, x, cos, sin, interleaved=True)
         case _:
             return None
 
@@ -322,12 +363,28 @@ def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | N
     return None
 
 
+def stacked(frame: Frame, instances: Instances) -> bool:
+    """Whether each row of a mixture's part lies in one initializer, as the table has it."""
+    paths = ((row, frame.row_path(row.name)) for row in frame.table.tensors)
+    return all(
+        row.format is None and frame.state.weights.alone(path) and instances.whole(path)
+        for row, path in paths
+        if dims.holds(row.condition, frame.env)
+    )
+
+
+def all_instances(frame: Frame, name: str) -> Edge | None:
+    """A row of all instances of a mixture's part, if there is one."""
+    return weight(frame, name) if frame.row(name) is not None else None
+
+
 def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
     """The weighted sum of the chosen instances of a part."""
     count = frame.instances(value.part)
     if count is None:
         raise InternalFault(f"{name} mixes a part that is not repeated")
     child = frame.child(value.part, None)
+    frame.graph.places.add(child.path)
 
     def part(read: Read, tokens: Edge) -> Edge:
         return edge(single(instance(replace(child, read=read), (tokens,))), name)
@@ -338,9 +395,14 @@ def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
         x=tensor(frame, value.value, name),
         weights=tensor(frame, value.weights, name),
         index=tensor(frame, value.index, name),
-        count=count,
-        stacks=frame.read,
+        instances=Instances(
+            frame.graph, child.path, count, frame.state.weights.pieces(child.path), frame.read
+        ),
         part=part,
     )
-    dtypes = {tensor.dtype for tensor in frame.state.weights.below(child.path)}
-    return mixed.over_chosen() if UNGATHERED.isdisjoint(dtypes) else mixed.over_all()
+    if contrib.DOMAIN in frame.graph.level.domains and stacked(child, mixed.instances):
+        rows, definitions = partial(all_instances, child), frame.state.definitions
+        fused = contrib.mixture(mixed, child.table.forward, rows, definitions)
+        if fused is not None:
+            return fused
+    return mixed.evaluated()

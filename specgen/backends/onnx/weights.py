@@ -1,7 +1,8 @@
-"""The table's tensors as initializers: names, stacked experts, places in the data file.
+"""The table's tensors as initializers: names, experts stacked or apart, places in files.
 
 Tensors come from `analysis.stored`; an initializer is found by the own path in the table of each
-row that it holds (`layers.3.attn.wq_a`), where the index of a mixture's part is left out.
+row that it holds (`layers.3.attn.wq_a`).  Rows of a mixture's part have a path without its index,
+for which there are pieces.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from specgen.analysis.reach import reached
 from specgen.analysis.rows import Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.options import DEFAULT, Options
+from specgen.backends.onnx.pieces import Piece
 from specgen.backends.onnx.unpack import Unpacking, leads, unpacking
-from specgen.ir.model import Program, Template
-from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate
-from specgen.sizes.expr import Expr, symbols
-from specgen.sizes.printing import to_text
+from specgen.checkpoint.safetensors import Stretch
+from specgen.ir.model import Program
+from specgen.sizes.evaluate import EvaluationError
+from specgen.sizes.expr import Sym, symbols
 
 #: Where the weights lie, beside the graph, and how each of them is aligned: ONNX asks for
 #: multiples of the page size, so that a runtime can map the file.
@@ -39,46 +43,49 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """An initializer: `pattern` is the released name, stacked indices in braces, and `stacked`
-    the range of each of them; `shape` starts with their lengths."""
+class Embedded:
+    """An initializer and its bytes."""
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    pattern: str
-    stacked: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def bytes(self) -> int:
-        size = DTYPES[self.dtype][1]
-        for dim in self.shape:
-            size *= dim
-        return size
+    stored: Stored
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An initializer and its bytes in the data file."""
+    """An initializer and where its bytes start in a file beside the graph."""
 
     stored: Stored
+    location: str
     offset: int
 
 
 class Weights:
     """All initializers of a program, in the order in which the graph first reads them.
 
+    With a `checkpoint`, dtypes are those of its tensors.
+
     Raises:
         EvaluationError: a dtype that ONNX lacks, or experts that cannot be stacked.
     """
 
-    def __init__(self, program: Program, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(
+        self,
+        program: Program,
+        graph: Graph,
+        options: Options = DEFAULT,
+        checkpoint: Mapping[str, Stretch] | None = None,
+    ) -> None:
+        self._options = options
+        self._checkpoint = checkpoint or {}
         self._stored: dict[str, Stored] = {}
+        self._pieces: dict[str, tuple[Piece, ...]] = {}
         self._packed: dict[str, Unpacking] = {}
         self._shared: dict[str, str] = {}
         self.parameters = 0
-        #: Whether instances that are not a mixture's are stacked: equal modules read other places.
+        #: What released tensors the rows of the table are in: a rule for all instances of a row.
+        self.rules: list[str] = []
+        #: Whether equal modules read their rows in different ways: other places of one tensor,
+        #: other dtypes, other pieces.
         self.sliced = False
         model = root(program)
         table, folder = tuple(entries(model)), Folder(environment(program))
@@ -98,6 +105,19 @@ class Weights:
         }
         self._order: dict[str, None] = {}
 
+    def places(self) -> Mapping[str, str]:
+        """The path in the table of each initializer: of its first row, where it holds several."""
+        return {one.name: path for path, one in reversed(self._stored.items())}
+
+    def patterns(self) -> Mapping[str, str]:
+        """The released name of each whole stack, with its indices in braces."""
+        found = {}
+        for one in self._stored.values():
+            whole = [f"0..{length - 1}" for length in one.shape[: len(one.stacked)]]
+            if one.stacked and [values for _, values in one.stacked] == whole:
+                found[one.name] = one.pattern
+        return found
+
     def read(self, path: str) -> Edge:
         """The initializer of a row; a row that shares another's tensor reads that one."""
         path = self._shared.get(path, path)
@@ -108,10 +128,15 @@ class Weights:
         """The initializer of a row, without reading it."""
         return self._edges[self._stored[path].name]
 
-    def unpacked(self, path: str, stored: Edge) -> Edge:
+    def unpacked(self, graph: Graph, path: str, stored: Edge) -> Edge:
         """The row itself, out of its initializer or the one instance of it that was gathered."""
         unpacking = self._packed.get(self._shared.get(path, path))
-        return stored if unpacking is None else unpacking.take(self._graph, path, stored)
+        return stored if unpacking is None else unpacking.take(graph, path, stored)
+
+    def alone(self, path: str) -> bool:
+        """Whether a row has an initializer to itself, which holds it as the table does."""
+        path = self._shared.get(path, path)
+        return path in self._stored and path not in self._packed
 
     @property
     def position(self) -> int:
@@ -126,13 +151,26 @@ class Weights:
         """The initializers of the rows below a part."""
         return (s for path, s in self._stored.items() if path.startswith(f"{prefix}."))
 
-    def placed(self) -> Iterator[Placed]:
-        """The initializers in the order of the data file; those never read come last."""
-        offset = 0
+    def pieces(self, prefix: str) -> Mapping[str, tuple[Piece, ...]]:
+        """Of each row below a mixture's part, the initializers that hold its instances."""
+        below = f"{prefix}."
+        found = {path: held for path, held in self._pieces.items() if path.startswith(below)}
+        shared = (path for path in self._shared if path.startswith(below))
+        return found | {p: self._pieces[t] for p in shared if (t := self._shared[p]) in found}
+
+    def ordered(self) -> tuple[Stored, ...]:
+        """The initializers in the order in which they are read; those never read come last."""
         stored = (self._stored[path] for path in (*self._order, *self._stored))
-        for one in {stored.name: stored for stored in stored}.values():
-            yield Placed(one, offset)
-            offset += -(-one.bytes // ALIGNMENT) * ALIGNMENT
+        return tuple({stored.name: stored for stored in stored}.values())
+
+    def placed(self) -> Iterator[Placed]:
+        """The initializers and where they lie: in the checkpoint, or in one file of their own."""
+        if not self._checkpoint:
+            yield from laid_out(self.ordered())
+            return
+        for one in self.ordered():
+            first = min(one.sources, key=lambda source: source.start)
+            yield Placed(one, first.file, first.start)
 
     def _share(self, row: Row, stacked: Sequence[Index]) -> None:
         """Enters rows that read another row's tensor."""
@@ -161,22 +199,47 @@ class Weights:
             raise EvaluationError(f"`{row.name}` cannot be stacked: its instances differ")
         others = tensor.stacked[len(inside) :]
         self.sliced = self.sliced or bool(others)
-        names = frozenset(index.name for index in stacked)
-        shape = (*(index.size for index in outside), *tensor.dims)
-        name, ranges = without(tensor.name, names), tuple((i.name, i.size) for i in outside)
+        self.rules += rules(tensor, frozenset(index.name for index in stacked))
+        ways = set()
         for number, held_row in enumerate(tensor.rows):
             for path, values in paths(held_row, stacked):
-                self._stored[path] = Stored(
-                    written(name, row.values, values),
-                    row.dtype,
-                    shape,
-                    written(tensor.name, row.values, values, names),
-                    ranges,
-                )
+                place = Place(tensor, held_row, path, values, tuple(outside))
+                found = list(initializers(place, self._options, self._checkpoint))
+                self._stored.update((piece.path, stored) for piece, stored in found)
+                if stacked:
+                    self._pieces[path] = tuple(piece for piece, _ in found)
+                ways.add(tuple((piece.way, one.dtype) for piece, one in found))
                 chosen = [values[index.name] for index in others]
                 unpacking_ = unpacking(tensor, number, len(inside), chosen)
                 if unpacking_ is not None:
                     self._packed[path] = unpacking_
+        self.sliced = self.sliced or bool(others) or len(ways) > 1
+
+
+def laid_out(stored: Iterable[Stored]) -> Iterator[Placed]:
+    """The initializers one after the other in a file of their own."""
+    offset = 0
+    for one in stored:
+        yield Placed(one, LOCATION, offset)
+        offset += -(-one.bytes // ALIGNMENT) * ALIGNMENT
+
+
+def rules(tensor: StoredTensor, stacked: frozenset[str]) -> Iterator[str]:
+    """`path = released name, index = first..last`, for all instances of a tensor's first row.
+
+    An index that the released name does not simply repeat has a rule for each of its values.
+    """
+    row = tensor.first
+    computed = [symbols(p) for p in tensor.name if not isinstance(p, str | Sym)]
+    bound = [i for i in row.indices if any(i.name in found for found in computed)]
+    free = [index for index in row.indices if index not in bound]
+    names = frozenset(index.name for index in free)
+    ranges = "".join(f", {i.name} = {i.values[0][0]}..{i.values[-1][-1]}" for i in free)
+    own = without(row.own, stacked)
+    for chosen in combinations(*([v for r in index.values for v in r] for index in bound)):
+        values = dict(zip((index.name for index in bound), chosen, strict=True))
+        path = written(own, row.values, values, names)
+        yield f"{path} = {written(tensor.name, row.values, values, names)}{ranges}"
 
 
 def mixed(row: Row, stacks: Iterable[tuple[Path, int]]) -> list[Index]:
@@ -209,33 +272,3 @@ def stacked_parts(program: Program) -> list[tuple[Path, int]]:
             if any(call.chosen is not None for call in calls):
                 found.append((child.path, len(child.indices) - 1))
     return list(dict.fromkeys(found))
-
-
-def without(name: Template, indices: frozenset[str]) -> Template:
-    """The name without the pieces that hold an index, and without the dot before each."""
-    kept: list[str | Expr] = []
-    for piece in name:
-        if isinstance(piece, str) or indices.isdisjoint(symbols(piece)):
-            kept.append(piece)
-        elif kept and isinstance(kept[-1], str):
-            kept[-1] = kept[-1].removesuffix(".")
-    return tuple(kept)
-
-
-def written(
-    name: Template,
-    env: Mapping[str, Value],
-    values: Mapping[str, int],
-    open_: frozenset[str] = frozenset(),
-) -> str:
-    """The name with its expressions' values; those of `open_` indices stay, in braces."""
-    scope = {**env, **values}
-    texts = []
-    for piece in name:
-        if isinstance(piece, str):
-            texts.append(piece)
-        elif open_.isdisjoint(symbols(piece)):
-            texts.append(describe(evaluate(piece, scope)))
-        else:
-            texts.append(f"{{{to_text(piece)}}}")
-    return "".join(texts)

@@ -1,0 +1,177 @@
+"""The tensors of one instance of a mixture, whose number is known only when the graph runs.
+
+Gathered where a stack holds them; where they lie in several initializers, a tree of Ifs decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from specgen.backends.onnx.dims import Shape
+from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.lowering import convert
+from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.pieces import UNGATHERED, Piece, divided
+from specgen.sizes.evaluate import EvaluationError
+
+#: Gives the stored tensor of a row by its path.
+Read = Callable[[str], Edge]
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """The rows of `count` instances: the pieces of each, and what reads an initializer."""
+
+    graph: Graph
+    name: str
+    count: int
+    pieces: Mapping[str, Sequence[Piece]]
+    read: Read
+
+    def reader(self, which: Edge, known: Mapping[str, Edge] | None = None) -> Read:
+        """What reads the rows of the instance that `which`, an i64 scalar, says.
+
+        `known` are rows of it that are there already.
+        """
+        split = {path: found for path, found in self.pieces.items() if len(found) > 1}
+        found = {**(self._picked(which, split) if split else {}), **(known or {})}
+
+        def row(path: str) -> Edge:
+            if path not in found:
+                (piece,) = self.pieces[path]
+                found[path] = self.take(path, piece, which)
+            return found[path]
+
+        return row
+
+    def whole(self, path: str) -> bool:
+        """Whether one initializer holds the row of all instances, in order."""
+        found = self.pieces.get(path, ())
+        return len(found) == 1 and found[0].only is None and found[0].order is None
+
+    def scanned(self) -> dict[str, Edge]:
+        """The stacks that nothing but Scan takes apart, by the rows that lie in them."""
+        stacks = {
+            path: self.read(found[0].path)
+            for path, found in self.pieces.items()
+            if len(found) == 1 and found[0].only is None
+        }
+        return {path: stack for path, stack in stacks.items() if stack.dtype in UNGATHERED}
+
+    def order(self) -> tuple[int, ...] | None:
+        """The order of the instances in those stacks; None where it is that of their numbers.
+
+        Raises:
+            EvaluationError: it is not the same in all of them.
+        """
+        found = {self.pieces[path][0].order for path in self.scanned()}
+        if len(found) > 1:
+            reason = "its tensors lie in several orders in the checkpoint"
+            raise EvaluationError(f"`{self.name}`: {reason}: use `--experts released`")
+        return found.pop()
+
+    def take(self, path: str, piece: Piece, which: Edge) -> Edge:
+        """One instance, out of the piece that holds it."""
+        graph, name, stored = self.graph, f"{path}.stored", self.read(piece.path)
+        if piece.only is not None:
+            # One of very many names: the shortest that says which it is.
+            return self._alone(f"{self.name}.{piece.only}", stored, which)
+        place = self._looked_up(which, [piece.place(i) for i in range(self.count)])
+        return graph.one(name, "Gather", (stored, place), stored.dtype, stored.shape[1:])
+
+    def _alone(self, name: str, stored: Edge, which: Edge) -> Edge:
+        """An initializer as the result of a branch.
+
+        Not Identity: onnxruntime would carry it out when it opens the file, for every expert.  It
+        cannot do so with a Reshape whose shape it does not know yet.
+        """
+        shape = self.late(stored.shape, which)
+        return self.graph.one(name, "Reshape", (stored, shape), stored.dtype, stored.shape)
+
+    def late(self, shape: Shape, which: Edge) -> Edge:
+        """A known shape as a value that only exists when the graph runs."""
+        graph, dims = self.graph, [dim for dim in shape if isinstance(dim, int)]
+        nothing = graph.one(f"{self.name}.nothing", "Sub", (which, which), "i64", ())
+        operands = (graph.integers(dims), nothing)
+        return graph.one(f"{self.name}.shape", "Add", operands, "i64", (len(dims),))
+
+    def _looked_up(self, which: Edge, table: Sequence[int]) -> Edge:
+        """The number in the instance's place of a table."""
+        if list(table) == list(range(self.count)):
+            return which
+        operands = (self.graph.integers(table), which)
+        return self.graph.one(f"{self.name}.place", "Gather", operands, "i64", ())
+
+    def _picked(self, which: Edge, split: Mapping[str, Sequence[Piece]]) -> Mapping[str, Edge]:
+        """The rows that lie in several initializers, of the instance."""
+        # Rows that lie in the same initializers are picked once.
+        rows = {tuple(piece.path for piece in found): path for path, found in split.items()}
+        leading = {path: split[path] for path in rows.values()}
+        groups = divided(leading.values(), self.count)
+        numbers = [0] * self.count
+        for number, instances in enumerate(groups.values()):
+            for instance in instances:
+                numbers[instance] = number
+        tree = Tree(self, which, self._looked_up(which, numbers), leading, list(groups))
+        found = dict(zip(rows, tree.pick(0, len(groups)), strict=True))
+        return {path: found[tuple(p.path for p in pieces)] for path, pieces in split.items()}
+
+
+class Tree:
+    """Ifs, each of which leaves half of the groups of instances; a leaf reads one group's rows.
+
+    A group is the instances of which each row lies in the same piece; `number` is that of the
+    group which holds the instance.
+    """
+
+    def __init__(
+        self,
+        instances: Instances,
+        which: Edge,
+        number: Edge,
+        rows: Mapping[str, Sequence[Piece]],
+        groups: Sequence[Sequence[int]],
+    ) -> None:
+        self.instances = instances
+        self.graph = instances.graph
+        self.which = which
+        self.number = number
+        self.rows = rows
+        self.groups = groups
+        self.dtypes = {path: self._dtype(pieces) for path, pieces in rows.items()}
+        for piece in (piece for pieces in rows.values() for piece in pieces):
+            if piece.only is not None:  # made here once, and found again in every branch
+                instances.late(instances.read(piece.path).shape, which)
+
+    def _dtype(self, pieces: Sequence[Piece]) -> str:
+        """The dtype of a row's tensors, f32 where they have several."""
+        found = {self.instances.read(piece.path).dtype for piece in pieces}
+        return found.pop() if len(found) == 1 else "f32"
+
+    def pick(self, first: int, stop: int) -> Sequence[Edge]:
+        """The rows of the instance, which is known to be in one of these groups."""
+        if stop - first == 1:
+            return self._leaf(self.groups[first])
+        graph, name, half = self.graph, self.instances.name, (first + stop) // 2
+        limit = graph.scalar("i64", half)
+        lower = graph.one(f"{name}.lower", "Less", (self.number, limit), "bool", ())
+        with graph.body() as close:
+            then = close((), self.pick(first, half))
+        with graph.body() as close:
+            otherwise = close((), self.pick(half, stop))
+        return graph.add(
+            [f"{name}.{first}_{stop - 1}"] * len(self.rows),
+            "If",
+            (lower,),
+            *((edge.dtype, edge.shape) for edge in then.outputs),
+            then_branch=then,
+            else_branch=otherwise,
+        )
+
+    def _leaf(self, group: Sequence[int]) -> Sequence[Edge]:
+        found = []
+        for (path, pieces), number in zip(self.rows.items(), group, strict=True):
+            stored = self.instances.take(path, pieces[number], self.which)
+            found.append(convert(self.graph, f"{path}.cast", stored, self.dtypes[path]))
+        return found

@@ -1,0 +1,82 @@
+"""What may be chosen about model.onnx: its form, its weights, its operators.
+
+Knows the names of the choices and what goes together; nothing of graphs.  Cheap to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+Form = Literal["flat", "functions"]
+Experts = Literal["stacked", "released"]
+Weights = Literal["none", "reference", "embed"]
+Ops = Literal["standard", "primitive", "ort"]
+
+#: The values of each option that has a closed list of them; the first is the default.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "form": get_args(Form),
+    "experts": get_args(Experts),
+    "weights": ("reference", "none", "embed"),
+    "ops": get_args(Ops),
+}
+
+
+class OptionsError(ValueError):
+    """The options contradict each other, or one has a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices for one model.onnx.
+
+    `form`: one flat graph, or a function for each module of the table.  `experts`: the tensors
+    of a mixture stacked, or one initializer for each released tensor.  `weights`: inputs of the
+    graph (`none`), bytes of a file beside it (`reference`), or in the file itself (`embed`).
+    `ops`: how new an operator may be.  `checkpoint`: a folder of safetensors files; the
+    initializers point into it, or are embedded from it.  `ignore`: patterns (`lm_head.*`) of
+    names of tensors that it may have in excess.
+
+    Raises:
+        OptionsError: an unknown value, or `embed` or `none` with or without a checkpoint.
+    """
+
+    form: Form = "flat"
+    experts: Experts = "stacked"
+    weights: Weights = "reference"
+    ops: Ops = "standard"
+    checkpoint: Path | None = None
+    ignore: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, values in CHOICES.items():
+            given = getattr(self, name)
+            if given not in values:
+                raise OptionsError(f"{name} is {', '.join(values)}; not {given!r}")
+        if self.weights == "embed" and self.checkpoint is None:
+            raise OptionsError("weights that are embedded come from a checkpoint: give one")
+        if self.weights == "none" and self.checkpoint is not None:
+            raise OptionsError("weights that are inputs of the graph come from no checkpoint")
+
+    @property
+    def beside_checkpoint(self) -> bool:
+        """Whether the graph points into the checkpoint's files, and so must lie beside them."""
+        return self.checkpoint is not None and self.weights == "reference"
+
+    def given(self) -> dict[str, object]:
+        """The choices that are not the default, by name; no place on this machine."""
+        found: dict[str, object] = {
+            name: getattr(self, name)
+            for name, values in CHOICES.items()
+            if getattr(self, name) != values[0]
+        }
+        if self.checkpoint is not None:
+            found["checkpoint"] = True
+        if self.ignore:
+            found["ignore"] = list(self.ignore)
+        return found
+
+
+DEFAULT: Final = Options()

@@ -1,0 +1,82 @@
+"""Whether a folder of safetensors files is a checkpoint of a table: names, shapes and dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+from specgen.analysis.stored import expand, scheme_of, stored
+from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch, stretches
+from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.ir.model import Program
+
+#: Floats that a graph casts to f32 without loss; a release may have any of them for another.
+EXACT: Final = frozenset({"f32", "f16", "bf16"})
+
+#: Faults of one kind that are listed.
+MANY: Final = 20
+
+
+def fitting(program: Program, folder: Path, ignore: Sequence[str] = ()) -> Mapping[str, Stretch]:
+    """Where each tensor of the table lies, by its released name.
+
+    `ignore` are patterns (`lm_head.*`) of names that the checkpoint may have in excess.
+
+    Raises:
+        SpecError: the folder cannot be used, or its tensors are not those of the table; all
+            that is missing, in excess or other than it should be is listed.
+    """
+    diagnostics = Diagnostics()
+    found: dict[str, Stretch] = {}
+    try:
+        found = stretches(folder)
+    except (DamagedCheckpoint, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        diagnostics.report("E0906", None, path=folder.as_posix(), reason=reason)
+    diagnostics.raise_errors()
+    listed = list(faults(program, found, ignore))
+    if listed:
+        spec = program.name if program.variant is None else f"{program.name}@{program.variant}"
+        diagnostics.report(
+            "E0907",
+            None,
+            notes=shortened(listed),
+            path=folder.as_posix(),
+            spec=spec,
+            count=f"{len(listed):,}",
+        )
+    diagnostics.raise_errors()
+    return found
+
+
+def faults(
+    program: Program, found: Mapping[str, Stretch], ignore: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """What is missing, misshapen, of another dtype or in excess: the kind, and which tensor."""
+    needed = set()
+    for tensor in stored(program, scheme_of(program)):
+        for name, _ in expand(tensor):
+            needed.add(name)
+            stretch = found.get(name)
+            if stretch is None:
+                if tensor.first.shared != "copy":  # the graph reads what it is a copy of
+                    yield "missing", f"{name} {list(tensor.dims)}"
+            elif stretch.shape != tensor.dims:
+                yield "misshapen", f"{name} is {list(stretch.shape)}, not {list(tensor.dims)}"
+            elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= EXACT:
+                yield "of another dtype", f"{name} is {stretch.dtype}, not {tensor.dtype}"
+    for name in found:
+        if name not in needed and not any(fnmatchcase(name, pattern) for pattern in ignore):
+            yield "in excess", name
+
+
+def shortened(found: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A line for each fault; of very many of a kind, how many more there are."""
+    counts: dict[str, int] = {}
+    for kind, which in found:
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= MANY:
+            yield f"{kind}: {which}"
+    yield from (f"{kind}: {n - MANY:,} more" for kind, n in counts.items() if n > MANY)

@@ -1,0 +1,172 @@
+"""The headers of safetensors files: which tensor lies where; no byte of a tensor is read.
+
+A file is 8 bytes of length, a header in JSON, and the tensors.  Files come from anywhere, so
+everything that a header says is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Final
+
+#: Longer headers than the format's own library reads.
+MAX_HEADER: Final = 100_000_000
+
+SUFFIX: Final = ".safetensors"
+SINGLE: Final = f"model{SUFFIX}"
+INDEX: Final = f"{SINGLE}.index.json"
+
+#: The format's names of the language's dtypes, and bytes per element.
+DTYPES: Final[Mapping[str, tuple[str, int]]] = {
+    "BOOL": ("bool", 1), "U8": ("u8", 1), "I8": ("i8", 1), "F8_E4M3": ("f8e4m3", 1),
+    "BF16": ("bf16", 2), "F16": ("f16", 2), "I32": ("i32", 4), "F32": ("f32", 4),
+    "I64": ("i64", 8), "F64": ("f64", 8),
+}  # fmt: skip
+
+
+class DamagedCheckpoint(Exception):
+    """The folder holds no checkpoint that can be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where a tensor lies: `file` is a name in the folder, `start` counts from its first byte."""
+
+    file: str
+    start: int
+    dtype: str
+    shape: tuple[int, ...]
+    length: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.length
+
+
+def stretches(folder: Path) -> dict[str, Stretch]:
+    """Every tensor of the checkpoint in a folder, by its name.
+
+    The files are those of model.safetensors.index.json, else model.safetensors, else all.
+
+    Raises:
+        DamagedCheckpoint: there is none, or a header is not as the format has it.
+        OSError: a file cannot be read.
+    """
+    found: dict[str, Stretch] = {}
+    places = index(folder / INDEX)
+    for file in files(folder, places):
+        # Runtimes refuse links, lest a model reads what it should not.
+        if (folder / file).is_symlink():
+            raise DamagedCheckpoint(f"{file} is a link, which runtimes do not follow")
+        for name, stretch in header(folder / file).items():
+            if name in found:
+                raise DamagedCheckpoint(f"`{name}` is in two files, {found[name].file} and {file}")
+            found[name] = stretch
+    for name, file in places.items():
+        if name not in found or found[name].file != file:
+            raise DamagedCheckpoint(f"{INDEX} has `{name}` in {file}, which does not hold it")
+    return found
+
+
+def files(folder: Path, places: Mapping[str, str]) -> list[str]:
+    """The names of the files that belong together."""
+    if places:
+        return sorted(set(places.values()))
+    if (folder / SINGLE).exists():
+        return [SINGLE]
+    names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    if not names:
+        raise DamagedCheckpoint(f"there is no file *{SUFFIX}")
+    return names
+
+
+def index(path: Path) -> dict[str, str]:
+    """The file of each tensor, where an index says so."""
+    try:
+        document = parsed(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    places = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(places, dict) or not all(map(is_file_name, places.values())):
+        raise DamagedCheckpoint(f"{path.name} does not say in which files the tensors are")
+    return places
+
+
+def is_file_name(text: object) -> bool:
+    """Whether it is the name of a file in the same folder, and no way out of it."""
+    return isinstance(text, str) and text.endswith(SUFFIX) and not {"/", "\\", "\0"} & set(text)
+
+
+def header(path: Path) -> dict[str, Stretch]:
+    """The tensors of one file.
+
+    Raises:
+        DamagedCheckpoint: the file is not one of the format, or was cut short.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise DamagedCheckpoint(f"{path.name} ends before its header does")
+        if length > MAX_HEADER:
+            raise DamagedCheckpoint(f"{path.name} has a header of over {MAX_HEADER:,} bytes")
+        document = parsed(file.read(length))
+    if not isinstance(document, dict):
+        raise DamagedCheckpoint(f"the header of {path.name} is no JSON object")
+    try:
+        found = dict(entries(path.name, document, 8 + length))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedCheckpoint(f"the header of {path.name} is damaged: {error}") from error
+    apart(path.name, found.values(), size)
+    return found
+
+
+def parsed(data: bytes) -> Any:
+    """JSON, each key of an object once; None where it is none."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key is there twice")
+        return found
+
+    try:
+        return json.loads(data, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        return None
+
+
+def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tuple[str, Stretch]]:
+    """The tensors that a header lists; `origin` is where the first of them may start."""
+    for name, entry in document.items():
+        if name == "__metadata__":
+            continue
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        start, stop = entry["data_offsets"]
+        if not isinstance(dtype, str) or not all(map(is_size, (*shape, start, stop))):
+            raise ValueError(f"`{name}` has no dtype, shape and place")
+        known, size = DTYPES.get(dtype, (dtype, None))
+        if stop < start or (size is not None and stop - start != size * prod(shape)):
+            raise ValueError(f"`{name}` has {stop - start} bytes for {dtype} {list(shape)}")
+        yield name, Stretch(file, origin + start, known, shape, stop - start)
+
+
+def is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def apart(file: str, found: Iterable[Stretch], size: int) -> None:
+    """No tensor reaches into another, or beyond the file."""
+    end = 0
+    for stretch in sorted(found, key=lambda stretch: (stretch.start, stretch.stop)):
+        if stretch.start < end:
+            raise DamagedCheckpoint(f"two tensors of {file} overlap")
+        end = stretch.stop
+    if end > size:
+        raise DamagedCheckpoint(f"{file} is cut short: it has {size:,} of {end:,} bytes")

@@ -1,0 +1,453 @@
+"""Graphs that point into a checkpoint: no byte of it is written, whatever its files are like."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import specgen
+from specgen.backends.onnx import Options, embedding, emit
+from specgen.backends.onnx.build import build
+from specgen.checkpoint.reading import overrides_from_config
+from specgen.diagnostics.diagnostic import SpecError
+from specgen.ir.model import Program
+from tests.cli.running import specgen_here
+from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
+from tests.onnx.references import in_f32, load_spec, reference
+from tests.onnx.runtimes import RUNTIMES
+from tests.onnx.session import Session, fill, onnx, parsed
+from tests.onnx.test_storage import SIZES
+from tests.references import DECODED, REFERENCES, REPOSITORY, SPECS, needs_references
+
+#: What goes with model.onnx for onnxruntime-genai.
+GENAI = {"model.genai.onnx", "genai_config.json"}
+
+TOKENS = np.random.default_rng(2).integers(0, 96, (2, 17))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+def run(path: Path, tokens: np.ndarray) -> np.ndarray:
+    """The logits of a prefill and four more tokens."""
+    session = Session.open(path, batch=len(tokens))
+    return np.concatenate([session(tokens[:, :-4]), session(tokens[:, -4:])], axis=1)
+
+
+# ---- the references, as they were released -----------------------------------------------
+
+
+@needs_references
+@pytest.mark.slow
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+@pytest.mark.parametrize("name", DECODED)
+def test_a_released_model_runs_from_its_own_file(name: str, experts: Any, tmp_path: Path) -> None:
+    model = reference(name)
+    (tmp_path / "model.safetensors").write_bytes(
+        (REFERENCES / name / "model.safetensors").read_bytes()
+    )
+    before = contents(tmp_path)
+    spec = REPOSITORY / "specs" / f"{SPECS[name]}.dsv3"
+    given = overrides_from_config(load_spec(SPECS[name]), model.config)
+    onnx_options = Options(checkpoint=tmp_path, experts=experts)
+    table = specgen.load(spec, **given)  # type: ignore[arg-type]
+    assert table.build(tmp_path, onnx=onnx_options) == tmp_path
+    after = contents(tmp_path)
+    assert after.keys() - before.keys() == {"model.onnx", "model.onnx.manifest.json"} | GENAI
+    assert before.items() <= after.items()
+    session = Session.open(tmp_path / "model.onnx")
+    logits = session(model.arrays["input_ids"][None])
+    assert np.abs(logits[0] - model.arrays["prefill_logits"]).max() <= model.tolerance
+    for token, expected in zip(
+        model.arrays["decode_tokens"], model.arrays["decode_logits"], strict=True
+    ):
+        assert np.abs(session(np.array([[token]]))[0, 0] - expected).max() <= model.tolerance
+
+
+@needs_references
+@pytest.mark.slow
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+@pytest.mark.parametrize("name", ["llama", "qwen3_moe", "gpt_oss"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_other_runtimes_follow_the_places_too(
+    runtime: str, name: str, experts: str, tmp_path: Path
+) -> None:
+    model = reference(name)
+    write_shards(tmp_path, {name: held(array) for name, array in model.weights.items()}, 3)
+    given = overrides_from_config(load_spec(SPECS[name]), model.config)
+    point(load_spec(SPECS[name], **given), tmp_path, experts=experts)
+    session = Session.start(RUNTIMES[runtime](tmp_path / "model.onnx"))
+    logits = session(model.arrays["input_ids"][None])
+    assert np.abs(logits[0] - model.arrays["prefill_logits"]).max() <= model.tolerance
+
+
+# ---- files of every kind -----------------------------------------------------------------
+
+SIZED = {**SIZES, "n_routed_experts": 12}
+
+
+def expert(name: str) -> tuple[str, int]:
+    """The name without the number of an expert, and that number."""
+    before, between, after = name.partition(".experts.")
+    number, _, rest = after.partition(".")
+    return (f"{before}{between}{rest}", int(number)) if between else (name, -1)
+
+
+#: Orders of tensors in files, and how many initializers then hold an expert's row.
+LAYOUTS: Mapping[str, tuple[Callable[[str], Any], int]] = {
+    "as saved, sorted by name": (lambda name: name, 1),
+    "experts one by one": (lambda name: (expert(name)[1], name), 1),
+    "stacks in order": (expert, 1),
+    "stacks sorted by name": (lambda name: (expert(name)[0], name), 1),
+    "each layer in its own way": (lambda n: expert(n) if "layers.2." in n else ("", n), 1),
+    "in no order": (lambda name: hashlib.sha256(name.encode()).hexdigest(), 12),
+}
+
+
+def layout(tensors: Mapping[str, Held], order: str) -> dict[str, Held]:
+    return {name: tensors[name] for name in sorted(tensors, key=LAYOUTS[order][0])}
+
+
+@pytest.fixture(scope="module")
+def table() -> Program:
+    return load_spec("deepseek_v3", **SIZED, weight_format="bf16")
+
+
+@pytest.fixture(scope="module")
+def values(table: Program) -> dict[str, np.ndarray]:
+    """Random weights that bf16 holds exactly."""
+    found = random_weights(build(in_f32(table)), 3)
+    return {n: ((v.view(np.uint32) >> 16) << 16).view(np.float32) for n, v in found.items()}
+
+
+@pytest.fixture(scope="module")
+def expected(
+    table: Program, values: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> np.ndarray:
+    folder = tmp_path_factory.mktemp("expected")
+    return run(fill(build(in_f32(table)), values, folder), TOKENS)
+
+
+def point(program: Program, folder: Path, **options: Any) -> Any:
+    """Writes model.onnx into the folder of a checkpoint; the graph."""
+    files = emit(program, Options(checkpoint=folder, **options))
+    assert "model.onnx.data" not in files
+    data = files["model.onnx"]
+    assert isinstance(data, bytes)
+    (folder / "model.onnx").write_bytes(data)
+    return parsed(data).graph
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("order", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["BF16", "F32"])
+def test_any_order_in_several_files_at_odd_places(
+    order: str,
+    shards: int,
+    dtype: str,
+    table: Program,
+    values: dict[str, np.ndarray],
+    expected: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    tensors = {name: held(array, dtype) for name, array in values.items()}
+    write_shards(tmp_path, layout(tensors, order), shards)
+    before = contents(tmp_path)
+    graph = point(table, tmp_path)
+    assert np.abs(run(tmp_path / "model.onnx", TOKENS) - expected).max() <= 2e-5
+    assert before.items() <= contents(tmp_path).items()
+    if shards == 1:
+        row = [t for t in graph.initializer if "layers.1.mlp.experts" in t.name and "up" in t.name]
+        assert len(row) == LAYOUTS[order][1]
+    onnx.load(tmp_path / "model.onnx")  # onnx itself follows the places, too
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+
+
+@pytest.mark.parametrize("form", ["flat", "functions"])
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+def test_dtypes_may_differ_where_the_cast_is_exact(
+    form: str,
+    experts: str,
+    table: Program,
+    values: dict[str, np.ndarray],
+    expected: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    tensors = {
+        name: held(array, "F32" if number % 3 else "BF16")
+        for number, (name, array) in enumerate(values.items())
+    }
+    write_shards(tmp_path, layout(tensors, "each layer in its own way"), 2)
+    point(table, tmp_path, form=form, experts=experts)
+    assert np.abs(run(tmp_path / "model.onnx", TOKENS) - expected).max() <= 2e-5
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("order", LAYOUTS)
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+def test_8_bits_with_scales(experts: str, order: str, shards: int, tmp_path: Path) -> None:
+    program = load_spec("deepseek_v3", **SIZED)
+    floats = in_f32(load_spec("deepseek_v3", **SIZED, weight_format="f32"))
+    checkpoint = random_weights(build(floats), 1)
+    tensors = {name: held(array) for name, array in checkpoint.items()}
+    for scale in random_weights(build(program), 1).keys() - checkpoint.keys():
+        name = scale.removesuffix("_scale_inv")
+        packed, scales, checkpoint[name] = quantised(checkpoint[name])
+        tensors |= {name: held(packed), scale: held(scales)}
+    write_shards(tmp_path, layout(tensors, order), shards)
+    point(program, tmp_path, experts=experts)
+    computed = run(tmp_path / "model.onnx", TOKENS)
+    (tmp_path / "floats").mkdir()
+    expected = run(fill(build(floats), checkpoint, tmp_path / "floats"), TOKENS)
+    assert np.abs(computed - expected).max() <= 2e-5
+    assert np.abs(expected).max() > 1
+
+
+def test_only_the_chosen_experts_are_evaluated(
+    table: Program, values: dict[str, np.ndarray], expected: np.ndarray, tmp_path: Path
+) -> None:
+    """An expert of NaNs shows in every sum that it is part of, even with the weight zero."""
+    poisoned = {
+        name: held(array * np.float32("nan") if expert(name)[1] == 5 else array)
+        for name, array in values.items()
+    }
+    for experts in ("stacked", "released"):
+        folder = tmp_path / experts
+        folder.mkdir()
+        write_file(folder / "model.safetensors", poisoned)
+        point(table, folder, experts=experts)
+        session = Session.open(folder / "model.onnx", batch=1)
+        rows = np.concatenate([session(TOKENS[:1, i : i + 1]) for i in range(17)], axis=1)
+        whole = np.isfinite(rows[0]).all(axis=1)
+        assert whole[0] or whole.any()
+        assert not whole.all()
+
+
+# ---- what does not fit -------------------------------------------------------------------
+
+
+def refused(program: Program, folder: Path, **options: Any) -> Any:
+    with pytest.raises(SpecError) as caught:
+        emit(program, Options(checkpoint=folder, **options))
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic
+
+
+def test_everything_that_does_not_fit_is_listed_at_once(
+    table: Program, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    tensors = {name: held(array, "BF16") for name, array in values.items()}
+    gone, wrong, other = list(tensors)[3:6]
+    del tensors[gone]
+    tensors[wrong] = held(np.zeros((3, 5), np.float32))
+    tensors[other] = held(np.zeros(values[other].shape, np.uint8))
+    tensors |= {f"lm_head.extra.{n}": held(np.zeros(2, np.float32)) for n in range(30)}
+    write_file(tmp_path / "model.safetensors", tensors)
+    found = refused(table, tmp_path)
+    assert found.code == "E0907"
+    assert "33 tensors" in found.message
+    notes = "\n".join(found.notes)
+    assert f"missing: {gone} [" in notes
+    assert f"misshapen: {wrong} is [3, 5], not [" in notes
+    assert f"of another dtype: {other} is f8e4m3, not " in notes
+    assert "in excess: lm_head.extra.0" in notes
+    assert "in excess: 10 more" in notes
+
+
+def test_what_is_in_excess_can_be_ignored(
+    table: Program, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    extra = {"rotary.inv_freq": held(np.zeros(4, np.float32))}
+    write_file(tmp_path / "model.safetensors", {**{n: held(v) for n, v in values.items()}, **extra})
+    assert refused(table, tmp_path).code == "E0907"
+    point(table, tmp_path, ignore=("*.inv_freq",))
+
+
+def test_links_are_refused(table: Program, values: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """As the folders of a hub's cache consist of."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    write_file(tmp_path / "blobs" / "0123", {name: held(array) for name, array in values.items()})
+    (tmp_path / "snapshot" / "model.safetensors").symlink_to("../blobs/0123")
+    found = refused(table, tmp_path / "snapshot")
+    assert found.code == "E0906"
+    assert "is a link" in found.message
+    assert refused(table, tmp_path / "blobs").code == "E0906"
+    assert refused(table, tmp_path / "nowhere").code == "E0906"
+
+
+# ---- embedded weights, and weights as inputs ---------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [None, 1000])
+def test_embedded_weights_need_the_checkpoint_no_more(
+    limit: int | None,
+    table: Program,
+    values: dict[str, np.ndarray],
+    expected: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if limit is not None:
+        monkeypatch.setattr(embedding, "MAX_EMBEDDED", limit)
+    source, built = tmp_path / "checkpoint", tmp_path / "built"
+    source.mkdir()
+    tensors = {name: held(array, "BF16") for name, array in values.items()}
+    write_shards(source, layout(tensors, "in no order"), 3)
+    overrides = {**SIZED, "weight_format": "bf16"}
+    table_ = specgen.load(REPOSITORY / "specs" / "deepseek_v3.dsv3", **overrides)
+    options = Options(weights="embed", checkpoint=source)
+    folder = table_.build(built, ["onnx"], onnx=options)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["onnx"] == {"weights": "embed", "checkpoint": True}
+    written = {"model.onnx", "model.onnx.data"} if limit else {"model.onnx"}
+    assert set(manifest["files"]) == written | GENAI
+    for path in source.iterdir():
+        path.unlink()
+    assert np.abs(run(folder / "model.onnx", TOKENS) - expected).max() <= 2e-5
+    onnx.checker.check_model(folder / "model.onnx", full_check=True)
+
+
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+def test_weights_as_inputs(
+    experts: Any, table: Program, values: dict[str, np.ndarray], expected: np.ndarray
+) -> None:
+    data = build(in_f32(table), Options(weights="none", experts=experts))
+    graph = parsed(data).graph
+    assert not graph.initializer
+    onnx.checker.check_model(data, full_check=True)
+    given = {}
+    for value in graph.input:
+        entries = {entry.key: entry.value for entry in value.metadata_props}
+        name = entries.get("released_name", value.name)
+        if "{e}" in name:
+            given[value.name] = np.stack([values[name.format(e=i)] for i in range(12)])
+        elif name in values:
+            given[value.name] = values[name]
+    session = Session.start(WithWeights(data, given), batch=2)
+    logits = np.concatenate([session(TOKENS[:, :-4]), session(TOKENS[:, -4:])], axis=1)
+    assert np.abs(logits - expected).max() <= 2e-5
+
+
+class WithWeights:
+    """A session whose weights are among its inputs."""
+
+    def __init__(self, data: bytes, weights: Mapping[str, np.ndarray]) -> None:
+        ort = pytest.importorskip("onnxruntime")
+        self.session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+        self.weights = weights
+
+    def get_inputs(self) -> list[Any]:
+        return [v for v in self.session.get_inputs() if v.name not in self.weights]
+
+    def get_outputs(self) -> list[Any]:
+        return list(self.session.get_outputs())
+
+    def run(self, names: list[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return list(self.session.run(names, {**feeds, **self.weights}))
+
+
+# ---- experts as they were released -------------------------------------------------------
+
+
+@pytest.mark.parametrize("format_", ["bf16", "fp8_block"])
+def test_released_experts_are_the_tensors_of_the_checkpoint(format_: str) -> None:
+    overrides = {**SIZED, "weight_format": format_}
+    model = specgen.load(REPOSITORY / "specs" / "deepseek_v3.dsv3", **overrides)
+    graph = parsed(build(model.program, Options(experts="released"))).graph
+    types = {"bf16": 16, "f8e4m3": 17, "f32": 1}
+    assert {(t.name, tuple(t.dims), t.data_type) for t in graph.initializer} == {
+        (tensor.name, tensor.shape, types[tensor.dtype]) for tensor in model.tensors("hf")
+    }
+
+
+# ---- the folder --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def released(values: dict[str, np.ndarray], tmp_path: Path) -> Path:
+    folder = tmp_path / "released"
+    folder.mkdir()
+    tensors = {name: held(array, "BF16") for name, array in values.items()}
+    write_file(folder / "model.safetensors", tensors)
+    return folder
+
+
+def build_there(folder: Path, **overrides: Any) -> Path:
+    sizes = {**SIZED, "weight_format": "bf16", **overrides}
+    model = specgen.load(REPOSITORY / "specs" / "deepseek_v3.dsv3", **sizes)
+    return model.build("elsewhere", onnx=Options(checkpoint=folder))
+
+
+def test_a_graph_that_stands_there_is_replaced_only_if_it_is_ours(released: Path) -> None:
+    build_there(released)
+    first = contents(released)
+    build_there(released)
+    assert contents(released) == first
+    (released / "model.onnx").write_bytes(b"edited")
+    build_there(released)
+    assert contents(released) == first
+    (released / "model.onnx.manifest.json").unlink()
+    (released / "model.onnx").write_bytes(b"another exporter's")
+    before = contents(released)
+    with pytest.raises(SpecError, match="E0902"):
+        build_there(released)
+    assert contents(released) == before
+
+
+def test_a_disk_that_fills_up_leaves_the_earlier_graph(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_there(released)
+    before = contents(released)
+    synced = os.fsync
+    for good in range(9):
+        left = iter(range(good))
+
+        def full(descriptor: int, left: Any = left) -> None:
+            if next(left, None) is None:
+                raise OSError(28, "No space left on device")
+            synced(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            if good < len(before) - 1:
+                with pytest.raises(SpecError, match=r"E0901.*: cannot write.*No space left"):
+                    build_there(released, rope_theta=5000.0)
+                assert contents(released) == before
+            else:  # all is there; that the folder cannot be synced changes nothing
+                build_there(released, rope_theta=5000.0)
+                assert contents(released).keys() == before.keys()
+                assert contents(released) != before
+                return
+    raise AssertionError("nothing was written")
+
+
+def test_a_build_on_the_command_line_and_its_check(released: Path) -> None:
+    sizes = {**SIZED, "weight_format": "bf16"}
+    defines = [f"-D{name}={str(value).lower()}" for name, value in sizes.items()]
+    build = ["build", "deepseek_v3", "--checkpoint", str(released), *defines]
+    before = contents(released)
+    assert specgen_here(*build, "--check", cwd=released.parent).status == 1
+    assert contents(released) == before
+    done = specgen_here(*build, cwd=released.parent)
+    assert done.status == 0, done.err
+    assert os.listdir(released.parent) == ["released"]
+    manifest = json.loads((released / "model.onnx.manifest.json").read_text())
+    assert manifest["onnx"] == {"checkpoint": True}
+    assert manifest["targets"] == ["onnx"]
+    assert str(released).encode() not in b"".join(
+        (released / name).read_bytes() for name in manifest["files"]
+    )
+    check = specgen_here(*build, "--check", cwd=released.parent)
+    assert (check.status, check.out) == (0, "")
+    (released / "model.onnx").write_bytes(b"edited")
+    assert specgen_here(*build, "--check", cwd=released.parent).status == 1

@@ -1,0 +1,97 @@
+"""Other runtimes than onnxruntime compute the reference logits too; what they lack is named here.
+
+The table in docs/onnx.md says the same for people.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import Ops, Options
+from tests.onnx.checkpoints import quantised, random_weights
+from tests.onnx.references import in_f32, load_spec, reference
+from tests.onnx.runtimes import RUNTIMES
+from tests.onnx.session import Session, fill
+from tests.onnx.test_storage import SIZES
+from tests.references import needs_references
+
+pytestmark = [pytest.mark.slow, needs_references]
+
+NAMES = ["deepseek_v3", "llama", "qwen3_moe", "gemma2", "gpt_oss"]
+
+PADDING = 5
+
+
+@pytest.mark.parametrize("ops", ["standard", "primitive"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_flat_graph_runs_elsewhere(runtime: str, name: str, ops: Ops, tmp_path: Path) -> None:
+    """A batch of two, one of them padded on the left: prefill, and two steps with past."""
+    model = reference(name)
+    tokens = model.arrays["input_ids"]
+    path = fill(build(model.program(), Options(ops=ops)), model.weights, tmp_path)
+    session = Session.start(RUNTIMES[runtime](path), batch=2)
+    shorter = np.concatenate([np.zeros(PADDING, np.int64), tokens[:-PADDING]])
+    mask = np.ones((2, len(tokens)), np.int64)
+    mask[1, :PADDING] = 0
+    logits = session(np.stack([tokens, shorter]), mask)
+    expected = model.arrays["prefill_logits"]
+    assert np.abs(logits[0] - expected).max() <= model.tolerance
+    assert np.abs(logits[1, PADDING:] - expected[:-PADDING]).max() <= model.tolerance
+    steps = zip(model.arrays["decode_tokens"], model.arrays["decode_logits"], strict=True)
+    for token, wanted in list(steps)[:2]:
+        logits = session(np.array([[token], [token]]))
+        assert np.abs(logits[0, 0] - wanted).max() <= model.tolerance
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_released_experts_run_elsewhere(runtime: str, tmp_path: Path) -> None:
+    """In f32: what OpenVINO's If gives of narrower initializers is not what they hold."""
+    model = reference("qwen3_moe")
+    path = fill(build(model.program(), Options(experts="released")), model.weights, tmp_path)
+    logits = Session.start(RUNTIMES[runtime](path))(model.arrays["input_ids"][None])
+    assert np.abs(logits[0] - model.arrays["prefill_logits"]).max() <= model.tolerance
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_stacks_in_8_bits(runtime: str, tmp_path: Path) -> None:
+    """OpenVINO takes no Scan whose body reads values around it."""
+    program = in_f32(load_spec("deepseek_v3", **SIZES))
+    weights = random_weights(build(program), 1)
+    for scale in [name for name in weights if name.endswith("_scale_inv")]:
+        name = scale.removesuffix("_scale_inv")
+        weights[name], weights[scale], _ = quantised(weights[name])
+    path = fill(build(program), weights, tmp_path)
+    if runtime == "openvino":
+        with pytest.raises(RuntimeError, match="Scan"):
+            RUNTIMES[runtime](path)
+        return
+    tokens = np.random.default_rng(2).integers(0, 96, (1, 9))
+    expected = Session.open(path)(tokens)
+    assert np.abs(expected).max() > 1
+    assert np.abs(Session.start(RUNTIMES[runtime](path))(tokens) - expected).max() <= 2e-5
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", ["deepseek_v3", "llama"])
+def test_functions_run_elsewhere(runtime: str, name: str, tmp_path: Path) -> None:
+    model = reference(name)
+    path = fill(build(model.program(), Options(form="functions")), model.weights, tmp_path)
+    if runtime == "openvino":
+        with pytest.raises(RuntimeError, match="OpConversionFailure"):
+            RUNTIMES[runtime](path)
+        return
+    logits = Session.start(RUNTIMES[runtime](path))(model.arrays["input_ids"][None])
+    assert np.abs(logits[0] - model.arrays["prefill_logits"]).max() <= model.tolerance
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_operators_of_onnxruntime_run_nowhere_else(runtime: str, tmp_path: Path) -> None:
+    model = reference("qwen3_moe")
+    path = fill(build(model.program(), Options(ops="ort")), model.weights, tmp_path)
+    with pytest.raises(Exception, match=r"MoE"):
+        Session.start(RUNTIMES[runtime](path))(model.arrays["input_ids"][None])
