@@ -88,6 +88,7 @@ def test_overrides_are_in_the_manifest(folder: Path) -> None:
     assert manifest["targets"] == ["formulas"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "given"),
     [

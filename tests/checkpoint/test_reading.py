@@ -53,6 +53,7 @@ def test_own_configuration(name: str) -> None:
     assert again.values == program.values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPLETE)
 def test_released_configuration(name: str) -> None:
     path = CONFIGS / f"{name}.json"

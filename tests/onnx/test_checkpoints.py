@@ -190,6 +190,7 @@ def test_dtypes_may_differ_where_the_cast_is_exact(
     assert np.abs(run(tmp_path / "model.onnx", TOKENS) - expected).max() <= 2e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("order", LAYOUTS)
 @pytest.mark.parametrize("experts", ["stacked", "released"])
@@ -387,6 +388,7 @@ def build_there(folder: Path, **overrides: Any) -> Path:
     return model.build("elsewhere", onnx=Options(checkpoint=folder))
 
 
+@pytest.mark.slow
 def test_a_graph_that_stands_there_is_replaced_only_if_it_is_ours(released: Path) -> None:
     build_there(released)
     first = contents(released)
@@ -403,6 +405,7 @@ def test_a_graph_that_stands_there_is_replaced_only_if_it_is_ours(released: Path
     assert contents(released) == before
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_the_earlier_graph(
     released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def operators(graph: Any) -> list[str]:
     return [node.op_type for node in graph.node if node.op_type not in passing]
 
 
+@pytest.mark.slow
 def test_a_released_model_reads_as_its_table() -> None:
     model = parsed(build(load_spec("deepseek_v3", "v3_671b"), FUNCTIONS))
     layers = [node for node in model.graph.node if node.name.startswith("layers.")]
@@ -53,12 +54,14 @@ def test_a_released_model_reads_as_its_table() -> None:
     assert list(block.output) == ["result", "attn.latent.present"]
 
 
+@pytest.mark.slow
 def test_functions_of_a_module_have_different_names() -> None:
     """Two kinds of layers of one module: the mask that they read is all that differs."""
     assert list(functions("gpt_oss", "gpt_oss_20b"))[-2:] == ["block", "block_layers"]
     assert list(functions("llama", "llama32_1b"))[-1] == "block"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "variant"), [("deepseek_v3", "v3_671b_mtp"), ("gpt_oss", "gpt_oss_20b")]
 )
@@ -97,6 +100,7 @@ def agree(program: Program, weights: Arrays, folder: Path) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @needs_references
 @pytest.mark.parametrize("name", ["deepseek_v3", "llama", "gpt_oss", "gemma2", "qwen3_moe"])
 def test_forms_agree(name: str, tmp_path: Path) -> None:
@@ -104,6 +108,7 @@ def test_forms_agree(name: str, tmp_path: Path) -> None:
     agree(model.program(), model.weights, tmp_path)
 
 
+@pytest.mark.slow
 def test_forms_agree_for_8_bit_floats(tmp_path: Path) -> None:
     """Scales go to nested functions, and stacks of experts into the Scan of one."""
     program = in_f32(load_spec("deepseek_v3", **SIZES))
@@ -119,12 +124,14 @@ def test_forms_agree_for_8_bit_floats(tmp_path: Path) -> None:
     agree(program, weights, tmp_path)
 
 
+@pytest.mark.slow
 def test_forms_agree_for_an_unusual_table(tmp_path: Path) -> None:
     """Caches of one name in one layer, lengths that no argument has, experts with parts."""
     program = load_program(Path(__file__).with_name("unusual.dsv3"))
     agree(program, random_weights(build(program), 1), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_checker_takes_the_functions_of_an_unusual_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def sharing(tmp_path: Path) -> Program:
     return load_program(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "variant", "ops"),
     [

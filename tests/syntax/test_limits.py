@@ -54,6 +54,7 @@ def warm() -> None:
     machine()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_answered_soon(name: str) -> None:
     text, code = HOSTILE[name]

@@ -71,6 +71,7 @@ def table_of(name: str) -> str:
     return VARIANTS[name].replace("v3_671b", "v3_671b_mtp")
 
 
+@pytest.mark.slow
 @needs_truth
 @pytest.mark.parametrize("name", VARIANTS)
 def test_config_says_what_the_release_says(name: str) -> None:

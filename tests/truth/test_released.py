@@ -96,6 +96,7 @@ def test_every_released_model_has_a_variant() -> None:
     assert VARIANTS.keys() == outside.totals().keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", sorted({*QUANTITIES, *VARIANTS.values()}))
 def test_rows_sum_to_parameters(spec: str) -> None:
     rows = tabulated(spec)["rows"]
