@@ -166,7 +166,8 @@ class Assumptions:
             op = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
         difference = self.difference(left, right)
         if difference is None:
-            return self.assume_opaque(Apply(op, (left, right)), True)  # type: ignore[arg-type]
+            order = Apply(op, (left, right))  # type: ignore[arg-type]  # a comparison, as above
+            return self.assume_opaque(order, True)
         key, offset, whole = difference
         limit = Fraction(-offset)
         step = Fraction(1) if whole else Fraction(0)

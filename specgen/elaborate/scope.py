@@ -317,7 +317,7 @@ def module_scope(definition: Definition, diagnostics: Diagnostics) -> Scope:
         if param.name in scope.symbols or param.name in scope.lets:
             diagnostics.report("E0302", param.span, name=param.name)
             continue
-        scope.symbols[param.name] = Sym(param.name, param.type)  # type: ignore[arg-type]
+        scope.symbols[param.name] = Sym(param.name, param.type)  # type: ignore[arg-type]  # PTYPE
         if param.choices:
             scope.choices[param.name] = param.choices
     for binding in definition.tree.lets:
