@@ -41,6 +41,7 @@ self.layers = nn.ModuleList(AVeryLongNameOfAClassOfALayer(config, layer) if laye
 attended = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=seen.unsqueeze(1), scale=scale)
 first_value, second_value_of_the_two = self.a_projection(self.a_norm(residual)).split([self.first_width, self.second_width], dim=-1)
 scores = torch.einsum("bshd,bthd->bhst", self.the_query_projection, a_long_name) + torch.einsum("bshr,btr->bhst", q_rope, k_rope)
+moved = product_of_rows_and_a_matrix((up + 1) * gate * (gate * self.swiglu_alpha).sigmoid(), self.w2[e]) + self.w2_bias[e, None]
 rows = {"latent": cache.row(cache.batch, cache.capacity, self.kv_lora_rank), "rotary": cache.row(cache.batch, cache.capacity, 64)}
 x = x if self.a_condition_of_some_length and another_condition_of_some_length(fffffffffff) else ccccccccccccccccccccc
 seen = (torch.arange(T, device=positions.device) < here_and_elsewhere_in_this_expression) & mask.unsqueeze(1) | every_slot

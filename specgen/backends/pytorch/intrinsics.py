@@ -102,7 +102,10 @@ def attention(scope: Scope) -> list[str] | None:
     return [
         f"{margin}{', '.join(sizes)} = {taken}",
         *(
-            [f"{margin}{v} = F.pad({v}, (0, max(D - E, 0)))  # most kernels want one width"]
+            [
+                f"{margin}if E < D:  # most kernels want one width",
+                f"{margin}{INDENT}{v} = F.pad({v}, (0, D - E))",
+            ]
             * is_padded
         ),
         f"{margin}# the heads of a single query that share keys are as many queries of one head",

@@ -315,6 +315,8 @@ def brackets(node: Node) -> Iterator[tuple[str, Sequence[Item], str, str]]:
             first = operand(left, ATOM if operator == "**" else own)
             for before, within, bracket, after in operand_brackets(right, own + 1):
                 yield text[: len(text) - len(last)] + before, within, bracket, after
+            if isinstance(right, Bracketed) and right.opening == "[" and right.head is not None:
+                return  # ruff breaks no call before an index
             for before, within, bracket, after in operand_brackets(left, own):
                 yield before, within, bracket, after + text[len(first) :]
         case Atom() | Ternary() | Comprehension():

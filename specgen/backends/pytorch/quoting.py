@@ -49,7 +49,7 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor append mixture placed repeat last traceable
+self cache config e F nn math torch Tensor append mixture placed product repeat last traceable
 """
 
 #: What stands at the top of the file.

@@ -181,7 +181,8 @@ class Scope:
         tensor = self.row(row)
         if self.stacked:
             assert self.module is not None
-            applied: Node = Binary("@", value, Attribute(row_tensor(self.plan, tensor, True), "mT"))
+            self.used.helpers.add("product")
+            applied: Node = call("product", value, row_tensor(self.plan, tensor, True))
             for bias in self.module.tensors_named(f"{row}.bias"):
                 applied = Binary("+", applied, row_tensor(self.plan, bias, True))
             return applied
