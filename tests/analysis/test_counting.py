@@ -141,6 +141,7 @@ environments = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(conditions, environments)
 def test_any_condition_selects_what_enumeration_does(

@@ -65,6 +65,7 @@ def test_shared_rows_stand_apart() -> None:
     assert [(c["shared"], c["dtype"]) for c in copies] == [("copy", "bf16")] * 2
 
 
+@pytest.mark.slow
 def test_tensors_are_listed_in_the_order_of_the_table() -> None:
     found = document(table(V3), "hf")
     assert len(found["tensors"]) == 90_427

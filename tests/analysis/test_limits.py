@@ -58,6 +58,7 @@ PARTS = ROOT.format(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "reason"),
     [(SIZES, "terms"), (CALLS, "operations"), (WIDTHS, "terms"), (PARTS, "operations")],

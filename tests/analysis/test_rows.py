@@ -73,6 +73,7 @@ def test_released_names_flatten_and_compute() -> None:
     assert len(names) == 91_991
 
 
+@pytest.mark.slow
 def test_expanding_takes_a_few_calls_for_each_tensor() -> None:
     found = stored(latent_moe(), "hf")
     names: list[object] = []
@@ -255,6 +256,7 @@ sizes = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(patterns, patterns, sizes, st.integers(0, 5), st.integers(0, 4))
 def test_any_table_folds_to_what_it_unrolls_to(

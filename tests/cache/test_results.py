@@ -158,6 +158,7 @@ def test_pack_keeps_files_as_they_are() -> None:
     assert list(unpack(pack(files))) == list(files)
 
 
+@pytest.mark.slow
 def test_a_damaged_entry_changes_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.dsv3").write_text(TINY, encoding="utf-8")
     cache = tmp_path / "cache"

@@ -113,6 +113,7 @@ def added(text: str, values: dict[str, int]) -> int:
     return sum(values[t] if t in values else int(t) for t in text.split(" + "))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["deepseek_v3@v3_671b_mtp", "llama@llama32_1b"])
 def test_folded_tensors_stand_for_all_of_them(spec: str) -> None:
     written = json.loads(emit(table(spec))["tensors.json"])

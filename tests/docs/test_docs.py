@@ -87,6 +87,7 @@ def test_every_decision_is_listed() -> None:
         assert f"({page.name})" in index
 
 
+@pytest.mark.slow
 def test_the_tutorial_shows_what_its_commands_print(tmp_path: Path) -> None:
     hold(DOCS / "tutorial.md", tmp_path)
 

@@ -50,12 +50,14 @@ def survive(source: str, folder: Path) -> None:
         assert status == 0 or "error[E" in said
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=80)
 @given(st.sampled_from(SPECS), randoms)
 def test_damaged_specs_are_read(path: Path, random: Random) -> None:
     read(damaged(path.read_text(encoding="utf-8"), random))
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=60)
 @given(randoms)
 def test_damaged_nonsense_is_read(random: Random) -> None:
@@ -80,6 +82,7 @@ def test_expressions_of_the_grammar(random: Random, depth: int) -> None:
     assert (found is None) == bool(diagnostics.errors)
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=150)
 @given(st.text(max_size=200))
 def test_any_text_is_read(source: str) -> None:

@@ -106,6 +106,7 @@ def test_a_million_empty_lines(tmp_path: Path) -> None:
     assert (status, "error[E0207]" in said) == (1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["power tower", "squares of squares", "chain of lets"])
 def test_growth_is_answered(name: str, tmp_path: Path) -> None:
     survive(name, tmp_path)

@@ -63,18 +63,23 @@ def stored(tensor: Any, names: Sequence[str], weights: Arrays) -> np.ndarray:
 
 
 def fill(data: bytes, weights: Arrays, folder: Path) -> Path:
-    """model.onnx and its data file in a folder, every initializer from the checkpoint."""
+    """model.onnx and its data files in a folder, every initializer from the checkpoint."""
     path = folder / "model.onnx"
     path.write_bytes(data)
     model = parsed(data)
     names = released(model)
-    with (folder / "model.onnx.data").open("wb") as file:
-        for tensor in model.graph.initializer:
-            place = {entry.key: entry.value for entry in tensor.external_data}
-            values = stored(tensor, names[tensor.name], weights)
-            assert values.nbytes == int(place["length"]), tensor.name
-            file.seek(int(place["offset"]))
-            file.write(values.tobytes())
+    files: dict[str, bytearray] = {}
+    for tensor in model.graph.initializer:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        values = stored(tensor, names[tensor.name], weights)
+        assert values.nbytes == int(place.get("length", values.nbytes)), tensor.name
+        file = files.setdefault(place["location"], bytearray())
+        start = int(place.get("offset", 0))
+        file.extend(bytes(max(0, start + values.nbytes - len(file))))
+        file[start : start + values.nbytes] = values.tobytes()
+    for location, content in files.items():
+        (folder / location).parent.mkdir(exist_ok=True)
+        (folder / location).write_bytes(content)
     return path
 
 

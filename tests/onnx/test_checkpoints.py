@@ -434,6 +434,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_graph(
     raise AssertionError("nothing was written")
 
 
+@pytest.mark.slow
 def test_a_build_on_the_command_line_and_its_check(released: Path) -> None:
     sizes = {**SIZED, "weight_format": "bf16"}
     defines = [f"-D{name}={str(value).lower()}" for name, value in sizes.items()]

@@ -24,6 +24,7 @@ def settings(spec: str, variant: str | None = None) -> dict[str, Any]:
     return loaded["model"]
 
 
+@pytest.mark.slow
 def test_the_settings_of_released_models() -> None:
     """A latent cache is one head: 512 + 64 numbers, in halves that genai calls key and value."""
     latent = settings("deepseek_v3", "v3_671b")

@@ -22,6 +22,7 @@ SIZES: dict[str, Override] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_fp8_blocks_compute_as_the_matrices_that_they_stand_for(tmp_path: Path) -> None:
     eight_bits = in_f32(load_spec("deepseek_v3", **SIZES))
     floats = in_f32(load_spec("deepseek_v3", **SIZES, weight_format="f32"))

@@ -97,6 +97,7 @@ def test_shorter_than_the_authors_own() -> None:
     assert loader.count("\n") < 190
 
 
+@pytest.mark.slow
 def test_same_bytes_in_another_process() -> None:
     """Whatever the hash seed and the folder."""
     program = (

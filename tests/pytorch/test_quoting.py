@@ -136,6 +136,7 @@ def test_docstrings_of_any_text(text: str) -> None:
     assert "".join(said.split()) == "".join(f"{text}x: [B] -> [B]".split())
 
 
+@pytest.mark.slow
 def test_every_attribute_of_a_torch_module_is_known() -> None:
     """In a process of its own: other libraries add attributes."""
     pytest.importorskip("torch", reason="torch is not installed")

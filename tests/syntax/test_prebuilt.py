@@ -32,6 +32,7 @@ def test_the_stored_tables_are_current(seed: str) -> None:
     assert done.stdout.decode() == STORED, "run `python -m specgen.syntax.prebuilt`"
 
 
+@pytest.mark.slow
 def test_stored_tables_are_what_the_analysis_gives() -> None:
     stored, fresh = prebuilt.tables(), prebuilt.analysed(GRAMMAR)
     assert sorted(stored.terminals) == sorted(fresh.terminals)
