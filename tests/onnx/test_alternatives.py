@@ -23,8 +23,16 @@ SPEC = Path(__file__).with_name("alternatives.dsv3")
 BOOL = 9  # TensorProto.DataType
 
 
-def choices(graph: Any) -> list[Any]:
-    return [node for node in graph.node if node.op_type == "If"]
+def steps(graph: Any) -> list[Any]:
+    """The Loops of one step, each around a choice."""
+    return [node for node in graph.node if choices(node)]
+
+
+def choices(holder: Any) -> list[Any]:
+    """The Ifs in a Loop, or in all Loops of a graph."""
+    nodes = holder.node if hasattr(holder, "node") else [holder]
+    bodies = [node.attribute[0].g for node in nodes if node.op_type == "Loop"]
+    return [node for body in bodies for node in body.node if node.op_type == "If"]
 
 
 def branches(choice: Any) -> tuple[Any, Any]:
@@ -68,7 +76,7 @@ def test_one_choice_for_each_module_and_what_both_need_outside_of_it() -> None:
     assert [n.op_type for n in folded.node].count("Gemm") == 0
     assert [n.op_type for n in folded.node].count("MatMul") == 2
     # The output projection follows once.
-    after = [n.op_type for n in graph.node if found[7].output[0] in n.input]
+    after = [n.op_type for n in graph.node if steps(graph)[7].output[0] in n.input]
     assert after == ["Gemm"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -455,3 +456,27 @@ def test_a_build_on_the_command_line_and_its_check(released: Path) -> None:
     assert (check.status, check.out) == (0, "")
     (released / "model.onnx").write_bytes(b"edited")
     assert specgen_here(*build, "--check", cwd=released.parent).status == 1
+
+
+def test_the_documented_way_to_map_each_file_once(
+    table: Program, values: dict[str, np.ndarray], expected: np.ndarray, tmp_path: Path
+) -> None:
+    """Initializers of every dtype at odd places, given to onnxruntime one by one."""
+    page = (REPOSITORY / "docs" / "onnx.md").read_text(encoding="utf-8")
+    (code,) = (c for c in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M) if "memmap" in c)
+    tensors = {
+        name: held(array, "F32" if number % 3 else "BF16")
+        for number, (name, array) in enumerate(values.items())
+    }
+    write_shards(tmp_path, tensors, 3)
+    point(table, tmp_path, form="functions", experts="released")
+    names: dict[str, Any] = {}
+    exec(code.replace("v3/model.onnx", (tmp_path / "model.onnx").as_posix()), names)
+    assert len(names["files"]) == 3
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        mapped = [line for line in maps.read_text().splitlines() if str(tmp_path) in line]
+        assert len(mapped) == 3
+    session = Session.start(names["session"], batch=len(TOKENS))
+    found = np.concatenate([session(TOKENS[:, :-4]), session(TOKENS[:, -4:])], axis=1)
+    assert np.abs(found - expected).max() <= 2e-5

@@ -224,14 +224,35 @@ def test_layers_say_their_dims() -> None:
     assert [d.dim_param or d.dim_value for d in dims] == ["batch*sequence", 7168]
 
 
-@pytest.mark.parametrize(("form", "limit"), [("flat", 700_000), ("functions", 300_000)])
-def test_size_and_determinism(form: Form, limit: int) -> None:
-    options = Options(form=form)
-    data = build(load_spec(*V3), options)
+@pytest.mark.parametrize(
+    ("variant", "options", "limit"),
+    [
+        ("v3_671b", Options(), 700_000),
+        ("v3_671b_mtp", Options(), 700_000),
+        ("v3_671b", Options(form="functions"), 300_000),
+        ("v3_671b_mtp", Options(form="functions"), 300_000),
+        ("v3_671b", Options(form="functions", experts="released"), 13_000_000),
+    ],
+)
+def test_size_and_determinism(variant: str, options: Options, limit: int) -> None:
+    data = build(load_spec("deepseek_v3", variant), options)
     assert len(data) <= limit
-    assert build(load_spec(*V3), options) == data
+    assert build(load_spec("deepseek_v3", variant), options) == data
     assert str(Path(__file__).parents[2]).encode() not in data
     assert b"specgen_version" in data
+
+
+def test_released_tensors_are_files_of_their_own() -> None:
+    """Names and dtypes are the checkpoint's, and each file is a tensor and nothing else."""
+    options = Options(form="functions", experts="released")
+    found = parsed(build(load_spec(*V3, n_layers=5), options)).graph.initializer
+    names = {tensor.name: tensor.data_type for tensor in found}
+    expert = "model.layers.4.mlp.experts.255.down_proj.weight"
+    assert names[expert] == onnx.TensorProto.FLOAT8E4M3FN
+    assert names[f"{expert}_scale_inv"] == onnx.TensorProto.FLOAT
+    places = [entries(tensor.external_data) for tensor in found]
+    assert {key for place in places for key in place} == {"location"}
+    assert len({place["location"].lower() for place in places}) == len(places)
 
 
 @FORMS

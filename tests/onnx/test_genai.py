@@ -11,12 +11,16 @@ import pytest
 
 from specgen.backends.onnx import Options, emit
 from specgen.backends.pytorch import emit as emit_pytorch
+from specgen.diagnostics.diagnostic import SpecError
+from tests.onnx.checkpoints import held, random_weights, write_file
 from tests.onnx.references import load_spec, reference
 from tests.onnx.session import fill, onnx, parsed
 from tests.onnx.test_pytorch import generated
 from tests.references import REFERENCES, needs_references
 
 PROMPT, LENGTH = 12, 40
+
+LLAMA = {"vocab_size": 64, "dim": 16, "inter_dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1}
 
 
 def settings(spec: str, variant: str | None = None) -> dict[str, Any]:
@@ -39,6 +43,62 @@ def test_the_settings_of_released_models() -> None:
 
 def test_weights_that_are_inputs_are_none_of_genais() -> None:
     assert set(emit(load_spec("llama", n_layers=1), Options(weights="none"))) == {"model.onnx"}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    program = load_spec("llama", **LLAMA)
+    weights = random_weights(emit(program)["model.onnx"], 1)
+    write_file(tmp_path / "model.safetensors", {name: held(w) for name, w in weights.items()})
+    return tmp_path
+
+
+def ending(folder: Path) -> Any:
+    files = emit(load_spec("llama", **LLAMA), Options(checkpoint=folder))
+    return json.loads(files["genai_config.json"])["model"].get("eos_token_id")
+
+
+@pytest.mark.parametrize(
+    ("generation", "config", "expected"),
+    [
+        (None, None, None),
+        (None, {"vocab_size": 64}, None),
+        (None, {"eos_token_id": 2}, 2),
+        ({"eos_token_id": None}, {"eos_token_id": 2}, 2),
+        ({"eos_token_id": [3, 63, 3]}, {"eos_token_id": 2}, [3, 63]),
+        ({"eos_token_id": [0]}, None, 0),
+    ],
+)
+def test_a_checkpoint_says_what_ends_a_text(
+    generation: Any, config: Any, expected: Any, checkpoint: Path
+) -> None:
+    for name, content in (("generation_config", generation), ("config", config)):
+        if content is not None:
+            (checkpoint / f"{name}.json").write_text(json.dumps(content))
+    assert ending(checkpoint) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *(
+            (f'{{"eos_token_id": {v}}}', v)
+            for v in ("64", "-1", "true", '"</s>"', "[]", "[1, 2.5]")
+        ),
+        ("[1]", "no JSON object"),
+        ("{", "no JSON object"),
+        ("[" * 100_000, "no JSON object"),
+    ],
+)
+def test_what_ends_a_text_has_to_be_tokens(text: str, reason: str, checkpoint: Path) -> None:
+    (checkpoint / "config.json").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        ending(checkpoint)
+    (found,) = caught.value.diagnostics
+    assert found.code == "E0906"
+    assert (
+        f"config.json{' is' if 'JSON' in reason else ': eos_token_id is'} {reason}" in found.message
+    )
 
 
 @pytest.mark.parametrize("spec", ["deepseek_v3", "llama", "gpt2", "gemma2"])

@@ -19,6 +19,7 @@ from specgen.backends.onnx.frame import Frame, join
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Body, Edge, Node, live, names, reads, rename
+from specgen.backends.onnx.once import once
 from specgen.ir.verify import InternalFault
 from specgen.sizes.expr import Sym
 
@@ -112,13 +113,17 @@ def join_walks(
     if not differing:
         return list(ours)
     results = [(edge.dtype, edge.shape) for edge in main.results]
-    joined = graph.add(
-        [name] * len(differing),
-        "If",
-        (condition,),
-        *results,
-        then_branch=body(graph, f"{name}.then", other),
-        else_branch=body(graph, f"{name}.else", main),
+    joined = once(
+        graph,
+        name,
+        lambda: graph.add(
+            [name] * len(differing),
+            "If",
+            (condition,),
+            *results,
+            then_branch=body(graph, f"{name}.then", other),
+            else_branch=body(graph, f"{name}.else", main),
+        ),
     )
     chosen = list(ours)
     for at, value, inside, end in zip(differing, joined, main.results, endings, strict=True):

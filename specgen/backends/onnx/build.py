@@ -6,6 +6,7 @@ Says what a file consists of: inputs, outputs, metadata.  The forward itself is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import specgen
@@ -27,7 +28,8 @@ from specgen.backends.onnx.walk import run
 from specgen.backends.onnx.weights import Embedded, Placed, Weights
 from specgen.checkpoint.config import config
 from specgen.checkpoint.fitting import fitting
-from specgen.checkpoint.safetensors import Stretch
+from specgen.checkpoint.generation import ending_tokens
+from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.ir.model import Arg, Function, Program
 from specgen.ir.verify import InternalFault
@@ -70,8 +72,23 @@ def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
     if options.weights != "none" and genai.expressible(caches):
         model = config(program, "hf") if "hf" in program.configs else {}
         files[genai.GRAPH] = serialize(genai.adapted(made, caches))
-        files[genai.CONFIG] = genai.settings(made, caches, model)
+        files[genai.CONFIG] = genai.settings(made, caches, model, ending(made, options.checkpoint))
     return files
+
+
+def ending(made: Document, checkpoint: Path | None) -> tuple[int, ...]:
+    """The tokens that end a text: no table of an architecture knows them, a checkpoint may.
+
+    Raises:
+        SpecError: the checkpoint names what is no token of the vocabulary.
+    """
+    vocabulary = made.outputs[0].shape[-1]
+    if checkpoint is None or not isinstance(vocabulary, int):
+        return ()
+    try:
+        return ending_tokens(checkpoint, vocabulary)
+    except DamagedCheckpoint as error:
+        raise refused("E0906", path=checkpoint.as_posix(), reason=str(error)) from error
 
 
 def build(
@@ -185,7 +202,7 @@ def argument(graph: Graph, arg: Arg, inputs: Mapping[str, Edge]) -> Edge:
     return convert(graph, arg.name, inputs[arg.name], arg.type.dtype)
 
 
-def refused(code: str, *, spec: str = "", reason: str = "") -> SpecError:
+def refused(code: str, *, spec: str = "", reason: str = "", path: str = "") -> SpecError:
     diagnostics = Diagnostics()
-    diagnostics.report(code, None, target="onnx", spec=spec, reason=reason)
+    diagnostics.report(code, None, target="onnx", spec=spec, reason=reason, path=path)
     return SpecError(diagnostics.all)

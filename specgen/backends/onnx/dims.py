@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from specgen.sizes.evaluate import EvaluationError, Value, apply, describe, truth
 from specgen.sizes.expr import Apply, Const, Expr, Sym
@@ -49,6 +49,10 @@ Shape = tuple[Dim, ...]
 
 #: What names stand for while a module is lowered: numbers, choices, and symbolic dims.
 Environment = Mapping[str, Value | Extent]
+
+
+#: A dim of which the file says nothing; two of them need not be equal.
+UNKNOWN: Final = Extent(())
 
 
 def symbol(name: str) -> Extent:

@@ -72,14 +72,23 @@ def expressible(caches: Sequence[Layer]) -> bool:
     return len(sizes) == len(tokens) == 1 and not any(size % 2 for size in sizes)
 
 
-def settings(document: Document, caches: Sequence[Layer], model: Mapping[str, Any]) -> bytes:
-    """genai_config.json; `model` is Hugging Face's configuration of the table, if it has one."""
+def settings(
+    document: Document,
+    caches: Sequence[Layer],
+    model: Mapping[str, Any],
+    ending: Sequence[int] = (),
+) -> bytes:
+    """genai_config.json; `model` is Hugging Face's configuration of the table, if it has one.
+
+    `ending` are the ids of the tokens that end a text, if any are known.
+    """
     lengths = [model[key] for key in CONTEXT if key in model]
     content = {
         "model": {
             "type": "decoder",
             "vocab_size": document.outputs[0].shape[-1],
             "context_length": lengths[0] if lengths else UNBOUNDED,
+            **({"eos_token_id": ending[0] if len(ending) == 1 else list(ending)} if ending else {}),
             "decoder": {
                 "filename": GRAPH,
                 "num_hidden_layers": len(caches),

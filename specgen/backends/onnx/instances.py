@@ -12,6 +12,7 @@ from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import convert
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.once import once
 from specgen.backends.onnx.pieces import UNGATHERED, Piece, divided
 from specgen.sizes.evaluate import EvaluationError
 
@@ -114,7 +115,8 @@ class Instances:
             for instance in instances:
                 numbers[instance] = number
         tree = Tree(self, which, self._looked_up(which, numbers), leading, list(groups))
-        found = dict(zip(rows, tree.pick(0, len(groups)), strict=True))
+        picked = once(self.graph, self.name, lambda: tree.pick(0, len(groups)))
+        found = dict(zip(rows, picked, strict=True))
         return {path: found[tuple(p.path for p in pieces)] for path, pieces in split.items()}
 
 

@@ -14,23 +14,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
-from string import ascii_letters, digits
 from typing import Any, Final, assert_never
 
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import Shape
+from specgen.backends.onnx.dims import UNKNOWN, Shape
 from specgen.backends.onnx.initializers import Stored
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
+from specgen.backends.onnx.numerals import LONG, numeral
 from specgen.backends.onnx.weights import Embedded, Placed
 
 # onnx.proto: AttributeProto.AttributeType and TensorProto.DataLocation
 FLOAT, INT, STRING, TENSOR, GRAPH, INTS = 1, 2, 3, 4, 5, 7
 EXTERNAL: Final = 1
-
-#: What numbers are written with where they are names.
-DIGITS: Final = digits + ascii_letters
 
 
 @cache
@@ -102,7 +99,7 @@ class Writer:
         self._names = {name: name for name in (*kept, *document.landmarks)}
         self._names.update(document.names)
         self._taken = {*self._names, *self._names.values()}
-        self._numbers = (text for text in map(numeral, count()) if text not in self._taken)
+        self._numbers = (text for n in count() if (text := numeral(n, LONG)) not in self._taken)
         self._readable = document.functions is not None
 
     def model(self, document: Document) -> Any:
@@ -179,6 +176,8 @@ class Writer:
             for dim in shape:
                 if isinstance(dim, int):
                     made.tensor_type.shape.dim.add(dim_value=dim)
+                elif dim == UNKNOWN:
+                    made.tensor_type.shape.dim.add()
                 else:
                     made.tensor_type.shape.dim.add(dim_param=str(dim))
             self._types[dtype, shape] = made
@@ -235,21 +234,15 @@ class Writer:
             tensor.raw_data = placed.data
             return
         tensor.data_location = EXTERNAL
-        for key, value in (
-            ("location", placed.location),
-            ("offset", str(placed.offset)),
-            ("length", str(stored.bytes)),
-        ):
+        place = {"location": placed.location}
+        if not placed.alone:
+            place |= {"offset": str(placed.offset), "length": str(stored.bytes)}
+        for key, value in place.items():
             tensor.external_data.add(key=key, value=value)
 
     def _entries(self, target: Any, texts: Mapping[str, str]) -> None:
         for key, value in texts.items():
             target.add(key=key, value=value)
-
-
-def numeral(number: int) -> str:
-    rest, last = divmod(number, len(DIGITS))
-    return (numeral(rest) if rest else "") + DIGITS[last]
 
 
 def released(stored: Stored) -> dict[str, str]:

@@ -23,6 +23,7 @@ from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.pieces import Piece
 from specgen.backends.onnx.unpack import Unpacking, leads, unpacking
@@ -35,6 +36,10 @@ from specgen.sizes.expr import Sym, symbols
 #: multiples of the page size, so that a runtime can map the file.
 LOCATION: Final = "model.onnx.data"
 ALIGNMENT: Final = 4096
+
+#: The folder of the files that hold one released tensor each; a byte of it is 0.1 MB of a file
+#: with 90,000 initializers.
+FOLDER: Final = "w"
 
 #: More initializers than this for one row are no model; the graph would take gigabytes.
 MAX_INITIALIZERS: Final = 100_000
@@ -52,11 +57,15 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An initializer and where its bytes start in a file beside the graph."""
+    """An initializer and where its bytes start in a file beside the graph.
+
+    Of an `alone` one the file has nothing else, so that neither offset nor length need be said.
+    """
 
     stored: Stored
     location: str
-    offset: int
+    offset: int = 0
+    alone: bool = False
 
 
 class Weights:
@@ -164,9 +173,10 @@ class Weights:
         return tuple({stored.name: stored for stored in stored}.values())
 
     def placed(self) -> Iterator[Placed]:
-        """The initializers and where they lie: in the checkpoint, or in one file of their own."""
+        """The initializers and where they lie: in the checkpoint, or in files of their own."""
         if not self._checkpoint:
-            yield from laid_out(self.ordered())
+            apart = self._options.experts == "released"
+            yield from (one_each if apart else laid_out)(self.ordered())
             return
         for one in self.ordered():
             first = min(one.sources, key=lambda source: source.start)
@@ -222,6 +232,16 @@ def laid_out(stored: Iterable[Stored]) -> Iterator[Placed]:
     for one in stored:
         yield Placed(one, LOCATION, offset)
         offset += -(-one.bytes // ALIGNMENT) * ALIGNMENT
+
+
+def one_each(stored: Iterable[Stored]) -> Iterator[Placed]:
+    """The initializers, each in a file of its own, which has a number for a name.
+
+    Of a released tensor the graph says the name twice, and that is most of its size.  A place in
+    a common file would be a third as much again, a file says it in a few characters.
+    """
+    for number, one in enumerate(stored):
+        yield Placed(one, f"{FOLDER}/{numeral(number, SHORT)}", alone=True)
 
 
 def rules(tensor: StoredTensor, stacked: frozenset[str]) -> Iterator[str]:

@@ -1,0 +1,59 @@
+"""The tokens that end a text, as the configuration files beside a checkpoint's tensors say.
+
+Files come from anywhere: what they say is checked, and what they do not say is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from specgen.checkpoint.safetensors import DamagedCheckpoint
+
+#: The first of them that names such tokens is believed, as transformers' `generate` does.
+FILES: Final = ("generation_config.json", "config.json")
+KEY: Final = "eos_token_id"
+
+#: Bytes; a longer file is no configuration.
+MAX_CONFIG: Final = 10_000_000
+
+
+def ending_tokens(folder: Path, vocabulary: int) -> tuple[int, ...]:
+    """The ids of the tokens that end a text; none where no file of the folder names one.
+
+    Raises:
+        DamagedCheckpoint: a file is no JSON object, or names what is no token of the vocabulary.
+        OSError: a file cannot be read.
+    """
+    for file in FILES:
+        given = loaded(folder / file).get(KEY)
+        found = given if isinstance(given, list) else [given]
+        if given is None:
+            continue
+        if not found or not all(is_token(token, vocabulary) for token in found):
+            wanted = f"one or several ids below {vocabulary:,}"
+            raise DamagedCheckpoint(f"{file}: {KEY} is {json.dumps(given)[:60]}, not {wanted}")
+        return tuple(dict.fromkeys(found))
+    return ()
+
+
+def is_token(value: object, vocabulary: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocabulary
+
+
+def loaded(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file; nothing where there is no file."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG + 1)
+    except FileNotFoundError:
+        return {}
+    try:
+        found = json.loads(text) if len(text) <= MAX_CONFIG else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DamagedCheckpoint(f"{path.name} is no JSON object")
+    return found
