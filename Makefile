@@ -12,7 +12,7 @@ GENERATED = specs/deepseek_v3.dsv3@v3_671b specs/deepseek_v3.dsv3@v2_lite_16b \
             specs/dsv3_table.dsv3 specs/llama.dsv3@llama3_8b
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types test test-fast current generated accept format bench speed \
+.PHONY: help setup check lint types test test-fast current generated accept format bench speed sweep \
         check-oldest clean
 
 help:  ## list the targets
@@ -63,6 +63,9 @@ bench: setup  ## measure the start-up against transformers, side by side
 
 speed: setup  ## measure model.py against transformers, side by side: half an hour
 	$(BIN)/python benchmarks/speed.py --compiled
+
+sweep: setup  ## measure a million configurations
+	$(BIN)/python benchmarks/sweep.py
 
 check-oldest:  ## the fast tests with the oldest releases that pyproject allows
 	$(PYTHON) -m venv $(VENV)-oldest

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from specgen.analysis.quantities import Ledger
     from specgen.analysis.rows import Row
+    from specgen.analysis.terms import Quantity
     from specgen.backends.onnx.options import Options
     from specgen.elaborate.bind import Override
     from specgen.ir.model import ParamValue, Program
+    from specgen.notebook import Figure, Table
+    from specgen.whatif.asking import Values
 
 
 class Tensor(NamedTuple):
@@ -77,13 +80,98 @@ class Model:
         from specgen.sizes.expr import substitute
         from specgen.sizes.symbolic import to_sympy
 
-        found = self.ledger.quantities.get(quantity)
-        if found is None:
-            close = suggestion(quantity, self.ledger.quantities)
-            raise KeyError(f"no quantity {quantity!r}" + (f"; {close!r}?" if close else ""))
+        found = self._quantity(quantity)
         if found.expr is None:
             raise KeyError(f"{quantity!r} has no value: {found.absent}")
         return to_sympy(substitute(found.expr, definitions(self.program)))
+
+    def _quantity(self, name: str) -> Quantity:
+        found = self.ledger.quantities.get(name)
+        if found is None:
+            close = suggestion(name, self.ledger.quantities)
+            raise KeyError(f"no quantity {name!r}" + (f"; {close!r}?" if close else ""))
+        return found
+
+    def quantity(self, name: str) -> Figure:
+        """One quantity: value, unit, convention and closed form; a notebook shows the formula.
+
+        Raises:
+            KeyError: there is no such quantity.
+        """
+        from specgen.notebook import Figure
+
+        return Figure(self._quantity(name), self.ledger)
+
+    def whatif(
+        self,
+        *,
+        sweep: Mapping[str, Values] | None = None,
+        where: str | Sequence[str] = (),
+        quantities: Sequence[str] | None = None,
+        **changes: Override,
+    ) -> Table:
+        """Other values: every quantity beside this model's, or those of all combinations.
+
+        Keyword arguments set params, and the variables B, S, T, W, G and O of quantities.  `sweep`
+        gives names the values to combine, as an iterable or a text (`"1:61:4"`); of these,
+        `where` keeps the ones for which a condition holds: `"parameters < 700e9"`.
+
+        Raises:
+            ValueError: a name, a range or a condition is at fault.
+            SpecError: the table cannot be like that.
+        """
+        from specgen.notebook import Table
+        from specgen.whatif import asking
+
+        if not sweep:
+            if where:
+                raise ValueError("`where` keeps some of many configurations: give `sweep`")
+            return Table.of(asking.changed(self.selection, changes, quantities))
+        return Table.of(asking.over(self.selection, changes, sweep, where, quantities))
+
+    def solve(
+        self,
+        question: str,
+        unknowns: str | Sequence[str],
+        *,
+        within: Mapping[str, Values] | None = None,
+        **changes: Override,
+    ) -> Table:
+        """The values for which `"QUANTITY == VALUE"` holds, exactly, or the two nearest ones.
+
+        Several unknowns (`"dim, n_layers"`) are searched as a lattice of the values `within`.
+
+        Raises:
+            ValueError: the question, an unknown or its range is at fault.
+            SpecError: the table cannot be counted.
+        """
+        from specgen.notebook import Table
+        from specgen.whatif import asking
+
+        listed = unknowns.split(",") if isinstance(unknowns, str) else unknowns
+        names = [name.strip() for name in listed]
+        return Table.of(asking.solved(self.selection, question, names, within or {}, changes))
+
+    def sensitivity(self, quantity: str, *, step: float = 0.01, **changes: Override) -> Table:
+        """What each param does to a quantity, the strongest first.
+
+        A step is to the nearest value that the table allows and that is further than this share.
+
+        Raises:
+            ValueError: there is no such quantity, or it has no value.
+            SpecError: the table cannot be counted.
+        """
+        from specgen.notebook import Table
+        from specgen.whatif import asking
+
+        return Table.of(asking.sensitive(self.selection, quantity, changes, step))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table with multiplicities, and the totals."""
+        from specgen.analysis.document import document
+        from specgen.notebook import model_html
+
+        return model_html(document(self.program), self.program.title)
 
     def tensors(self, names: str = "own") -> list[Tensor]:
         """Every tensor of the checkpoint, one by one, under a naming scheme (`own`, `hf`).

@@ -15,6 +15,7 @@ from specgen.resources import folder
 
 if TYPE_CHECKING:
     from specgen.elaborate.bind import Override
+    from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
 
 SUFFIX = ".dsv3"
@@ -38,6 +39,19 @@ class Selection:
         from specgen.elaborate.load import load_program
 
         return load_program(self.path, self.variant, self.overrides)
+
+    def opened(self) -> Opened:
+        """The files of the table, loaded for more than one `program()`.
+
+        Raises:
+            SpecError: syntax faults, unknown imports, or a file without exactly one model.
+        """
+        from specgen.diagnostics.diagnostic import Diagnostics
+        from specgen.elaborate.load import load_model
+        from specgen.elaborate.opened import Opened
+
+        loaded, model = load_model(self.path, Diagnostics())
+        return Opened(loaded, model, self.variant, self.overrides)
 
     def programs(self) -> list[Program]:
         """Every variant of the table, in its order; the defaults where it has none.

@@ -7,18 +7,21 @@ each case, every amount is free of indices and the condition is one condition pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from specgen.analysis.counting import MAX_ENUMERATED, Selection, comparisons, select
-from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate, truth
+from specgen.analysis.arithmetic import at_most
+from specgen.analysis.counting import MAX_ENUMERATED, Selection, Stretch, comparisons, select
+from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate, expression, truth
 from specgen.sizes.expr import (
     FALSE,
     TRUE,
+    ZERO,
     Apply,
     Const,
     Expr,
+    Sym,
     conjunction,
     disjunction,
     negation,
@@ -38,7 +41,7 @@ class Index:
 
     `values` are disjoint ascending ranges ordered by their starts; those with a step (a pattern
     such as every sixth layer) may interleave.  `count` holds where the `assumptions` do; where
-    `closed` is false it is a number that was counted one by one.
+    `closed` is false it is a number that was counted one by one.  `stretches` are what it sums.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Index:
     values: tuple[range, ...]
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
+    stretches: tuple[Stretch, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -93,6 +97,8 @@ class Folder:
     """Folds sites under one set of parameter values; remembers what it has counted."""
 
     env: Mapping[str, Value]
+    #: Why cases do not occur, in the spec's names: elsewhere they may.
+    absent: dict[Expr, None] = field(default_factory=dict)
     _counted: dict[tuple[str, Expr, Expr], Selection] = field(default_factory=dict)
     _folded: dict[Site, tuple[Case, ...]] = field(default_factory=dict)
 
@@ -142,16 +148,26 @@ class Folder:
     def _case(self, site: Site, names: frozenset[str], conjuncts: tuple[Expr, ...]) -> Case | None:
         """The site, where it needs no further split and occurs at all."""
         fixed = [c for c in conjuncts if not names & symbols(c)]
-        if not all(truth(evaluate(c, self.env)) for c in fixed):
+        broken = next((c for c in fixed if not truth(evaluate(c, self.env))), None)
+        if broken is not None:
+            self._leave_out((negation(broken),))
             return None
         indices = []
         for name, count in site.indices:
             own = conjunction(*(c for c in conjuncts if name in symbols(c)))
             chosen = self._select(name, count, own)
             if not chosen.values:
+                self._leave_out(emptiness(chosen, own, name, self.env))
                 return None
             indices.append(
-                Index(name, chosen.count, chosen.values, chosen.assumptions, chosen.closed)
+                Index(
+                    name,
+                    chosen.count,
+                    chosen.values,
+                    chosen.assumptions,
+                    chosen.closed,
+                    chosen.stretches,
+                )
             )
         if fixed:
             assumed = tuple(c for c in fixed if symbols(c))
@@ -163,6 +179,9 @@ class Folder:
         if key not in self._counted:
             self._counted[key] = select(name, count, condition, self.env)
         return self._counted[key]
+
+    def _leave_out(self, reasons: Iterable[Expr]) -> None:
+        self.absent.update((reason, None) for reason in reasons if symbols(reason))
 
     def _on(self, site: Site, condition: Expr) -> Iterator[Case]:
         """The site once where the condition holds and once where it does not."""
@@ -194,6 +213,18 @@ class Folder:
                 one = Index(name, Const(1), (range(value, value + 1),), closed=False)
                 for case in self._split(inner):
                     yield Case((*case.indices[:at], one, *case.indices[at:]), case.amounts)
+
+
+def emptiness(
+    chosen: Selection, condition: Expr, index: str, env: Mapping[str, Value]
+) -> Iterator[Expr]:
+    """Conditions under which no value of the index is chosen, as they hold."""
+    yield from chosen.assumptions
+    if chosen.closed:
+        yield at_most(chosen.count, ZERO)
+    else:  # counted one by one, so known for these values only
+        for name in sorted(symbols(condition) - {index}):
+            yield Apply("==", (Sym(name), expression(env[name])))
 
 
 def dependent_choice(site: Site, names: frozenset[str]) -> Expr | None:

@@ -1,273 +1,150 @@
 """Floating-point operations of a forward, symbolic: matrix products only.
 
-Note [What is counted]: two operations for each multiply-add of a matrix product: maps applied
-to values, and einsums of two tensors that sum over something.  Every pair of a query and a key
-counts, as if nothing were masked; all positions get logits; routers count, and of a mixture the
-chosen experts.  Elementwise work, norms, softmax and lookups are left out.
+Note [What is counted]: two operations for each multiply-add of a matrix product; see
+`products`.  Every pair of a query and a key counts, as if nothing were masked, but in the causal
+quantities; all positions get logits; routers count, and of a mixture the chosen experts.
+
+Note [Causal]: a product that runs over every new token and every token, S x T, is one of queries
+with keys or of scores with values.  Causal quantities count half of it: S x S / 2 pairs, not
+S (S + 1) / 2, as published counts do (MaxText's among them).  A window makes no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import count as counter
 from math import gcd, lcm
-from typing import assert_never, cast
+from typing import Final
 
-from specgen.analysis.cases import Folder, Site, amount
+from specgen.analysis.arithmetic import folded
+from specgen.analysis.cases import Case, Folder, Site, amount
 from specgen.analysis.faults import countable
-from specgen.analysis.instances import Instance, descend, environment, root, written_out
-from specgen.analysis.reach import method
-from specgen.ir.model import (
-    REST,
-    Append,
-    ApplyMap,
-    Assign,
-    Branch,
-    CallFunction,
-    CallPart,
-    Choose,
-    Function,
-    Mixture,
-    Op,
-    Program,
-    Return,
-    Scalar,
-    Statement,
-    Type,
-    Value,
-    Var,
-    Weight,
-)
-from specgen.sizes.evaluate import EvaluationError
+from specgen.analysis.instances import Instance, descend, environment, root
+from specgen.analysis.products import Product, Products
+from specgen.analysis.terms import Quantity, Term, factored, quantity
+from specgen.ir.model import Program
 from specgen.sizes.expr import (
     ONE,
+    TRUE,
     Apply,
     Const,
     Expr,
+    Operator,
     Sym,
-    conjunction,
-    negation,
     product,
     substitute,
-    symbols,
+    total,
+    transform,
 )
-
-Dims = tuple[Expr, ...]
-
-#: Functions and parts that call each other several times multiply; longer walks are refused.
-MAX_STEPS = 50_000
+from specgen.sizes.normal import settled
 
 #: Decoding reads a long cache: forwards are compared at this many tokens.
 LONG = 2**20
 
+#: What a forward without a cache, and one step of decoding, fix of B, S and T.
+PREFILL: Final[Mapping[str, Expr]] = {"T": Sym("S")}
+DECODE: Final[Mapping[str, Expr]] = {"S": ONE}
+
+
+# ---- quantities ------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """A body being walked: whose it is, what its names mean, and how often it runs.
+class Cost:
+    """A product in one of its cases: how often it is there, and the operations of each."""
 
-    `scope` gives the body's names in the root's; `rest` are the dims that `...` stands for.
-    `chosen` maps the indices of mixtures to how many of their values run for one token.
+    product: Product
+    case: Case
+    operations: Expr
+
+    @property
+    def term(self) -> Term:
+        return Term(
+            self.case.multiplicity,
+            self.operations,
+            Fraction(0),
+            tuple(a for index in self.case.indices for a in index.assumptions),
+            all(index.closed for index in self.case.indices),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How a quantity counts products: of which forwards, with which of B, S and T fixed."""
+
+    decoding: bool
+    causal: bool = False
+    times: int = 1
+
+    @property
+    def fixed(self) -> Mapping[str, Expr]:
+        return DECODE if self.decoding else PREFILL
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return ("B", "T") if self.decoding else ("B", "S")
+
+
+#: The quantities of operations; only flops_decode is not of the main forwards.
+COUNTED: Final[Mapping[str, Counting]] = {
+    "flops_prefill": Counting(decoding=False),
+    "flops_decode": Counting(decoding=True),
+    "flops_prefill_causal": Counting(decoding=False, causal=True),
+    "flops_decode_main": Counting(decoding=True),
+    "flops_training": Counting(decoding=False, causal=True, times=3),
+}
+
+
+def costs(
+    main: tuple[Product, ...],
+    decoding: tuple[Product, ...],
+    chosen: Iterable[Choice],
+    folder: Folder,
+) -> Iterable[Quantity]:
+    """The operations of a prefill, of a step of decoding and of training.
+
+    `main` are the products of the main forwards, `decoding` those of the forwards to decode with,
+    which hold while these are the cheapest.
     """
-
-    instance: Instance
-    scope: Mapping[str, Expr]
-    rest: Dims
-    condition: Expr
-    chosen: Mapping[str, Expr]
-    depth: int = 0
-
-    def dims(self, type_: Type) -> Dims:
-        """A shape in the root's names, `...` filled in."""
-        found: list[Expr] = []
-        for dim in type_.shape:
-            if dim == REST:
-                found.extend(self.rest)
-            else:
-                found.append(substitute(dim, self.scope))
-        return tuple(found)
+    for name, counting in COUNTED.items():
+        decodes = name == "flops_decode"
+        terms = [cost.term for cost in counted(decoding if decodes else main, counting, folder)]
+        found = quantity(name, terms, counting.variables)
+        if decodes:
+            more = (condition for choice in chosen for condition in choice.conditions)
+            found = replace(found, assumptions=(*found.assumptions, *more))
+        yield found
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """Walks the dataflow from the model's forward; `forwards` says which one each module uses."""
-
-    forwards: Mapping[str, str]
-    _steps: Iterator[int] = field(default_factory=counter)
-
-    def sites(self, model: Instance) -> Iterator[Site]:
-        """One site for each matrix product; its amount is the operations of one instance."""
-        if model.module.forward is None:
-            return
-        frame = Frame(model, {}, (), model.condition, {})
-        yield from self.statements(self.forward(model).body, frame)
-
-    def forward(self, instance: Instance) -> Function:
-        name = self.forwards.get(instance.module.id, "")
-        return next(f for f in instance.module.forwards if f.name == name)
-
-    def statements(self, body: tuple[Statement, ...], frame: Frame) -> Iterator[Site]:
-        for statement in body:
-            match statement:
-                case Assign(value=value):
-                    yield from self.value(value, frame)
-                case Return(values=values):
-                    for value in values:
-                        yield from self.value(value, frame)
-                case Branch(condition=test, then=then, otherwise=otherwise):
-                    yield from self.statements(then, under(frame, test))
-                    yield from self.statements(otherwise, under(frame, negation(test)))
-                case _:
-                    assert_never(statement)
-
-    def value(self, value: Value, frame: Frame) -> Iterator[Site]:
-        if next(self._steps) > MAX_STEPS:
-            raise EvaluationError(f"its forward runs through more than {MAX_STEPS} operations")
-        match value:
-            case Var() | Scalar() | Weight():
-                return
-            case Op(args=args):
-                for arg in args:
-                    yield from self.value(arg, frame)
-                if value.name == "einsum":
-                    yield from einsum(value, frame)
-            case ApplyMap(row=row, value=inner):
-                yield from self.value(inner, frame)
-                for tensor in frame.instance.module.tensors_named(row):
-                    out = frame.instance.resolve(tensor.shape[0])
-                    local = under(frame, tensor.condition)
-                    yield site(local, product(Const(2), *frame.dims(inner.types[0]), out))
-            case CallPart(part=part, args=args):
-                for arg in args:
-                    yield from self.value(arg, frame)
-                yield from self.part(part, args, frame, frame.chosen)
-            case CallFunction(args=args):
-                for arg in args:
-                    yield from self.value(arg, frame)
-                yield from self.function(value, frame)
-            case Mixture(part=part, value=inner, weights=weights, index=index):
-                for arg in (inner, weights, index):
-                    yield from self.value(arg, frame)
-                chosen = frame.dims(index.types[0])[-1]
-                yield from self.part(part, (inner,), frame, frame.chosen, chosen)
-            case Append(value=inner):
-                yield from self.value(inner, frame)
-            case Choose(condition=test, then=then, otherwise=otherwise):
-                yield from self.value(then, under(frame, test))
-                yield from self.value(otherwise, under(frame, negation(test)))
-            case _:
-                assert_never(value)
-
-    def part(
-        self,
-        name: str,
-        args: tuple[Value, ...],
-        frame: Frame,
-        chosen: Mapping[str, Expr],
-        mixture: Expr | None = None,
-    ) -> Iterator[Site]:
-        for child in frame.instance.children:
-            if child.caller is None or child.caller.name != name:
-                continue
-            forward = self.forward(child)
-            scope, rest = bound(forward, args, child.scope, frame)
-            picked = chosen if mixture is None else {**chosen, child.indices[-1][0]: mixture}
-            condition = conjunction(frame.condition, child.condition)
-            inner = Frame(child, scope, rest, condition, picked, frame.depth + 1)
-            yield from self.statements(forward.body, inner)
-
-    def function(self, call: CallFunction, frame: Frame) -> Iterator[Site]:
-        program = frame.instance.program
-        own = call.method
-        name = call.function
-        function = method(frame.instance.module, name) if own else program.functions[name]
-        scope, rest = bound(function, call.args, frame.scope if own else {}, frame)
-        scope |= {n: written_out(dim, frame.scope, n) for n, dim in call.dims.items()}
-        for argument, value in zip(function.args, call.args, strict=True):
-            if isinstance(value, Scalar):
-                scope[argument.name] = written_out(value.expr, frame.scope, argument.name)
-        yield from self.statements(function.body, replace(frame, scope=scope, rest=rest))
+def counted(products: tuple[Product, ...], counting: Counting, folder: Folder) -> Iterator[Cost]:
+    """The products by their cases, as a quantity counts them."""
+    for found in products:
+        for case in folder.fold(found.site):
+            operations = transform(substitute(case.amounts[0], counting.fixed), without_ones)
+            if counting.causal and found.pairs:
+                operations = halved(operations)
+            if counting.times != 1:
+                operations = product(Const(counting.times), operations)
+            yield Cost(found, case, operations)
 
 
-def under(frame: Frame, condition: Expr) -> Frame:
-    """The frame where a condition of the body holds as well."""
-    return replace(
-        frame, condition=conjunction(frame.condition, substitute(condition, frame.scope))
-    )
+def halved(operations: Expr) -> Expr:
+    """Half of operations, of which there are two for each multiply-add."""
+    number, factors = factored(operations)
+    if number % 2 == 0:
+        return product(Const(number // 2), *factors)
+    return folded(Apply("/", (operations, Const(2))))
 
 
-def bound(
-    function: Function, args: tuple[Value, ...], names: Mapping[str, Expr], frame: Frame
-) -> tuple[dict[str, Expr], Dims]:
-    """What the callee's names and `...` mean: `names`, and shape variables from the arguments."""
-    scope = dict(names)
-    rest: Dims = ()
-    for argument, value in zip(function.args, args, strict=True):
-        if not value.types or isinstance(value, Scalar):
-            continue
-        actual = frame.dims(value.types[0])
-        formal = argument.type.shape
-        if REST in formal:
-            leading = len(actual) - (len(formal) - 1)
-            rest, actual = actual[:leading], actual[leading:]
-            formal = formal[1:]
-        for dim, size in zip(formal, actual, strict=True):
-            if isinstance(dim, Sym) and dim.name[:1].isupper():  # a shape variable: B, S, T
-                scope.setdefault(dim.name, written_out(size, {}, dim.name))
-    for name, size in frame.scope.items():
-        if name[:1].isupper():
-            scope.setdefault(name, size)
-    return scope, rest
-
-
-def site(frame: Frame, operations: Expr) -> Site:
-    """Operations in their place; a mixture's index counts as often as it is chosen."""
-    indices = []
-    held = symbols(frame.condition) | symbols(operations)
-    held |= {name for _, count in frame.instance.indices for name in symbols(count)}
-    for name, count in frame.instance.indices:
-        if name not in frame.chosen:
-            indices.append((name, count))
-        elif name in held:  # the instances differ: each is chosen with the same probability
-            indices.append((name, count))
-            operations = Apply("/", (product(frame.chosen[name], operations), count))
-        else:
-            operations = product(frame.chosen[name], operations)
-    return Site(tuple(indices), frame.condition, (operations,))
-
-
-def einsum(op: Op, frame: Frame) -> Iterator[Site]:
-    """The products of an einsum, contracted from left to right."""
-    inputs = cast("tuple[tuple[str, ...], ...]", op.attrs["inputs"])
-    output = cast("tuple[str, ...]", op.attrs["output"])
-    operands = [
-        axes(names, frame.dims(arg.types[0])) for names, arg in zip(inputs, op.args, strict=True)
-    ]
-    sizes: dict[str, Expr] = {}
-    for operand in operands:
-        for name, size in operand:
-            if sizes.get(name, ONE) == ONE:  # a dim of 1 broadcasts
-                sizes[name] = size
-    left = [name for name, _ in operands[0]]
-    for i, operand in enumerate(operands[1:], start=1):
-        right = [name for name, _ in operand]
-        later = {name for other in operands[i + 1 :] for name, _ in other}
-        kept = {n for n in (*left, *right) if n in later or n in output or n.startswith(REST.name)}
-        together = list(dict.fromkeys((*left, *right)))
-        if any(name in left and name in right and name not in kept for name in together):
-            yield site(frame, product(Const(2), *(sizes[name] for name in together)))
-        left = [name for name in together if name in kept]
-
-
-def axes(names: tuple[str, ...], dims: Dims) -> list[tuple[str, Expr]]:
-    """The named axes of an operand; those that `...` stands for are numbered from the right."""
-    if REST.name not in names:
-        return list(zip(names, dims, strict=True))
-    at = names.index(REST.name)
-    extra = len(dims) - (len(names) - 1)
-    leading = [f"{REST.name}{extra - i}" for i in range(extra)]
-    return list(zip((*names[:at], *leading, *names[at + 1 :]), dims, strict=True))
+def without_ones(expr: Expr) -> Expr:
+    """A product without a factor of 1."""
+    match expr:
+        case Apply(op="*", args=args):
+            return product(*args)
+        case _:
+            return expr
 
 
 # ---- alternative forwards --------------------------------------------------------------
@@ -327,11 +204,10 @@ def saved(
 ) -> Mapping[tuple[str, ...], int]:
     """What one module's choice saves; S < 2 where that is no sum of 1, S, T and S * T."""
 
+    main, other = sites(model, {**chosen, module: ""}), sites(model, chosen)
+
     def at(new: int, total: int) -> Fraction:
-        main, other = Costs({**chosen, module: ""}), Costs(chosen)
-        return operations(main, model, folder, new, total) - operations(
-            other, model, folder, new, total
-        )
+        return operations(main, folder, new, total) - operations(other, folder, new, total)
 
     near, wide, long, both = at(1, 2), at(2, 2), at(1, 3), at(2, 3)
     mixed = both - wide - long + near
@@ -351,24 +227,68 @@ def saved(
     return {names: int(value / common) for names, value in terms.items() if value}
 
 
-def operations(walk: Costs, model: Instance, folder: Folder, new: int, total: int) -> Fraction:
+def sites(model: Instance, forwards: Mapping[str, str]) -> tuple[Site, ...]:
+    """Where the products are, with these forwards."""
+    return tuple(found.site for found in Products(forwards).of(model))
+
+
+def operations(places: tuple[Site, ...], folder: Folder, new: int, total: int) -> Fraction:
     """The operations for one sequence of `new` tokens, of `total` that there are then."""
     env = {**folder.env, "B": 1, "S": new, "T": total}
-    amounts = (amount(case, env) for place in walk.sites(model) for case in folder.fold(place))
+    amounts = (amount(case, env) for place in places for case in folder.fold(place))
     return sum(amounts, Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The forward to decode with ("" is the main one), and the conditions under which it is."""
+
+    forward: str
+    conditions: tuple[Expr, ...]
 
 
 def cheapest(model: Instance, folder: Folder) -> dict[str, str]:
     """`decode_forwards` of a tree that is there already."""
+    return {module: choice.forward for module, choice in choices(model, folder).items()}
+
+
+def choices(model: Instance, folder: Folder) -> dict[str, Choice]:
+    """The cheapest forward of each module that has several, and when it is the cheapest."""
+    found: dict[str, Choice] = {}
     chosen: dict[str, str] = {}
     present = {instance.module.id for instance in descend(model)}
+    at: Mapping[str, Expr] = {"B": ONE, "S": ONE, "T": Const(LONG)}
+    env = {**folder.env, "B": 1, "S": 1, "T": LONG}
     for module in model.program.modules.values():
         if len(module.forwards) < 2 or module.id not in present:
             continue
-        costs = {}
-        for forward in module.forwards:
-            walk = Costs({**chosen, module.id: forward.name})
-            costs[forward.name] = operations(walk, model, folder, 1, LONG)
-        best = min(costs.values())
-        chosen[module.id] = next(f.name for f in module.forwards if costs[f.name] == best)
-    return chosen
+        values: dict[str, Fraction] = {}
+        forms: dict[str, Counter[Expr]] = {}
+        for name in (forward.name for forward in module.forwards):
+            places = sites(model, {**chosen, module.id: name})
+            cases = [case for place in places for case in folder.fold(place)]
+            values[name] = sum((amount(case, env) for case in cases), Fraction(0))
+            forms[name] = Counter(
+                product(case.multiplicity, transform(substitute(case.amounts[0], at), without_ones))
+                for case in cases
+            )
+        best = min(values, key=values.__getitem__)  # the first of several
+        chosen[module.id] = best
+        found[module.id] = Choice(best, tuple(preference(forms, best)))
+    return found
+
+
+def preference(forms: Mapping[str, Counter[Expr]], best: str) -> Iterator[Expr]:
+    """That one forward takes fewer operations than those before it, and no more than the others."""
+    names = list(forms)
+    for other in names:
+        if other != best:  # what both do cancels: the rest is compared
+            mine, its = forms[best] - forms[other], forms[other] - forms[best]
+            op: Operator = "<" if names.index(other) < names.index(best) else "<="
+            condition = settled(Apply(op, (added(mine), added(its))))
+            if condition != TRUE:
+                yield condition
+
+
+def added(terms: Counter[Expr]) -> Expr:
+    return total(*(product(Const(n), term) for term, n in terms.items()))

@@ -65,13 +65,15 @@ class Selection:
 
     `values` are disjoint ascending ranges, ordered by their starts; ranges with a step may
     interleave.  `count` is how many there are, in the spec's names, and holds where the
-    `assumptions` do; where `closed` is false it is a number that was counted.
+    `assumptions` do; where `closed` is false it is a number that was counted.  `stretches` are
+    what the closed form is the sum of.
     """
 
     values: tuple[range, ...]
     count: Expr
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
+    stretches: tuple[Stretch, ...] = ()
 
     @property
     def size(self) -> int:
@@ -132,6 +134,22 @@ class Axis:
                 yield at_most(low, high)
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Values of an index between two marks, of which those with a residue in a cell are chosen."""
+
+    low: Expr
+    high: Expr
+    chosen: tuple[bool, ...]
+    cells: tuple[Cell, ...]
+    shift: Expr
+    period: Expr
+
+    def between(self, start: Expr, stop: Expr) -> Expr:
+        """How many of them are in [start, stop), which lies between the marks."""
+        return summed(counted(start, stop, self.chosen, self.cells, self.shift, self.period))
+
+
 def select(index: str, size: Expr, condition: Expr, env: Environment) -> Selection:
     """The values of `index` in [0, size) that satisfy `condition`.
 
@@ -141,7 +159,8 @@ def select(index: str, size: Expr, condition: Expr, env: Environment) -> Selecti
     """
     length = evaluate_int(size, env)
     if condition == TRUE:
-        return Selection((range(length),) if length > 0 else (), size)
+        whole = Stretch(ZERO, size, (True,), WHOLE, ZERO, ONE)
+        return Selection((range(length),) if length > 0 else (), size, stretches=(whole,))
     try:
         return solved(index, size, length, condition, env)
     except (NoClosedForm, TooComplex):
@@ -197,14 +216,14 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
         return tuple(decide(condition, known(cell)) for cell in cells)
 
     ranges: list[range] = []
-    terms: list[Expr] = []
+    found: list[Stretch] = []
     first, last = axis.place[ZERO], axis.place[size]
     for chosen, alike in groupby(range(first, last), vector):
         stretches = list(alike)
         if any(chosen):
             begin, end = stretches[0], stretches[-1] + 1
             low, high = axis.marks[begin], axis.marks[end]
-            terms.extend(counted(low, high, chosen, cells, shift, period))
+            found.append(Stretch(low, high, chosen, cells, shift, period))
             interval = range(max(axis.at[begin], 0), min(axis.at[end], length))
             ranges.extend(within(interval, chosen, cells, shift, period, env))
     assumed = [
@@ -214,7 +233,10 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
     ]
     assumed += [*lists, *axis.assumptions(), *cell_order]
     ranges.sort(key=lambda values: values.start)
-    return Selection(tuple(ranges), summed(terms), tuple(dict.fromkeys(assumed)))
+    count = summed(
+        term for s in found for term in counted(s.low, s.high, s.chosen, cells, shift, period)
+    )
+    return Selection(tuple(ranges), count, tuple(dict.fromkeys(assumed)), True, tuple(found))
 
 
 # ---- reading conditions ----------------------------------------------------------------

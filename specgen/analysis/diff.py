@@ -1,4 +1,5 @@
-"""What differs between two tables: row by row, adding up exactly to the total difference.
+"""What differs between two tables: row by row, adding up exactly to the total difference, and in
+every quantity.
 
 Differences are A - B.  Knows rows and quantities, and neither table's dataflow.
 """
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from specgen.analysis.functions import FormChange, functions
+from specgen.analysis.json_text import plain
 from specgen.analysis.quantities import Ledger, ledger
 from specgen.analysis.rows import Row
 from specgen.ir.model import Program
@@ -69,12 +72,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two tables compared.  `changes` are in table order and sum to the total difference."""
+    """Two tables compared.  `changes` are in table order and sum to the total difference.
+
+    `at` are values for what quantities leave open, such as B sequences of T tokens; `functions`
+    the quantities that leave something open and differ.
+    """
 
     a: Ledger
     b: Ledger
     changes: tuple[Change, ...]
     same: int
+    at: Mapping[str, Value]
+    functions: tuple[FormChange, ...]
 
     @property
     def total(self) -> int:
@@ -91,8 +100,8 @@ class Difference:
         return found
 
 
-def difference(a: Program, b: Program) -> Difference:
-    """Compares two tables.
+def difference(a: Program, b: Program, at: Mapping[str, Value] | None = None) -> Difference:
+    """Compares two tables; `at` gives values to what quantities leave open.
 
     Raises:
         SpecError: one of them cannot be counted.
@@ -104,7 +113,9 @@ def difference(a: Program, b: Program) -> Difference:
         for one, other in pairs
         if (reasons := reasons_of(one, other)) or elements(one) != elements(other)
     )
-    return Difference(left, right, changes, len(pairs) - len(changes))
+    given = dict(at or {})
+    different = tuple(functions(left, right, given))
+    return Difference(left, right, changes, len(pairs) - len(changes), given, different)
 
 
 def elements(side: Side | None) -> int:
@@ -267,6 +278,23 @@ def document(found: Difference) -> dict[str, Any]:
             name: {"a": a, "b": b, "difference": None if a is None or b is None else a - b}
             for name, (a, b) in found.quantities.items()
         },
+        "at": {name: plain(value) for name, value in found.at.items()},
+        "functions": {change.name: form_document(change) for change in found.functions},
+        "absent": {
+            name: {"a": one.absent, "b": found.b.quantities[name].absent}
+            for name, one in found.a.quantities.items()
+            if one.absent is not None or found.b.quantities[name].absent is not None
+        },
+    }
+
+
+def form_document(change: FormChange) -> dict[str, Any]:
+    """Both formulas in the variables alone, and their values for those that are given."""
+    return {
+        "variables": sorted({*change.a.variables, *change.b.variables}),
+        "a": None if change.a.expr is None else to_text(change.a.expr),
+        "b": None if change.b.expr is None else to_text(change.b.expr),
+        "value": {"a": change.a.value, "b": change.b.value, "difference": change.difference},
     }
 
 

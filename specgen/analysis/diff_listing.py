@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from specgen.analysis import markdown
 from specgen.analysis.diff import CONVENTION, Difference, document
 from specgen.analysis.json_text import json_text
 from specgen.ir.model import Program
+from specgen.sizes.evaluate import describe
+from specgen.sizes.expr import Expr
+from specgen.sizes.printing import TABLE, to_text
+
+#: Characters of a formula that people are shown; JSON has all of it.
+LONGEST: Final = 200
 
 
 def title(program: Program) -> str:
@@ -24,14 +31,59 @@ def heads(found: Difference) -> tuple[str, str]:
 
 
 def totals(found: Difference) -> Iterator[tuple[str, str, str, str]]:
-    """Quantities of both tables and their difference, parameters first."""
+    """Quantities of both tables and their difference, parameters first, those with variables last."""
     names = list(found.quantities)
     if "parameters" not in names:
         names.insert(0, "parameters")
+    changes = found.functions
+    open_names = {change.name for change in changes}
     for name in names:
-        a, b = (side.quantities[name].value for side in (found.a, found.b))
-        gap = "" if a is None or b is None else markdown.signed(a - b)
-        yield name, count(a), count(b), gap
+        if name not in open_names:
+            a, b = (side.quantities[name].value for side in (found.a, found.b))
+            yield name, count(a), count(b), gap(a, b)
+    for change in changes:
+        if change.a.value is not None or change.b.value is not None:
+            a, b = change.a.value, change.b.value
+            yield change.name, count(a), count(b), gap(a, b)
+
+
+def gap(a: int | None, b: int | None) -> str:
+    return "" if a is None or b is None else markdown.signed(a - b)
+
+
+def functions(found: Difference) -> Iterator[tuple[str, str, str]]:
+    """Quantities with variables that both tables have, as formulas of these alone: quantity,
+    table, formula."""
+    for change in found.functions:
+        if change.a.expr is not None and change.b.expr is not None:
+            yield change.name, "A", formula(change.a.expr)
+            yield change.name, "B", formula(change.b.expr)
+
+
+def formula(expr: Expr) -> str:
+    """A formula on one line; of a very long one its beginning."""
+    text = to_text(expr, TABLE)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def given(found: Difference) -> str:
+    """The values of variables, of those that the differing quantities have."""
+    used = {
+        n for change in found.functions for side in (change.a, change.b) for n in side.variables
+    }
+    return ", ".join(f"{n} = {describe(v)}" for n, v in found.at.items() if n in used)
+
+
+def missing(found: Difference) -> Iterator[str]:
+    """Why a table has not all of the quantities that the other one has."""
+    for letter, one, other in (("A", found.a, found.b), ("B", found.b, found.a)):
+        reasons = {
+            quantity.absent: None
+            for name, quantity in one.quantities.items()
+            if quantity.absent is not None and other.quantities[name].absent is None
+        }
+        for reason in reasons:
+            yield f"no figure in {letter}: {reason}"
 
 
 def count(value: int | None) -> str:
@@ -54,6 +106,17 @@ def to_terminal(found: Difference) -> str:
     for name, *values in cells:
         padded = "  ".join(f"{v:>{w}}" for v, w in zip(values, widths[1:], strict=True))
         lines.append(f"{name:<{widths[0]}}  {padded}")
+    lines += missing(found)
+    if given(found):
+        lines.append(f"with {given(found)}")
+    written = list(functions(found))
+    if written:
+        lines += ["", "as formulas, params put in"]
+        wide = max(len(name) for name, *_ in written)
+        lines += [
+            f"{name if table == 'A' else '':<{wide}}  {table}  {text}"
+            for name, table, text in written
+        ]
     return "".join(f"{markdown.visible(line).rstrip()}\n" for line in lines)
 
 
@@ -80,4 +143,13 @@ def to_markdown(found: Difference) -> str:
         "",
         *markdown.table(("quantity", "A", "B", "A - B"), quantities, right=(1, 2, 3)),
     ]
+    lines += [f"\n{markdown.quote(why)}" for why in missing(found)]
+    if given(found):
+        lines.append(f"\nWith {markdown.quote(given(found))}.")
+    written = [
+        (markdown.code(n), table, markdown.code(text)) for n, table, text in functions(found)
+    ]
+    if written:
+        lines += ["", "As formulas, params put in:", ""]
+        lines += markdown.table(("quantity", "of", "formula"), written)
     return "\n".join(lines) + "\n"

@@ -77,6 +77,11 @@ def quantity_document(quantity: Quantity, lets: Mapping[str, Expr]) -> dict[str,
         found["closed"] = False
     if quantity.variables:
         found["variables"] = list(quantity.variables)
+        if quantity.recipes:
+            found["recipes"] = {
+                recipe.name: {"values": dict(recipe.values), "describes": recipe.description}
+                for recipe in quantity.recipes
+            }
     else:
         found["value"] = quantity.value
     return found

@@ -11,10 +11,12 @@ import keyword
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from specgen.analysis.arithmetic import evident
 from specgen.analysis.document import quantity_document
 from specgen.analysis.instances import definitions
 from specgen.analysis.json_text import json_text
-from specgen.analysis.quantities import Ledger, Quantity
+from specgen.analysis.quantities import Ledger, Quantity, evaluated
+from specgen.analysis.terms import Recipe
 from specgen.sizes.expr import FALSE, ZERO, Apply, Expr, Sym, substitute, symbols, transform
 from specgen.sizes.printing import PYTHON, TABLE, Notation, to_text
 
@@ -35,7 +37,11 @@ def javascript_name(symbol: Sym) -> str:
     return f"{symbol.name}_" if symbol.name in JAVASCRIPT_WORDS else symbol.name
 
 
-PYTHON_CODE: Final = Notation(symbol=python_name, functions={"ln": "log"})
+PYTHON_CODE: Final = Notation(
+    symbol=python_name,
+    functions={"ln": "log"},
+    forms={"length": "len({0})", "contains": "({1} in {0})"},
+)
 
 JAVASCRIPT: Final = Notation(
     symbol=javascript_name,
@@ -50,6 +56,7 @@ JAVASCRIPT: Final = Notation(
             for name in ("ceil", "floor", "exp", "sqrt", "min", "max", "cos", "sin", "tanh", "abs")
         },
     },
+    forms={"length": "{0}.length", "contains": "{0}.includes({1})"},
     constants={True: "true", False: "false", None: "null"},
     condition="{test} ? {then} : {otherwise}",
 )  # fmt: skip
@@ -62,11 +69,19 @@ def as_text(found: Ledger, quantity: Quantity) -> str:
     lines = [f"{quantity.name} = {to_text(quantity.expr, TABLE)}"]
     if not quantity.variables:
         lines.append(f"{'':{len(quantity.name)}} = {quantity.value:,} {quantity.unit}")
+    lines += section("for", [recipe_line(found, quantity, r) for r in quantity.recipes])
     lines += section("where", definitions_used(found, quantity.expr))
     lines += section("if", [to_text(assumption, TABLE) for assumption in quantity.assumptions])
     if not quantity.closed:
         lines += ["", "counted for these parameters: there is no closed form for others"]
     return "\n".join(lines) + "\n"
+
+
+def recipe_line(found: Ledger, quantity: Quantity, recipe: Recipe) -> str:
+    """What a recipe chooses, and what the quantity then is."""
+    chosen = ", ".join(f"{name} = {value}" for name, value in recipe.values.items())
+    value = evaluated(quantity, {**found.values, **recipe.values})
+    return f"{chosen}: {value:,} {quantity.unit} ({recipe.name}: {recipe.description})"
 
 
 def section(title: str, rows: list[str]) -> list[str]:
@@ -97,8 +112,10 @@ def as_javascript(found: Ledger, quantity: Quantity) -> str:
 
 
 def for_javascript(expr: Expr) -> Expr:
-    """`-a ** b` is no JavaScript, and its `!` binds tighter than our `not`."""
+    """`-a ** b` is no JavaScript, its `!` binds tighter than our `not`, its `-1 % 3` is -1."""
     match expr:
+        case Apply(op="%", args=(dividend, divisor)) if not evident(ZERO, dividend):
+            return Apply("%", (Apply("+", (expr, divisor)), divisor))
         case Apply(op="neg", args=(Apply(op="**") as power,)):
             return Apply("-", (ZERO, power))
         case Apply(op="not", args=(condition,)):
@@ -146,7 +163,21 @@ def as_latex(found: Ledger, quantity: Quantity) -> str:
     return "\n".join([*lines, sympy.latex(expr, symbol_names=names, mul_symbol="dot")]) + "\n"
 
 
+#: What means something else to LaTeX than itself.
+LATEX_SIGNS: Final = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "{}_%$&#"},
+        "\\": "\\textbackslash{}",
+        "^": "\\textasciicircum{}",
+        "~": "\\textasciitilde{}",
+    }
+)
+
+
 def latex_name(name: str) -> str:
+    """A name, or a text of the table in its quotes."""
+    if name.startswith('"'):
+        return "\\text{" + " ".join(name.split()).translate(LATEX_SIGNS) + "}"
     if len(name) == 1:
         return name
     return "\\mathrm{" + name.replace("_", "\\_") + "}"

@@ -12,41 +12,27 @@ from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.active import active, touched
+from specgen.analysis.caches import CacheRow, cache_quantities, cached
 from specgen.analysis.cases import Folder, Site
-from specgen.analysis.costs import Costs, cheapest
+from specgen.analysis.costs import choices, costs
 from specgen.analysis.faults import countable
-from specgen.analysis.instances import Instance, environment, root
-from specgen.analysis.reach import Reach, reached
-from specgen.analysis.rows import Row, entries, fold, pattern
+from specgen.analysis.instances import Instance, descend, environment, root
+from specgen.analysis.memory import training, weights
+from specgen.analysis.peak import activation_peak
+from specgen.analysis.products import Products
+from specgen.analysis.reach import reached
+from specgen.analysis.rows import Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
-from specgen.analysis.terms import CONVENTIONS, Quantity, Term, evaluated, quantity
-from specgen.ir.model import ACTIVATION, Program
-from specgen.sizes.evaluate import Value, evaluate_int, expression
-from specgen.sizes.expr import (
-    FALSE,
-    ONE,
-    Apply,
-    Const,
-    Expr,
-    Sym,
-    conjunction,
-    product,
-    substitute,
-    symbols,
-    transform,
-)
+from specgen.analysis.terms import BYTES, CONVENTIONS, Quantity, Term, evaluated, quantity
+from specgen.ir.model import Program
+from specgen.sizes.evaluate import Value, expression
+from specgen.sizes.expr import ONE, Apply, Const, Expr, Sym, conjunction, negation, product, symbols
 from specgen.sizes.normal import settled
 
 __all__ = [
     "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "CacheRow", "Ledger", "Quantity", "Storage", "evaluated", "ledger",
     "quantities",
 ]  # fmt: skip
-
-#: Bytes of one element.
-BYTES: Final[Mapping[str, int]] = {
-    "f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1,
-    "i64": 8, "i32": 4, "i8": 1, "u8": 1, "bool": 1,
-}  # fmt: skip
 
 NO_DATAFLOW: Final = "the table has no forward"
 NO_CACHE: Final = "the forward keeps no cache"
@@ -60,25 +46,6 @@ class Storage:
     tensors: int
     elements: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRow:
-    """A cache row that the forward writes; `shape` is what one token adds to one instance."""
-
-    name: str
-    shape: tuple[Expr, ...]
-    dims: tuple[int, ...]
-    dtype: str
-    multiplicity: Expr
-    instances: int
-
-    @property
-    def elements(self) -> int:
-        count = self.instances
-        for dim in self.dims:
-            count *= dim
-        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +95,25 @@ def counted(program: Program) -> Ledger:
     stored = tuple(held(model, table, scheme_of(program), folder))
     places = {place.instance: place for place in reached(model)}
     caches = tuple(cached(places.values(), folder))
-    chosen = cheapest(model, folder)
-    found = {quantity.name: quantity for quantity in counts(rows, stored)}
+    chosen = choices(model, folder)
+    forwards = {module: choice.forward for module, choice in chosen.items()}
+    known = [*counts(rows, stored), weights(rows)]
+    known.append(training(known[0]))
     if program.has_dataflow:
-        for quantity in (
-            *active(program, touched(table, places), folder),
-            *cache_quantities(caches),
-            *costs(model, folder, chosen),
-        ):
-            found[quantity.name] = quantity
+        main = tuple(Products({}).of(model))
+        decoding = tuple(Products(forwards).of(model)) if forwards else main
+        known += active(program, touched(table, places), folder)
+        known += cache_quantities(caches, main, program.activation_dtype, folder)
+        known += costs(main, decoding, chosen.values(), folder)
+        known.append(activation_peak(model, folder))
+    found = {quantity.name: quantity for quantity in known}
     for name, (unit, convention) in CONVENTIONS.items():
+        absent = None
         if name not in found:
             absent = NO_CACHE if program.has_dataflow else NO_DATAFLOW
+        elif taken := [v for v in found[name].variables if v in program.values]:
+            absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
+        if absent is not None:
             found[name] = Quantity(name, unit, convention, None, None, absent=absent)
     return Ledger(
         program,
@@ -148,19 +122,29 @@ def counted(program: Program) -> Ledger:
         {name: found[name] for name in CONVENTIONS},
         storage(stored),
         caches,
-        chosen,
-        decided(program, places),
+        forwards,
+        decided(program, places, folder),
         folder.env,
     )
 
 
-def decided(program: Program, places: Iterable[Instance]) -> tuple[Expr, ...]:
-    """What conditions and storage formats were decided to be, in the model's names, each once."""
+def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tuple[Expr, ...]:
+    """What conditions and storage formats were decided to be, in the model's names, each once.
+
+    What was left out because it does not occur for these values is decided as well.
+    """
     found = {
         settled(instance.resolve(condition)): None
         for instance in places
         for condition in instance.module.decided
     }
+    for instance in descend(root(program)):
+        known = {*folder.env, *(index for index, _ in instance.indices)}
+        for condition in map(instance.resolve, instance.module.bounded):
+            if symbols(condition) <= known:
+                never = conjunction(instance.condition, negation(condition))
+                folder.fold(Site(instance.indices, never, ()))
+    found.update((settled(condition), None) for condition in folder.absent)
     formats = [
         Apply("==", (Sym(param.name), expression(param.value)))
         for param in program.model.params
@@ -220,89 +204,3 @@ def storage(stored: tuple[StoredTensor, ...]) -> tuple[Storage, ...]:
         elements[tensor.dtype] = elements.get(tensor.dtype, 0) + tensor.elements
     found = [Storage(d, tensors[d], elements[d], elements[d] * BYTES[d]) for d in tensors]
     return tuple(sorted(found, key=lambda s: (-s.bytes, s.dtype)))
-
-
-# ---- caches and costs ------------------------------------------------------------------
-
-
-def cached(places: Iterable[Reach], folder: Folder) -> Iterable[CacheRow]:
-    """The cache rows that the forward writes, for one token of one sequence."""
-    for place in places:
-        instance = place.instance
-        for cache in instance.module.caches:
-            condition = place.cache(cache.name)
-            if condition == FALSE:
-                continue
-            outer = {"B", cache.along}
-            shape = tuple(
-                instance.resolve(dim)
-                for dim in cache.shape
-                if not (isinstance(dim, Sym) and dim.name in outer)
-            )
-            site = Site(instance.indices, conjunction(instance.condition, condition), shape)
-            dtype = stored_dtype(instance.program, cache.dtype)
-            for case in folder.fold(site):
-                yield CacheRow(
-                    pattern((*instance.prefixes["own"], ".", cache.name)),
-                    case.amounts,
-                    tuple(evaluate_int(dim, folder.env) for dim in case.amounts),
-                    dtype,
-                    case.multiplicity,
-                    case.instances,
-                )
-
-
-def stored_dtype(program: Program, dtype: str) -> str:
-    """The dtype that is stored where a row follows the working precision."""
-    return program.activation_dtype if dtype == ACTIVATION else dtype
-
-
-def cache_quantities(caches: tuple[CacheRow, ...]) -> Iterable[Quantity]:
-    """What a token adds to the caches; a forward without caches has no such quantity."""
-    if not caches:
-        return
-    for name, sized in (("cache_elements_per_token", False), ("cache_bytes_per_token", True)):
-        terms = []
-        for row in caches:
-            scale = BYTES[row.dtype] if sized else 1
-            terms.append(
-                Term(
-                    row.multiplicity,
-                    product(Const(scale), *row.shape),
-                    Fraction(row.elements * scale),
-                )
-            )
-        yield quantity(name, terms)
-
-
-def costs(model: Instance, folder: Folder, chosen: Mapping[str, str]) -> Iterable[Quantity]:
-    """The operations of a prefill and of one step of decoding."""
-    prefill: Mapping[str, Expr] = {"T": Sym("S")}
-    decode: Mapping[str, Expr] = {"S": ONE}
-    for name, forwards, fixed, variables in (
-        ("flops_prefill", {}, prefill, ("B", "S")),
-        ("flops_decode", chosen, decode, ("B", "T")),
-    ):
-        terms = []
-        for site in Costs(forwards).sites(model):
-            for case in folder.fold(site):
-                operations = transform(substitute(case.amounts[0], fixed), without_ones)
-                terms.append(
-                    Term(
-                        case.multiplicity,
-                        operations,
-                        Fraction(0),
-                        tuple(a for index in case.indices for a in index.assumptions),
-                        all(index.closed for index in case.indices),
-                    )
-                )
-        yield quantity(name, terms, variables)
-
-
-def without_ones(expr: Expr) -> Expr:
-    """A product without a factor of 1."""
-    match expr:
-        case Apply(op="*", args=args):
-            return product(*args)
-        case _:
-            return expr

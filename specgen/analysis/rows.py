@@ -33,7 +33,8 @@ class Row:
     over indices and params).  `kind` is map, array, bias or scale; `shape` is the stored order,
     [out, in] for a map.  `shared` is "copy" for a second stored copy of `target` (stored, not
     counted), "tied" for a row that is not stored, else None.  `format` is the storage format
-    that the row is stored in or, for a scale, belongs to.  Where conditions on an index give a
+    that the row is stored in or, for a scale, belongs to; `fixed` tells whether the table gives
+    the row a dtype of its own.  Where conditions on an index give a
     row several shapes, it is several rows of one name.
     """
 
@@ -53,6 +54,7 @@ class Row:
     format: str | None = None
     own: Template = ()
     values: Mapping[str, Value] = field(default_factory=dict, repr=False, compare=False)
+    fixed: bool = False
 
     @property
     def elements(self) -> int:
@@ -187,6 +189,7 @@ def row(
         format=tensor.format.module if tensor.format else None,
         own=own,
         values=env,
+        fixed=tensor.fixed,
     )
 
 

@@ -11,18 +11,39 @@ from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.arithmetic import added, summed
+from specgen.ir.model import ACTIVATION, Program
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from specgen.sizes.expr import Apply, Const, Expr, product
+
+#: Bytes of one element.
+BYTES: Final[Mapping[str, int]] = {
+    "f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1,
+    "i64": 8, "i32": 4, "i8": 1, "u8": 1, "bool": 1,
+}  # fmt: skip
+
+
+def stored_dtype(program: Program, dtype: str) -> str:
+    """The dtype that is stored where a row follows the working precision."""
+    return program.activation_dtype if dtype == ACTIVATION else dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Values of a quantity's variables that many choose."""
+
+    name: str
+    values: Mapping[str, int]
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """One figure of a table.
 
-    `expr` is in the model's names, and in the `variables` (batch B, new tokens S, all tokens T)
-    that a user is free to choose; with such, there is no `value`.  `expr` holds for other
-    parameters where the `assumptions` do, and for no others where it is not `closed`.  Where
-    the quantity is `absent`, that says why.
+    `expr` is in the model's names, and in the `variables` (VARIABLES says what each is) that a
+    user is free to choose; with such, there is no `value`, and there may be `recipes` for them.
+    `expr` holds for other parameters where the `assumptions` do, and for no others where it is
+    not `closed`.  Where the quantity is `absent`, that says why.
     """
 
     name: str
@@ -34,6 +55,7 @@ class Quantity:
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
     absent: str | None = None
+    recipes: tuple[Recipe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +68,32 @@ class Term:
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
 
+
+#: What a user may choose.
+VARIABLES: Final[Mapping[str, str]] = {
+    "B": "sequences of a batch",
+    "S": "new tokens of each sequence",
+    "T": "all tokens of each sequence, those in the cache included",
+    "W": "bytes of an element of a weight",
+    "G": "bytes of an element of a gradient",
+    "O": "bytes of the optimizer's states for an element of a weight",
+}
+
+#: Precisions to train in, with Adam's two moments.
+RECIPES: Final = (
+    Recipe("f32", {"W": 4, "G": 4, "O": 8}, "everything in f32"),
+    Recipe(
+        "mixed",
+        {"W": 2, "G": 2, "O": 12},
+        "weights and gradients in bf16; a copy of the weights and both moments in f32",
+    ),
+    Recipe(
+        "mixed_f32_gradients",
+        {"W": 2, "G": 4, "O": 12},
+        "as mixed, gradients summed up in f32",
+    ),
+    Recipe("bf16", {"W": 2, "G": 2, "O": 4}, "everything in bf16"),
+)
 
 #: Quantity -> unit and convention.
 CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -97,6 +145,49 @@ CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
         "operations",
         "matrix products only, 2 per multiply-add, of one new token for each of B sequences of T"
         " tokens, with the cheapest of each module's forwards",
+    ),
+    "weights_bytes": (
+        "bytes",
+        "the parameters in memory, W bytes an element of a matrix: rows that are no matrices, and"
+        " matrices to which the table gives a dtype of their own, keep theirs; no scales",
+    ),
+    "cache_elements_per_token_expanded": (
+        "elements",
+        "what one more token adds where a runtime keeps, instead of the caches, the keys and values"
+        " that the main forward computes from them: all that depends on the caches and on no new"
+        " token, and meets a new token in a product",
+    ),
+    "cache_bytes_per_token_expanded": (
+        "bytes",
+        "cache_elements_per_token_expanded in the dtype in which they meet the new token",
+    ),
+    "cache_bytes": ("bytes", "the caches of B sequences of T tokens, in the cache's dtype"),
+    "flops_prefill_causal": (
+        "operations",
+        "flops_prefill, products of every query with every key counted half: S × S / 2 pairs, not"
+        " S × (S + 1) / 2, and the same on layers with a window",
+    ),
+    "flops_decode_main": (
+        "operations",
+        "flops_decode with every module's main forward: keys and values are computed from the"
+        " caches anew at each step",
+    ),
+    "flops_training": (
+        "operations",
+        "three times flops_prefill_causal: once forward, twice backward, nothing recomputed (as"
+        " MaxText counts models without windows)",
+    ),
+    "activation_peak_bytes": (
+        "bytes",
+        "the most that the values of one main forward take at once, of B sequences of S new tokens,"
+        " T in all, evaluated eagerly without gradients: names live until their function returns,"
+        " results until they are used, claimed platform operations run as one, causal masks are"
+        " never there, the chosen experts run at once; without weights and caches",
+    ),
+    "training_bytes": (
+        "bytes",
+        "every parameter with W bytes of its own, G of its gradient and O of its optimizer states;"
+        " activations apart",
     ),
 }
 

@@ -105,11 +105,12 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
     from specgen.artefacts.manifest import manifest
     from specgen.artefacts.targets import chosen_targets
 
-    program = selection.program()
+    table = selection.opened()
+    program = table.program()
     chosen = chosen_targets(program, targets)
     files: dict[str, Content] = {}
     for target in chosen:
-        for name, content in target.emit(program, onnx).items():
+        for name, content in target.emit(program, onnx, table).items():
             assert name not in {*files, MANIFEST}, f"two targets write {name}"
             files[name] = content
     header: dict[str, object] = {

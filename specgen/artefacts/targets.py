@@ -15,13 +15,17 @@ from specgen.diagnostics.diagnostic import Diagnostics
 if TYPE_CHECKING:
     from specgen.artefacts.content import Content
     from specgen.backends.onnx.options import Options
+    from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
 
 
 class Emit(Protocol):
-    """What a back end offers: the files of a program, by name; options where it has any."""
+    """What a back end offers: the files of a program, by name.
 
-    def __call__(self, program: Program, *options: Options) -> Mapping[str, Content]: ...
+    It is given the options where it has any, and the opened table where it asks for that.
+    """
+
+    def __call__(self, program: Program, *given: Options | Opened) -> Mapping[str, Content]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,14 @@ class Target:
     needs_dataflow: bool
     writes: str
     has_options: bool = False
+    needs_table: bool = False
 
-    def emit(self, program: Program, options: Options) -> Mapping[str, Content]:
-        given = (options,) if self.has_options else ()
+    def emit(self, program: Program, options: Options, table: Opened) -> Mapping[str, Content]:
+        given: list[Options | Opened] = []
+        if self.has_options:
+            given.append(options)
+        if self.needs_table:
+            given.append(table)
         return cast("Emit", import_module(self.backend).emit)(program, *given)
 
 
@@ -46,7 +55,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     for target in (
         Target("pytorch", "specgen.backends.pytorch", True, "model.py"),
         Target("onnx", "specgen.backends.onnx", True, ONNX, has_options=True),
-        Target("report", "specgen.backends.report", False, "report.md"),
+        Target(
+            "report", "specgen.backends.report", False, "report.md, report.html", needs_table=True
+        ),
         Target("formulas", "specgen.backends.formulas", False, "formulas.json"),
         Target("checkpoint", "specgen.checkpoint", False, "config.json, tensors.json"),
     )

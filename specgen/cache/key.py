@@ -25,7 +25,7 @@ from specgen.selection import SUFFIX, Selection
 MAX_SIZE: Final = 2**20
 
 #: What specgen itself consists of.
-SOURCES: Final = (".py", ".lark", ".json", SUFFIX, ".j2")
+SOURCES: Final = (".py", ".lark", ".json", SUFFIX, ".j2", ".css", ".js")
 
 #: Libraries whose release may change an output byte.
 LIBRARIES: Final = ("jinja2", "lark", "onnx", "protobuf", "sympy")

@@ -39,7 +39,8 @@ class ByValues:
     """Decides by a variant's values, and by what is assumed of indices.
 
     `taken` are the conditions that the values decided, and what they took lists to be: which
-    values of an index a list has is not a condition on params alone.
+    values of an index a list has is not a condition on params alone.  `bounded` are conditions
+    on an index that came out the same for all its values.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ByValues:
         self.lets = lets
         self.assumptions = assumptions
         self.taken: dict[Expr, bool] = {}
+        self.bounded: dict[Expr, bool] = {}
 
     def decide(self, condition: Expr) -> bool | None:
         expanded = substitute(condition, self.lets)
@@ -61,6 +63,7 @@ class ByValues:
         except EvaluationError:
             known = self.assumptions.decide(substitute(expanded, self.constants))
             if known is not None:
+                self.bounded.setdefault(condition, known)
                 for node in walk(expanded):
                     if isinstance(node, Sym) and node.kind in LISTS:
                         self.taken.setdefault(Apply("==", (node, self.constants[node.name])), True)

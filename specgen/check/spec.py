@@ -20,6 +20,7 @@ from specgen.diagnostics.source import Span
 from specgen.elaborate import tables
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
 from specgen.elaborate.scope import Scope, Unresolved
+from specgen.elaborate.sharding import sharding
 from specgen.ir.model import SCALAR, Type
 from specgen.ops.context import size_text
 from specgen.sizes.expr import Expr
@@ -51,6 +52,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     tables.names(view, diagnostics)
     tables.configs(view, diagnostics)
     tables.reports(view, diagnostics)
+    sharding(view, diagnostics)
     for parts in view.parts.values():
         for part in parts:
             view.arguments(part.row)
@@ -75,6 +77,7 @@ def check_sections(definition: Definition, diagnostics: Diagnostics) -> None:
             (module.configs, "config"),
             (module.reports, "report"),
             (module.dtypes, "dtypes"),
+            (module.sharding, "sharding"),
         ):
             if rows:
                 diagnostics.report("E0607", rows[0].span, section=name, module=module.name)

@@ -25,6 +25,8 @@ def config(program: Program, scheme: str) -> dict[str, Any]:
     diagnostics = Diagnostics()
     found: dict[str, Any] = {}
     for row in program.configs[scheme]:
+        if row.role:
+            continue
         try:
             if evaluate(row.condition, env) is not True:
                 continue

@@ -6,7 +6,7 @@ years; it does not judge whether the table can say everything that the file says
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from specgen.elaborate.bind import Override
@@ -31,12 +31,21 @@ def overrides_from_config(
     far as the condition fixes params; `null` also matches a missing key.  A storage format whose
     rows do not match is not used.  Params that nothing fixes keep the table's defaults.
     """
-    flat = flattened(normalised(config))
+    rows = [row for row in program.configs.get(scheme, ()) if row.role != "absent"]
+    return settled(program, rows, flattened(normalised(config)))
+
+
+def settled(
+    program: Program, rows: Sequence[ConfigRow], flat: Mapping[str, Any]
+) -> dict[str, Override]:
+    """The params that these rows set, from values by dotted keys in the rows' spelling."""
     params = {param.name: param for param in program.model.params}
     given: dict[str, Override] = {}
     implied: dict[str, Override] = {}
     refuted: dict[str, Override] = {}
-    for row in program.configs.get(scheme, ()):
+    for row in rows:
+        if row.index is not None:
+            continue
         if isinstance(row.value, Sym) and row.value.name in params:
             value = converted(flat.get(row.key), params[row.value.name])
             if value is not None:
@@ -46,7 +55,7 @@ def overrides_from_config(
             for name, value in fixed(row.condition):
                 found.setdefault(name, value)
     for name in refuted:
-        if params[name].kind == "dtype":
+        if name in params and params[name].kind == "dtype":
             implied.setdefault(name, program.activation_dtype)
     return {name: value for name, value in {**implied, **given}.items() if name in params}
 
@@ -104,7 +113,9 @@ def converted(value: object, param: Param) -> Override | None:
             return int(value) if value.is_integer() else None
         case "real", int() | float():
             return float(value)
-        case "choice" | "dtype", str():
+        case "choice", str():
+            return value if value in param.choices else None
+        case "dtype", str():
             return value
         case "counts" | "reals", list() if all(map(is_number, value)):
             return tuple(value)

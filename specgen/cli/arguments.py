@@ -34,6 +34,11 @@ def add_spec(parser: argparse.ArgumentParser, *names: str, many: bool = False) -
             nargs="+" if many else None,
             help="a table: FILE or FILE@VARIANT",
         )
+    add_define(parser)
+
+
+def add_define(parser: argparse.ArgumentParser) -> None:
+    """`-D`: values that are set after all others."""
     parser.add_argument(
         "-D",
         dest="defines",

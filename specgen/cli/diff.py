@@ -1,11 +1,16 @@
-"""Print what differs between two tables: row by row, adding up to the total difference."""
+"""Print what differs between two tables: row by row, adding up to the total, and each quantity."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from specgen.cli.arguments import add_format, add_spec, selections
+from specgen.cli.arguments import Usage, add_format, add_spec
 from specgen.cli.output import emit
+from specgen.selection import select
+
+if TYPE_CHECKING:
+    from specgen.sizes.evaluate import Value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,9 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.analysis import diff_listing
     from specgen.analysis.diff import difference
+    from specgen.whatif.compare import complete
 
-    a, b = selections([arguments.a, arguments.b], arguments)
-    found = difference(a.program(), b.program())
+    overrides, variables = chosen(arguments)
+    a, b = (select(spec, overrides) for spec in (arguments.a, arguments.b))
+    found = difference(a.program(), b.program(), complete(variables))
     renderers = {
         "text": diff_listing.to_terminal,
         "md": diff_listing.to_markdown,
@@ -26,3 +33,24 @@ def run(arguments: argparse.Namespace) -> int:
     }
     emit(renderers[arguments.format](found).encode())
     return 0
+
+
+def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Value]]:
+    """The params that -D sets, and the variables: names of variables that no table has as params."""
+    from specgen.analysis.terms import VARIABLES
+
+    models = [select(spec).opened().model for spec in (arguments.a, arguments.b)]
+    params = {param.name for model in models for param in model.tree.params}
+    overrides: dict[str, str] = {}
+    variables: dict[str, Value] = {}
+    for name, text in arguments.defines:
+        if name not in VARIABLES or name in params:
+            overrides[name] = text
+            continue
+        from specgen.whatif.points import SweepError, value, variable  # numpy: 0.1 s
+
+        try:
+            variables[name] = variable(name, value(name, text, None, models[0]))
+        except SweepError as error:
+            raise Usage(str(error)) from None
+    return overrides, variables

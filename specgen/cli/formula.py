@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from specgen.cli.arguments import Usage, add_format, add_spec, selections
 from specgen.cli.output import emit
@@ -13,17 +14,61 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_spec(parser)
     parser.add_argument("quantity", metavar="QUANTITY", help="such as parameters, flops_decode")
     add_format(parser, "text", "latex", "python", "js", "json")
+    parser.add_argument(
+        "--by-op",
+        action="store_true",
+        help="list the matrix products that a quantity of operations counts, with their numbers for"
+        " the variables that -D sets, such as -D S=2048 (text, json)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from specgen.analysis import ranks
     from specgen.analysis.formula import FORMATS
     from specgen.analysis.quantities import CONVENTIONS, ledger
 
-    if arguments.quantity not in CONVENTIONS:
-        close = suggestion(arguments.quantity, CONVENTIONS)
-        hint = f"did you mean `{close}`?" if close else f"there are {', '.join(CONVENTIONS)}"
+    names = (*CONVENTIONS, *ranks.CONVENTIONS)
+    if arguments.quantity not in names:
+        close = suggestion(arguments.quantity, names)
+        hint = f"did you mean `{close}`?" if close else f"there are {', '.join(names)}"
         raise Usage(f"there is no quantity `{arguments.quantity}`; {hint}")
+    if arguments.by_op:
+        emit(by_op(arguments).encode())
+        return 0
     (selection,) = selections([arguments.spec], arguments)
     found = ledger(selection.program())
-    emit(FORMATS[arguments.format](found, found.quantities[arguments.quantity]).encode())
+    if arguments.quantity in CONVENTIONS:
+        quantity = found.quantities[arguments.quantity]
+    else:
+        quantity = ranks.rank_quantities(found.program)[arguments.quantity]
+    emit(FORMATS[arguments.format](found, quantity).encode())
     return 0
+
+
+def by_op(arguments: argparse.Namespace) -> str:
+    """The listing of a quantity's products; why there is none, for a table without a forward."""
+    from specgen.analysis.costs import COUNTED
+    from specgen.analysis.formula import FORMATS
+    from specgen.analysis.operations import operations, to_json, to_terminal
+    from specgen.analysis.quantities import ledger
+    from specgen.cli.whatif import chosen
+    from specgen.whatif.compare import complete
+    from specgen.whatif.points import SweepError
+
+    name = arguments.quantity
+    if name not in COUNTED:
+        raise Usage(f"`{name}` counts no operations; --by-op is for {', '.join(COUNTED)}")
+    if arguments.format not in ("text", "json"):
+        raise Usage(f"--by-op has no format {arguments.format}; it has text and json")
+    try:
+        base, overrides, variables = chosen(arguments)
+    except SweepError as error:
+        raise Usage(str(error)) from None
+    found = ledger(replace(base, overrides=overrides).program())
+    quantity = found.quantities[name]
+    if quantity.expr is None:
+        return FORMATS[arguments.format](found, quantity)
+    given = complete(variables)
+    at = {variable: given[variable] for variable in quantity.variables}
+    write = to_json if arguments.format == "json" else to_terminal
+    return write(found, quantity, operations(found, name), at)

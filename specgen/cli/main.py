@@ -18,15 +18,22 @@ import specgen
 from specgen.cli.arguments import Usage, add_diagnostics_option
 from specgen.diagnostics.diagnostic import SpecError, suggestion
 
-#: Name -> what it does; the module of the same name implements it.
+#: Name -> what it does; the module of the same name implements it, or that of `MODULES`.
 COMMANDS: Final[Mapping[str, str]] = {
     "build": "write PyTorch, ONNX, reports and formulas",
     "check": "find the faults of a table, all of them in one run",
     "explain": "say what a diagnostic's code means, with an example",
     "params": "print the table of tensors and the exact counts",
     "formula": "print the closed form of a quantity",
+    "solve": "ask the other way round: which parameters give a figure, exactly",
+    "sensitivity": "print how a quantity moves with each parameter, sorted",
+    "whatif": "every quantity of a changed table, or of many configurations",
     "diff": "print what differs between two tables, row by row",
+    "import": "read a released config.json: its table, its variant, its counts",
 }
+
+#: Commands whose name no module can have.
+MODULES: Final[Mapping[str, str]] = {"import": "importing"}
 
 DEBUG: Final = "SPECGEN_DEBUG"
 
@@ -91,7 +98,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 def run(name: str, argv: Sequence[str]) -> int:
     """Runs one command; what is at fault in the command line or the tables is shown."""
-    command = cast("Command", import_module(f"specgen.cli.{name}"))
+    command = cast("Command", import_module(f"specgen.cli.{MODULES.get(name, name)}"))
     parser = argparse.ArgumentParser(
         f"specgen {name}", description=command.__doc__, allow_abbrev=False
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from specgen.diagnostics.code import Code, Severity, error, warning
+from specgen.diagnostics.codes_configuration import CONFIGURATION_CODES
 from specgen.diagnostics.codes_counts import COUNT_CODES
 from specgen.diagnostics.codes_dataflow import DATAFLOW_CODES
 from specgen.diagnostics.codes_output import OUTPUT_CODES
@@ -24,6 +25,7 @@ CODES: Final[Mapping[str, Code]] = {
     **ROW_CODES,
     **COUNT_CODES,
     **OUTPUT_CODES,
+    **CONFIGURATION_CODES,
 }
 
 __all__ = ["CODES", "Code", "Severity", "error", "warning"]

@@ -178,7 +178,7 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         "section of a model",
         "`{section}` belongs to a model, not to module `{module}`",
         """
-        variant, config, report and dtypes describe a whole model.
+        variant, config, report, sharding and dtypes describe a whole model.
         wrong: module block { variant small { } }
         right: model m { variant small { } }
         """,
@@ -190,6 +190,35 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         A part gives each parameter of its module a value of the parameter's type.
         wrong: attn : attention(scale = "large")
         right: attn : attention(scale = 2.5)
+        """,
+    ),
+    "E0609": error(
+        "unknown axis of parallelism",
+        "`{name}` is no axis of parallelism that divides names",
+        """
+        A table declares what tensor, expert and pipeline parallelism divide; data parallelism
+        divides nothing of a table.
+        wrong: sharding { tp over n_heads }
+        right: sharding { tensor over n_heads }
+        """,
+    ),
+    "E0610": error(
+        "name cannot be divided",
+        "`{name}` cannot be divided: {reason}",
+        """
+        An axis divides sizes and counts of the model, each once.  `along` lets a name go with one
+        that the same axis divides: key/value heads with the query heads that read them.
+        wrong: sharding { tensor over norm_eps, n_kv_heads along inter_dim }
+        right: sharding { tensor over n_heads, n_kv_heads along n_heads }
+        """,
+    ),
+    "E0611": error(
+        "axis declared twice",
+        "what `{name}` parallelism divides is declared twice",
+        """
+        An axis has one row in `sharding`.
+        wrong: sharding { tensor over n_heads   tensor over inter_dim }
+        right: sharding { tensor over n_heads, inter_dim }
         """,
     ),
     # ---- E07xx: names, config, report --------------------------------------------------
@@ -224,7 +253,8 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         "key cannot be read",
         '"{key}" is not a key of a config',
         """
-        Keys are names with dots between them: "rope_scaling.factor".
+        Keys are names with dots between them: "rope_scaling.factor".  A row that is only read
+        may follow a repeated part by its index: "layer_types.{layer}" when read.
         wrong: config hf { dim -> "rope..dim" }
         right: config hf { dim -> "rope.dim" }
         """,

@@ -20,10 +20,11 @@ from specgen.elaborate.files import Definition, FreeFunction, Loaded
 from specgen.elaborate.packings import packings
 from specgen.elaborate.ranges import Known, Range, assume, bounds_of, shifted
 from specgen.elaborate.scope import DTYPES, Scope, Unresolved
+from specgen.elaborate.sharding import sharding
 from specgen.ir import model as ir
 from specgen.ir.verify import verify
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
-from specgen.sizes.expr import TRUE, Const, Expr, negation
+from specgen.sizes.expr import TRUE, ZERO, Apply, Const, Expr, negation
 from specgen.sizes.normal import Polynomial, normalize
 from specgen.syntax import tree
 
@@ -111,10 +112,13 @@ class Assembler:
             for node in definition.tree.functions
             if oracle.decide(view.condition(node.condition)) is not False
         ]
-        decided = tuple(
-            condition if value else negation(condition)
-            for condition, value in oracle.taken.items()
-            if not isinstance(condition, Const)
+        decided, bounded = (
+            tuple(
+                condition if value else negation(condition)
+                for condition, value in found.items()
+                if not isinstance(condition, Const)
+            )
+            for found in (oracle.taken, oracle.bounded)
         )
         return ir.Module(
             id="",
@@ -145,6 +149,7 @@ class Assembler:
             names=tables.names(view, self.diagnostics),
             packings=packings(view, tensors, parts, self.modules, oracle),
             decided=decided,
+            bounded=bounded,
         )
 
     def param(self, row: tree.Param, view: ModuleView, definition: Definition) -> ir.Param:
@@ -188,6 +193,7 @@ class Assembler:
                     continue
                 count, number = counted
                 if number == 0:
+                    oracle.taken[Apply("==", (count, ZERO))] = True
                     continue
                 if row.index is not None:
                     ranges[row.index] = Range(0, number - 1)
@@ -268,9 +274,17 @@ class Assembler:
                     shared,
                     target,
                     row.row.description,
+                    self.fixed(view, stored),
                 )
             )
         return tuple(done)
+
+    def fixed(self, view: ModuleView, row: tree.Tensor) -> bool:
+        """Whether the row has a dtype or format of its own, which is no param's value."""
+        if row.format is None:
+            return False
+        symbol = view.scope.symbols.get(row.format.name)
+        return symbol is None or symbol.kind != "dtype"
 
     def dtype(self, name: str) -> str:
         """The dtype or format that the model's `dtypes` section gives to a kind of row."""
@@ -416,6 +430,7 @@ def assemble(
         configs=tables.configs(view, diagnostics),
         reports=tables.reports(view, diagnostics),
         source_hash=loaded.hash,
+        sharding=sharding(view, diagnostics),
     )
     verify(program)
     return program

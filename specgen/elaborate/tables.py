@@ -10,11 +10,18 @@ from specgen.diagnostics.diagnostic import Diagnostics, did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
-from specgen.sizes.expr import Const, Expr, Sym
+from specgen.sizes.expr import Expr, Sym, conjunction
 from specgen.syntax import tree
 from specgen.syntax.parser import parse_expression
 
 PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
+
+#: Names between the dots of a key, and the key of a list that follows a repeated part.
+KEY = re.compile(r"[^{}]+")
+LISTED = re.compile(r"(?P<key>[^{}]+)\.\{(?P<index>[A-Za-z_][A-Za-z0-9_]*)\}")
+
+#: What may stand among the conditions of a row of `config` that is never written.
+ROLES = ("read", "absent")
 
 
 def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[str, ir.Template]]:
@@ -111,25 +118,74 @@ def configs(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, tuple[ir
     """The config sections: each row keeps its condition, so that it can be read both ways."""
     found: dict[str, tuple[ir.ConfigRow, ...]] = {}
     for section in view.definition.tree.configs:
-        rows: list[ir.ConfigRow] = []
-        for row in section.rows:
-            try:
-                value: Expr | tuple[Expr, ...]
-                if isinstance(row.value, tree.ListOf):
-                    value = tuple(view.scope.resolve(item) for item in row.value.items)
-                else:
-                    value = view.scope.resolve(row.value)
-                condition = (
-                    Const(True) if row.condition is None else view.scope.resolve(row.condition)
-                )
-            except Unresolved:
-                continue
-            if not row.key or any(not key for key in row.key.split(".")):
-                diagnostics.report("E0704", row.span, key=row.key)
-                continue
-            rows.append(ir.ConfigRow(value, row.key, condition))
-        found[section.scheme] = (*found.get(section.scheme, ()), *rows)
+        rows = (config_row(row, view, diagnostics) for row in section.rows)
+        found[section.scheme] = (
+            *found.get(section.scheme, ()),
+            *(row for row in rows if row is not None),
+        )
     return found
+
+
+def config_row(
+    row: tree.ConfigRow, view: ModuleView, diagnostics: Diagnostics
+) -> ir.ConfigRow | None:
+    """One row; None, after a report, where it cannot be understood."""
+    scope, key, index = view.scope, row.key, None
+    role, conditions = role_and_conditions(row.condition, scope)
+    listed = LISTED.fullmatch(key)
+    if listed is not None and role:
+        key, index = listed["key"], repeated(listed["index"], view)
+        if index is not None:
+            scope = scope.child([Sym(index[0], "index")])
+    if not all(KEY.fullmatch(part) for part in key.split(".")) or (listed and index is None):
+        diagnostics.report("E0704", row.span, key=row.key)
+        return None
+    try:
+        value: Expr | tuple[Expr, ...]
+        if isinstance(row.value, tree.ListOf):
+            value = tuple(scope.resolve(item) for item in row.value.items)
+        else:
+            value = scope.resolve(row.value)
+        condition = conjunction(*(scope.resolve(node) for node in conditions))
+    except Unresolved:
+        return None
+    return ir.ConfigRow(value, key, condition, role, index)
+
+
+def role_and_conditions(
+    condition: tree.Expression | None, scope: Scope
+) -> tuple[str, list[tree.Expression]]:
+    """`read` or `absent` where one of them is among the conditions, and the others."""
+    if condition is None:
+        return "", []
+    role, others = "", []
+    for node in conjuncts(condition):
+        name = node.names[0] if isinstance(node, tree.Path) and len(node.names) == 1 else ""
+        if name in ROLES and name not in scope.names() and not role:
+            role = name
+        else:
+            others.append(node)
+    return role, others if role else [condition]
+
+
+def conjuncts(node: tree.Expression) -> list[tree.Expression]:
+    """What must all hold, where a condition is `a and b and c`."""
+    match node:
+        case tree.Operation(op="and", operands=operands):
+            return [found for operand in operands for found in conjuncts(operand)]
+        case _:
+            return [node]
+
+
+def repeated(index: str, view: ModuleView) -> tuple[str, Expr] | None:
+    """The index of a repeated part of the model, and how often it is there."""
+    for part in view.definition.tree.parts:
+        if part.index == index and part.count is not None:
+            try:
+                return index, view.scope.resolve(part.count)
+            except Unresolved:
+                return None
+    return None
 
 
 def reports(view: ModuleView, diagnostics: Diagnostics) -> tuple[ir.Report, ...]:

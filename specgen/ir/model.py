@@ -213,7 +213,8 @@ class Tensor:
     """A tensor row.
 
     `shape` is the stored order: [out, in] for a map.  `dtype` is what the checkpoint stores
-    (None where a format says it); `compute` is the dtype of the value in dataflow.
+    (None where a format says it), `fixed` whether the row itself says so and not `dtypes`;
+    `compute` is the dtype of the value in dataflow.
     `shared` is "tied" (not stored) or "copy" (stored again) of the row at `target`.
     """
 
@@ -227,6 +228,7 @@ class Tensor:
     shared: str | None = None
     target: str | None = None
     description: str | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,11 +290,18 @@ class Require:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """`value` (a param, or a literal; lists are tuples) is written to the dotted `key`."""
+    """`value` (a param, or a literal; lists are tuples) is written to the dotted `key`.
+
+    A `role` other than "" makes it a row that is never written: a file may say it so ("read"),
+    and one without the key means it ("absent").  With `index`, a name and its count, `value`
+    is the items of a list at which `condition` holds.
+    """
 
     value: Expr | tuple[Expr, ...]
     key: str
     condition: Expr
+    role: str = ""
+    index: tuple[str, Expr] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +325,27 @@ class Report:
     language: str
     title: str
     sections: tuple[ReportSection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A param or let of the model that an axis divides; with `along`, as pieces of another."""
+
+    name: str
+    along: str | None = None
+
+
+#: The axes of parallelism that divide names of a table.
+AXES = ("tensor", "expert", "pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What the ranks of an axis divide: factors of dims, or counts of repeated parts."""
+
+    name: str
+    divided: tuple[Divided, ...]
+    description: str | None = None
 
 
 #: A name template: texts and expressions in the scope of the module that it stands in.
@@ -352,7 +382,8 @@ class Module:
     """A module as this variant needs it; params stay symbols, decided rows are gone.
 
     `id` is unique in the program; `name` is the table's.  `decided` lists the conditions that
-    were decided for this module, as they hold.  `names` maps a naming scheme to own path ->
+    were decided for this module, as they hold; `bounded` those on an index that hold for all of
+    its values.  `names` maps a naming scheme to own path ->
     template, `packings` to what it says of rows together, or of rows below the module's parts.
     """
 
@@ -371,6 +402,7 @@ class Module:
     names: Mapping[str, Mapping[str, Template]]
     packings: Mapping[str, tuple[Packing, ...]] = field(default_factory=dict)
     decided: tuple[Expr, ...] = ()
+    bounded: tuple[Expr, ...] = ()
 
     def tensors_named(self, name: str) -> tuple[Tensor, ...]:
         """The row of that name; several where conditions on an index exclude each other."""
@@ -405,6 +437,7 @@ class Program:
     configs: Mapping[str, tuple[ConfigRow, ...]]
     reports: tuple[Report, ...]
     source_hash: str
+    sharding: tuple[Axis, ...] = ()
 
     @property
     def model(self) -> Module:

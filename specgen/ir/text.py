@@ -13,11 +13,17 @@ from specgen.sizes.printing import TABLE, to_text
 def program_text(program: ir.Program) -> str:
     """The whole program, functions first, children before parents."""
     lines = [f"program {program.name}" + (f"@{program.variant}" if program.variant else "")]
+    lines += [f"sharding {axis_text(axis)}" for axis in program.sharding]
     for function in program.functions.values():
         lines += ["", *function_lines(function, f"function {function.name}")]
     for module in (*program.formats.values(), *program.modules.values()):
         lines += ["", *module_lines(module, program)]
     return "\n".join(lines) + "\n"
+
+
+def axis_text(axis: ir.Axis) -> str:
+    names = (f"{d.name} along {d.along}" if d.along else d.name for d in axis.divided)
+    return f"{axis.name} over {', '.join(names)}"
 
 
 def module_lines(module: ir.Module, program: ir.Program) -> Iterator[str]:

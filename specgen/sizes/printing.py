@@ -33,6 +33,8 @@ class Notation:
         }
     )  # fmt: skip
     functions: Mapping[str, str] = field(default_factory=dict)
+    #: Templates for functions that the notation writes in another form: `{0}.length`.
+    forms: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[bool | None, str] = field(
         default_factory=lambda: {True: "True", False: "False", None: "None"}
     )
@@ -90,6 +92,8 @@ def write(expr: Expr, notation: Notation) -> tuple[str, int]:
             return notation.operators[op].join(texts), level
         case Apply(op="list", args=args):
             return f"[{', '.join(inside(arg, notation, 0) for arg in args)}]", 9
+        case Apply(op=op, args=args) if op in notation.forms:
+            return notation.forms[op].format(*(inside(arg, notation, 9) for arg in args)), 9
         case Apply(op=op, args=args):
             name = notation.functions.get(op, op)
             return f"{name}({', '.join(inside(arg, notation, 0) for arg in args)})", 9

@@ -6,13 +6,15 @@ sympy objects are built node by node; no text is ever handed to sympy's parsers,
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from functools import reduce
 from operator import add, mul, truediv
 from typing import Any, assert_never
 
 import sympy
 
-from specgen.sizes.expr import Apply, Const, Expr, Sym
+from specgen.sizes.expr import Apply, Const, Expr, Sym, membership
 
 
 def symbol(name: str) -> sympy.Symbol:
@@ -37,6 +39,10 @@ def to_sympy(expr: Expr) -> sympy.Expr:
             return sympy.Piecewise(
                 (to_sympy(then), to_condition(condition)), (to_sympy(otherwise), True)
             )
+        case Apply(op="min" | "max" as op):
+            # Between many, sympy looks for one that is always greater, for seconds.
+            parts = tuple(map(to_sympy, flattened(expr, op)))
+            return FUNCTIONS[op](*parts, evaluate=len(parts) < 3)
         case Apply(op="length", args=(Sym(name=name),)):
             return sympy.Function("length", integer=True, nonnegative=True)(symbol(name))
         case Apply(op=op, args=args) if op in FUNCTIONS:
@@ -46,11 +52,46 @@ def to_sympy(expr: Expr) -> sympy.Expr:
     assert_never(expr)
 
 
+def flattened(expr: Expr, op: str) -> Iterator[Expr]:
+    """The arguments of an operator of which nested ones are one."""
+    match expr:
+        case Apply(op=own, args=args) if own == op:
+            for arg in args:
+                yield from flattened(arg, op)
+        case _:
+            yield expr
+
+
+class Contains(sympy.logic.boolalg.BooleanFunction):  # type: ignore[misc]
+    """Whether a list has a number; both are what they are, sympy computes nothing."""
+
+    nargs = 2
+
+    def _latex(self, printer: Any) -> str:
+        members, element = self.args
+        return f"{printer._print(element)} \\in {printer._print(members)}"
+
+
 def to_condition(expr: Expr) -> Any:
-    """A condition in sympy's logic."""
+    """A condition in sympy's logic.
+
+    Raises:
+        ValueError: it is none.
+    """
     match expr:
         case Const(value=bool(value)):
             return sympy.true if value else sympy.false
+        case Sym(name=name):
+            return symbol(name)
+        case Apply(op="contains", args=(Apply(op="list", args=items), element)):
+            return to_condition(membership(items, element))
+        case Apply(op="contains", args=(members, element)):
+            return Contains(to_sympy(members), to_sympy(element))
+        case Apply(op="==" | "!=" as op, args=(left, Const(value=bool(value)))):
+            held = to_condition(left)
+            return held if value == (op == "==") else sympy.Not(held)
+        case Apply(op="==" | "!=" as op, args=(Sym(name=name), Const(value=str() | None as value))):
+            return RELATIONS[op](symbol(name), sympy.Symbol(json.dumps(value, ensure_ascii=False)))
         case Apply(op="and", args=args):
             return sympy.And(*map(to_condition, args))
         case Apply(op="or", args=args):

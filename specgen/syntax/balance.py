@@ -20,8 +20,8 @@ CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
 OPENING: Final = {closing: opening for opening, closing in CLOSING.items()}
 
 SECTION_WORDS: Final = frozenset({
-    "params", "let", "require", "dtypes", "tensors", "parts", "cache", "forward", "names",
-    "config", "report", "variant", "module", "function", "model",
+    "params", "let", "require", "dtypes", "tensors", "parts", "cache", "sharding", "forward",
+    "names", "config", "report", "variant", "module", "function", "model",
 })  # fmt: skip
 #: Words that cannot stand between parentheses.
 STATEMENT_WORDS: Final = frozenset({"return", "use", "language"})

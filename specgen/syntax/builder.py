@@ -166,6 +166,9 @@ class Builder:
     def cache(self, _: Token, *rows: tree.CacheRow) -> Table:
         return Table("caches", rows)
 
+    def sharding(self, _: Token, *rows: tree.ShardingRow) -> Table:
+        return Table("sharding", rows)
+
     def names(self, word: Token, scheme: Token, *rows: tree.Rename) -> tree.Names:
         return tree.Names(str(scheme), rows, self.since(word))
 
@@ -295,6 +298,14 @@ class Builder:
         return tree.CacheRow(
             str(name), shape, str(along), format_, text(description), self.since(name)
         )
+
+    def axis(self, name: Token, _: Token, *rest: Any) -> tree.ShardingRow:
+        *divided, description = rest
+        kept = self.bounded(tuple(divided), "names that an axis divides")
+        return tree.ShardingRow(str(name), kept, text(description), self.since(name))
+
+    def divided(self, name: Token, along: Token | None) -> tree.Divided:
+        return tree.Divided(str(name), along and str(along), self.since(name))
 
     def rename(self, *parts: Any) -> tree.Rename:
         *paths, target, arrangement = parts
@@ -504,8 +515,8 @@ def text(token: Token | None) -> str | None:
 
 
 SECTION_FIELDS: Final = (
-    "params", "lets", "requires", "dtypes", "tensors", "parts", "caches", "forwards", "names",
-    "configs", "reports", "variants", "modules", "functions",
+    "params", "lets", "requires", "dtypes", "tensors", "parts", "caches", "sharding", "forwards",
+    "names", "configs", "reports", "variants", "modules", "functions",
 )  # fmt: skip
 
 NODE_FIELDS: Final[dict[type, str]] = {

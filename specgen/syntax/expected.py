@@ -29,6 +29,7 @@ WORDS: Final[dict[str, str]] = {
     "DTYPE": "a dtype such as `f32`",
     "PTYPE": "a type (`size`, `count`, `real`, `flag`, `dtype`, `counts`, `reals`)",
     "SHARED": "`tied`",
+    "OVER": "`over`",
     "_TIMES": "`×`",
     "COMP": "a comparison",
     "MUL": "`×`, `/` or `%`",
@@ -45,6 +46,7 @@ ROWS: Final[dict[str, str]] = {
     "or name : [a, b]",
     "parts": 'a row of `parts` reads: name : module(width = dim) when condition "description"',
     "cache": 'a row of `cache` reads: name : [B, T, width] along T "description"',
+    "sharding": "a row of `sharding` reads: tensor over n_heads, n_kv_heads along n_heads",
     "names": 'a row of `names` reads: row -> "name in the checkpoint", '
     'or row, row -> "name" as rearrange("a b -> b a")',
     "config": 'a row of `config` reads: name -> "key in config.json" when condition',

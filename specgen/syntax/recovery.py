@@ -41,7 +41,9 @@ SPARE_HEADS: Final[dict[str, str]] = {
     "report": '_ ""',
     "variant": "_",
     "if": "true",
-    **dict.fromkeys(("params", "let", "require", "dtypes", "tensors", "parts", "cache"), ""),
+    **dict.fromkeys(
+        ("params", "let", "require", "dtypes", "tensors", "parts", "cache", "sharding"), ""
+    ),
 }
 
 

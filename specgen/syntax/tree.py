@@ -249,6 +249,25 @@ class CacheRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Divided:
+    """`name`, or `name along other`: divided so that its pieces go with those of the other."""
+
+    name: str
+    along: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ShardingRow:
+    """`axis over name, name`: what the ranks of an axis of parallelism divide."""
+
+    axis: str
+    divided: tuple[Divided, ...]
+    description: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """The main forward has the name ""; alternatives have one."""
 
@@ -368,6 +387,7 @@ class Module:
     tensors: tuple[Tensor, ...]
     parts: tuple[Part, ...]
     caches: tuple[CacheRow, ...]
+    sharding: tuple[ShardingRow, ...]
     forwards: tuple[Forward, ...]
     names: tuple[Names, ...]
     configs: tuple[Config, ...]

@@ -112,6 +112,34 @@ def test_assumptions_are_part_of_every_notation() -> None:
         assert "<= n_layers" in text or "\\leq" in text, form
 
 
+CHOICES = """\
+language 1
+model chosen {
+  params { dim : size = 8  wide : flag = true  form : "a_1" | "b" = "a_1"  ks : counts = [1, 2] }
+  let { w = (4 × dim when wide else 2) + (1 when form == "a_1" else 3) + (5 when contains(ks, 2) else length(ks)) }
+  dtypes { arrays = f32 }
+  tensors { a : [dim, w] }
+}
+"""
+
+
+def test_flags_choices_and_lists_have_a_form_in_every_notation(tmp_path: Path) -> None:
+    (tmp_path / "chosen.dsv3").write_text(CHOICES, encoding="utf-8")
+    found = table(str(tmp_path / "chosen.dsv3"))
+    quantity = found.quantities["parameters"]
+    code = as_python(found, quantity)
+    assert "(2 in ks)" in code
+    assert "len(ks)" in code
+    assert eval(code, {"__builtins__": {}, "len": len}, dict(found.program.values)) == 8 * 38
+    code = as_javascript(found, quantity)
+    assert 'form === "a_1"' in code
+    assert "ks.includes(2)" in code
+    assert "ks.length" in code
+    text = as_latex(found, quantity)
+    for part in (r"\text{for}\: \mathrm{wide}", r'\text{"a\_1"}', r"2 \in \mathrm{ks}"):
+        assert part in text
+
+
 def test_latex_keeps_names_upright() -> None:
     found = table("llama@llama3_8b")
     text = as_latex(found, found.quantities["parameters"])

@@ -16,9 +16,9 @@ from tests.cli.running import PURE, ROOT, TINY, specgen
 
 CONTRACT = {
     "config.json", "formulas.json", "genai_config.json", "manifest.json", "model.genai.onnx",
-    "model.onnx", "model.py", "report.md", "tensors.json",
+    "model.onnx", "model.py", "report.html", "report.md", "tensors.json",
 }  # fmt: skip
-PURE_FILES = {"formulas.json", "manifest.json", "report.md", "tensors.json"}
+PURE_FILES = {"formulas.json", "manifest.json", "report.html", "report.md", "tensors.json"}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from specgen.ir.model import Program, Tensor
 from specgen.sizes.expr import Apply, Sym
 from tests.analysis.hand import array, expr, latent_moe, linear, module, op, part, program
 from tests.analysis.released import table
+from tests.cli.running import TINY, specgen_here
 
 V3 = "deepseek_v3@v3_671b"
 
@@ -228,3 +230,61 @@ def test_hostile_names_stay_text() -> None:
     assert "<b>" not in re.sub(r"`[^`\n]*`", "", text)
     assert not [line for line in text.splitlines() if line.startswith("# h")]
     assert "\x1b" not in to_terminal(difference(base, evil))
+
+
+# ---- every quantity --------------------------------------------------------------------
+
+AT = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
+
+
+def test_quantities_with_variables_are_functions_and_figures() -> None:
+    """The prefill of ../shared/design/whatif.md: 170,973,789,683,712 and 295,674,138,591,232."""
+    found = difference(table(V3), table("llama@llama3_70b"), AT)
+    prefill = {change.name: change for change in found.functions}["flops_prefill"]
+    assert (prefill.a.value, prefill.b.value) == (170_973_789_683_712, 295_674_138_591_232)
+    assert prefill.difference == 170_973_789_683_712 - 295_674_138_591_232
+    document = json.loads(to_json(found))["functions"]["flops_prefill"]
+    assert document["variables"] == ["B", "S"]
+    for side in ("a", "b"):
+        assert eval(document[side], {"B": 1, "S": 2048}) == document["value"][side]
+    text = to_terminal(found)
+    assert "170,973,789,683,712" in text
+    assert "with B = 1, S = 2048" in text
+    assert f"B  {document['b'].replace('*', ' × ')[:9]}" in text
+
+
+def test_formulas_that_differ_in_form_only_do_not_differ() -> None:
+    found = difference(table("llama@llama3_8b"), table("llama@llama31_8b"), AT)
+    assert found.functions == ()
+    assert "as formulas" not in to_terminal(found)
+
+
+def test_a_quantity_that_one_table_lacks_says_why() -> None:
+    found = difference(table("dsv3_table"), table(V3), AT)
+    missing = {change.name: change for change in found.functions}["flops_decode"]
+    assert (missing.a.expr, missing.a.absent) == (None, "the table has no forward")
+    assert missing.difference is None
+    for text in (to_terminal(found), to_markdown(found)):
+        assert "no figure in A: the table has no forward\n" in text
+    absent = json.loads(to_json(found))["absent"]["cache_bytes_per_token"]
+    assert absent == {"a": "the table has no forward", "b": None}
+
+
+def test_without_values_there_are_formulas_only() -> None:
+    found = difference(table(V3), table("llama@llama3_70b"))
+    assert all(change.difference is None for change in found.functions)
+    assert all(change.a.expr is not None for change in found.functions)
+
+
+def test_the_command_takes_values_of_variables(tmp_path: Path) -> None:
+    """tiny has 2 × (32 d + 8 d² n) operations for each token."""
+    (tmp_path / "tiny.dsv3").write_text(TINY)
+    done = specgen_here("diff", "tiny.dsv3@wide", "tiny.dsv3", "-D", "S=16", cwd=tmp_path)
+    assert (done.status, done.err) == (0, "")
+    wide, own = (2 * 16 * (32 * d + 8 * d * d * 2) for d in (16, 8))
+    assert re.search(rf"flops_prefill +{wide:,} +{own:,} +\+{wide - own:,}\n", done.out)
+    assert "with B = 1, S = 16" in done.out
+    assert f"A  {wide // 16} × B × S\n" in done.out
+    done = specgen_here("diff", "tiny.dsv3@wide", "tiny.dsv3", "-D", "S=0", cwd=tmp_path)
+    assert done.status == 2
+    assert "`S`" in done.err

@@ -1,7 +1,8 @@
 """Runs the console blocks of a page and holds their output against what the page says.
 
 A block that follows `<!-- file: NAME -->` is written to that file.  In a ```console block each
-line `$ COMMAND` is run and followed by what it printed, and by `[STATUS]` where that is not 0.
+line `$ COMMAND`, with those that it goes on in, is run and followed by what it printed, and by
+`[STATUS]` where that is not 0.
 With SPECGEN_ACCEPT set, the page is rewritten with today's output.
 """
 
@@ -22,7 +23,7 @@ BLOCK = re.compile(
 
 def outcome(command: str, cwd: Path) -> str:
     """What a command prints, stderr included, and its status."""
-    program, *arguments = shlex.split(command)
+    program, *arguments = shlex.split(command.replace("\\\n", ""))
     if program == "ls":
         return "\n".join(sorted(os.listdir(cwd / arguments[0]))) + "\n"
     assert program == "specgen", command
@@ -46,7 +47,7 @@ def replayed(text: str, cwd: Path) -> str:
         if block["file"]:
             (cwd / block["file"]).write_text(block["text"], encoding="utf-8")
             return block[0]
-        commands = [line[2:] for line in block["console"].splitlines() if line.startswith("$ ")]
+        commands = re.findall(r"^\$ (.*(?:(?<=\\)\n.*)*)", block["console"], re.MULTILINE)
         shown = "".join(f"$ {command}\n{outcome(command, cwd)}" for command in commands)
         return f"```console\n{shown}```"
 

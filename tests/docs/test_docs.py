@@ -92,5 +92,10 @@ def test_the_tutorial_shows_what_its_commands_print(tmp_path: Path) -> None:
     hold(DOCS / "tutorial.md", tmp_path)
 
 
+@pytest.mark.slow
+def test_the_questions_are_answered_as_shown() -> None:
+    hold(DOCS / "whatif.md", ROOT)
+
+
 def test_the_readme_shows_what_its_commands_print() -> None:
     hold(ROOT / "README.md", ROOT)

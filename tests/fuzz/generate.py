@@ -156,6 +156,7 @@ class Sentences:
             "PTYPE": ("size", "count", "real", "flag", "dtype", "counts", "reals"),
             "DTYPE": ("f32", "bf16", "i64", "bool", "f8e4m3"),
             "SHARED": ("tied", "copy"),
+            "OVER": ("over",),
             "COMP": ("==", "!=", "<", ">="),
             "MUL": ("*", "×", "/", "%"),
             "_TIMES": ("×",),

@@ -118,7 +118,7 @@ def test_nonsense_is_answered(tmp_path_factory: pytest.TempPathFactory, random: 
 
 
 @pytest.mark.slow
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=120)
 @given(st.sampled_from(SPECS), randoms, st.sampled_from((damaged, exchanged)))
 def test_released_specs_with_a_slip_are_answered(
     tmp_path_factory: pytest.TempPathFactory, path: Path, random: Random, slip: object
@@ -129,7 +129,7 @@ def test_released_specs_with_a_slip_are_answered(
 
 
 @pytest.mark.slow
-@settings(FAST, max_examples=1000)
+@settings(FAST, max_examples=500)
 @given(randoms)
 def test_much_nonsense_is_answered(
     tmp_path_factory: pytest.TempPathFactory, random: Random

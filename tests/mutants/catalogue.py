@@ -24,7 +24,7 @@ SYNTAX: Final = (
     Mutant("unicode minus", V3, "n_layers - n_dense_layers", "n_layers − n_dense_layers", "E0108"),
     Mutant("full-width colon", V3, "join       : 2", "join       ： 2", "E0108"),
     Mutant("text not closed", V3, '"vocabulary entries"', '"vocabulary entries', "E0109"),
-    Mutant("number without digits", V3, "1e-6    ", "1.e-6   ", "E0110"),
+    Mutant("number without digits", V3, "real = 1e-6", "real = 1.e-6", "E0110"),
     Mutant("keyword as a name", V3, "h = x + attn", "let = x + attn", "E0111"),
     Mutant("misspelt section", V3, "  dtypes {", "  dtype {", "E0112"),
     Mutant("equals for colon", V3, "wo    : n_heads", "wo    = n_heads", "E0117"),

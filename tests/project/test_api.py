@@ -55,7 +55,7 @@ def test_build_writes_and_says_where(folder: Path) -> None:
     built = model.build(folder / "out", targets=["formulas", "report"])
     assert built == folder / "out" / "tiny" / "wide"
     manifest = json.loads((built / "manifest.json").read_text())
-    assert set(manifest["files"]) == {"formulas.json", "report.md"}
+    assert set(manifest["files"]) == {"formulas.json", "report.html", "report.md"}
 
 
 def test_faults_are_exceptions_that_read_well(folder: Path) -> None:

@@ -46,7 +46,7 @@ def test_formulas_give_the_values(spec: str) -> None:
         assert all(computed(text, params) for text in quantity["assumes"])
         checked += 1
     assert checked == (
-        12 if "forward" not in found["quantities"]["parameters_active"].get("absent", "") else 6
+        14 if "forward" not in found["quantities"]["parameters_active"].get("absent", "") else 6
     )
 
 

@@ -13,6 +13,7 @@ from specgen.analysis.document import quantity_document
 from specgen.analysis.instances import definitions
 from specgen.analysis.json_text import json_text, plain
 from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.terms import VARIABLES
 from specgen.ir.model import Let, Param, Program
 from specgen.sizes.evaluate import Value
 from specgen.sizes.expr import Expr, substitute
@@ -46,11 +47,7 @@ def document(found: Ledger) -> dict[str, Any]:
         ],
         "decided": [to_text(substitute(condition, lets)) for condition in found.decided],
         "decode_forwards": dict(found.decode_forwards),
-        "variables": {
-            "B": "sequences of a batch",
-            "S": "new tokens of each sequence",
-            "T": "all tokens of each sequence, those in the cache included",
-        },
+        "variables": dict(VARIABLES),
         "quantities": {
             quantity.name: quantity_document(quantity, lets)
             for quantity in found.quantities.values()

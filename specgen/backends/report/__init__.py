@@ -1,6 +1,7 @@
-"""The report back end: report.md, every language of the table in one file, from the same rows.
+"""The report back end: report.md and report.html, from the same rows.
 
-Reads the IR and its analysis; needs no dataflow.
+The former has every language of the table in one file, the latter computes.  Reads the IR and
+its analysis; needs no dataflow.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from specgen.analysis.markdown import code, quote
 from specgen.analysis.quantities import ledger
 from specgen.backends.layout import template
 from specgen.backends.report.outline import outline
+from specgen.backends.report.page import write_page
 from specgen.backends.report.view import Chapter, chapter
 from specgen.backends.report.words import LANGUAGES
+from specgen.elaborate.opened import Opened
 from specgen.ir.model import Program
 
 
-def emit(program: Program) -> Mapping[str, bytes]:
-    """report.md, the same bytes for the same program.
+def emit(program: Program, table: Opened | None = None) -> Mapping[str, bytes]:
+    """report.md and report.html, the same bytes for the same program.
+
+    With the opened table, the latter holds the formulas of its nearest other structures too.
 
     Raises:
         SpecError: the table cannot be counted.
@@ -27,7 +32,10 @@ def emit(program: Program) -> Mapping[str, bytes]:
         found = ledger(program)
         reports = program.reports or [outline(found, language) for language in LANGUAGES]
         chapters = [chapter(found, report) for report in reports]
-    return {"report.md": rendered(program, chapters).encode()}
+    return {
+        "report.md": rendered(program, chapters).encode(),
+        "report.html": write_page(found, table).encode(),
+    }
 
 
 def rendered(program: Program, chapters: list[Chapter]) -> str:

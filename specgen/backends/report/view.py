@@ -19,8 +19,8 @@ from specgen.sizes.evaluate import EvaluationError, describe, evaluate
 from specgen.sizes.expr import Const, Expr, substitute
 from specgen.sizes.printing import TABLE, to_text
 
-#: The batch and context for which the ledger states costs; any would do.
-COST_AT: Mapping[str, int] = {"B": 1, "S": 2048, "T": 2048}
+#: The batch, context and precision for which the ledger states costs; any would do.
+COST_AT: Mapping[str, int] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 
 
 @dataclass(frozen=True, slots=True)

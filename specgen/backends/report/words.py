@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from specgen.analysis.caches import UNMET
+from specgen.analysis.peak import TOO_LONG, TOO_MANY
 from specgen.analysis.quantities import CONVENTIONS, NO_CACHE, NO_DATAFLOW
 
 
@@ -110,7 +112,7 @@ ENGLISH: Final = Words(
     at="{quantity} at {values}",
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
     conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
-    reasons={reason: reason for reason in (NO_DATAFLOW, NO_CACHE)},
+    reasons={reason: reason for reason in (NO_DATAFLOW, NO_CACHE, UNMET, TOO_LONG, TOO_MANY)},
 )
 
 CHINESE: Final = Words(
@@ -178,8 +180,29 @@ CHINESE: Final = Words(
         "每个 query 对每个 key（非因果），每个位置都算 logits，路由计入",
         "flops_decode": "只计矩阵乘法，每次乘加计 2；B 个长度为 T 的序列各一个新 token，"
         "各模块用其最省的前向",
+        "weights_bytes": "参数占用的内存，矩阵每个元素 W 字节：不是矩阵的行，以及本表另行指定"
+        "数据类型的矩阵，各按其类型；缩放因子不计",
+        "cache_elements_per_token_expanded": "若不存缓存而存主前向由它算出的 key 与 value，每多一个"
+        " token 增加的元素数：凡只取决于缓存、与新 token 无关，且在乘积中与新 token 相遇的值",
+        "cache_bytes_per_token_expanded": "按与新 token 相遇时的数据类型计的"
+        " cache_elements_per_token_expanded",
+        "cache_bytes": "B 个长度为 T 的序列的缓存，按缓存的数据类型",
+        "flops_prefill_causal": "同 flops_prefill，但 query 与 key 的乘积按一半计："
+        "S × S / 2 对，而非 S × (S + 1) / 2；有窗口的层也一样",
+        "flops_decode_main": "同 flops_decode，但各模块都用主前向：每一步都由缓存重新算出 key 与 value",
+        "flops_training": "flops_prefill_causal 的三倍：前向一次，反向两次，不重算（没有窗口的模型与 MaxText 相同）",
+        "activation_peak_bytes": "一次主前向的值同时占用的最多字节数：B 个序列，每个 S 个新 token，"
+        "共 T 个，逐步求值，不留梯度；名字到其函数返回为止，中间结果到用完为止；声明为平台操作的"
+        "函数算一步，因果掩码不存在，被选中的专家同时计算；权重与缓存不计",
+        "training_bytes": "每个参数 W 字节，其梯度 G 字节，其优化器状态 O 字节；激活另计",
     },
-    reasons={NO_DATAFLOW: "本表没有前向", NO_CACHE: "前向没有缓存"},
+    reasons={
+        NO_DATAFLOW: "本表没有前向",
+        NO_CACHE: "前向没有缓存",
+        UNMET: "没有乘积逐个 token 地读缓存",
+        TOO_LONG: "前向中的尺寸表达式太长，无法比较",
+        TOO_MANY: "前向中可能占用最多的时刻太多",
+    },
 )
 
 LANGUAGES: Final[Mapping[str, Words]] = {"en": ENGLISH, "zh": CHINESE}

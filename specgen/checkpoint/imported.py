@@ -1,0 +1,161 @@
+"""The answer to a configuration: quantities, the variant that it is, and the shipped one nearest.
+
+Documents as plain data and as text.  What a file says is quoted as JSON; the variant block has
+names and values of the table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from specgen.analysis.json_text import json_text, plain
+from specgen.analysis.quantities import ledger
+from specgen.check.module import ModuleViews
+from specgen.checkpoint.binding import Bound, Table
+from specgen.checkpoint.configuration import shown, shown_text
+from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.elaborate import bind
+from specgen.elaborate.bind import Override
+from specgen.ir.model import ParamValue
+from specgen.sizes.evaluate import describe
+
+#: Numbers of a list that stand on one line of a variant block.
+PER_LINE: Final = 8
+
+#: What the block calls the variant.
+VARIANT: Final = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The shipped variant with the fewest other values: name -> its value and the file's."""
+
+    variant: str
+    differs: Mapping[str, tuple[ParamValue, ParamValue]]
+
+
+def document(bound: Bound, path: str) -> dict[str, Any]:
+    """Everything that is said of a configuration, as plain data.
+
+    Raises:
+        SpecError: the model cannot be counted.
+    """
+    found = ledger(bound.program).quantities.values()
+    close = nearest(bound)
+    return {
+        "file": path,
+        "spec": bound.program.name,
+        "equals": close.variant if close and not close.differs else None,
+        "closest": close
+        and {
+            "variant": close.variant,
+            "differs": {n: [plain(v) for v in pair] for n, pair in close.differs.items()},
+        },
+        "params": {name: plain(value) for name, value in bound.program.values.items()},
+        "variant_block": block(bound),
+        "quantities": {q.name: q.value for q in found if q.value is not None},
+        "absent": {q.name: q.absent for q in found if q.absent is not None},
+        "assumed": dict(bound.assumed),
+        "keys": [
+            {"key": use.key, "value": use.value, "use": use.how, "why": use.reason}
+            for use in bound.uses
+        ],
+    }
+
+
+def to_json(found: Mapping[str, Any]) -> bytes:
+    """One JSON document; what is no character stays an escape."""
+    return json_text(found).encode("utf-8", "backslashreplace")
+
+
+def to_text(found: Mapping[str, Any]) -> bytes:
+    """The same for a terminal."""
+    lines = [f"{shown_text(found['file'])} is {found['spec']}{relation(found)}", ""]
+    lines += [found["variant_block"], ""]
+    width = max(map(len, found["quantities"]), default=0)
+    values = {name: f"{value:,}" for name, value in found["quantities"].items()}
+    digits = max(map(len, values.values()), default=0)
+    lines += [f"{name:<{width}}  {value:>{digits}}" for name, value in values.items()]
+    lines += [f"{name:<{width}}  - ({why})" for name, why in found["absent"].items()]
+    remarks = []
+    if found["assumed"]:
+        said = ", ".join(f"{shown_text(k)} {shown(v)}" for k, v in found["assumed"].items())
+        remarks.append(f"not in the file, and therefore: {said}")
+    for how, heading in (("no effect", "without effect"), ("off", "off"), ("ignored", "ignored")):
+        keys = [shown_text(use["key"]) for use in found["keys"] if use["use"] == how]
+        remarks += [f"{heading}: {', '.join(keys)}"] if keys else []
+    lines += ["", *remarks] if remarks else []
+    return ("\n".join(lines) + "\n").encode()
+
+
+def relation(found: Mapping[str, Any]) -> str:
+    """How the model stands to the variants of its table."""
+    close = found["closest"]
+    if close is None:
+        return ""
+    if not close["differs"]:
+        return f"@{close['variant']}"
+    changes = ", ".join(
+        f"{name} {shown(old)} → {shown(new)}" for name, (old, new) in close["differs"].items()
+    )
+    return f"; the closest variant is {close['variant']}, which differs by {changes}"
+
+
+def nearest(bound: Bound) -> Nearest | None:
+    """The variant of the table that has the most values in common; None where it has none."""
+    ours = bound.program.values
+    found: Nearest | None = None
+    for variant in bound.table.definition.tree.variants:
+        theirs = values(bound.table, variant.name, {})
+        differs = {n: (theirs.get(n), ours[n]) for n in ours if theirs.get(n) != ours[n]}
+        if found is None or len(differs) < len(found.differs):
+            found = Nearest(variant.name, differs)
+    return found
+
+
+def values(
+    table: Table, variant: str | None, overrides: Mapping[str, Override]
+) -> dict[str, ParamValue]:
+    """The params of a variant, without building it."""
+    diagnostics = Diagnostics()
+    scope = ModuleViews(diagnostics).of(table.definition).scope
+    return bind.values(table.definition, scope, variant, overrides, diagnostics)
+
+
+def block(bound: Bound) -> str:
+    """The variant block that makes the same model: no row more than it takes."""
+    wanted = bound.program.values
+    kept: dict[str, Override] = {
+        name: value
+        for name, value in wanted.items()
+        if value is not None and value != bound.table.program.values[name]
+    }
+    # A param that follows from others needs no row, nor does one that is the default again.
+    for name in list(wanted):
+        if name in kept:
+            fewer = {n: v for n, v in kept.items() if n != name}
+            if values(bound.table, None, fewer) == wanted:
+                kept = fewer
+        elif values(bound.table, None, kept) != wanted and (value := wanted[name]) is not None:
+            kept[name] = value
+    width = max(map(len, kept), default=0)
+    kinds = {param.name: param.kind for param in bound.program.model.params}
+    rows = [
+        f"  {name:<{width}} = {literal(kept[name], kinds[name])}" for name in wanted if name in kept
+    ]
+    return "\n".join([f"variant {VARIANT} {{", *rows, "}"]) if rows else f"variant {VARIANT} {{ }}"
+
+
+def literal(value: Override, kind: str) -> str:
+    """A value as a table writes it."""
+    if isinstance(value, str):
+        return value if kind == "dtype" else describe(value)
+    if isinstance(value, int | float):
+        return describe(value)
+    items = [describe(item) for item in value]
+    if len(items) <= PER_LINE:
+        return f"[{', '.join(items)}]"
+    lines = [", ".join(items[i : i + PER_LINE]) for i in range(0, len(items), PER_LINE)]
+    return "[\n    " + ",\n    ".join(lines) + "\n  ]"

@@ -1,0 +1,56 @@
+"""A spec's files, loaded once, to elaborate one variant of it under more than one set of values.
+
+Knows how params get their values: variants, defaults that follow other params, overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specgen.check.module import ModuleViews
+from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.elaborate import bind
+from specgen.elaborate.bind import Override
+from specgen.elaborate.files import Definition, Loaded
+from specgen.elaborate.load import build_program
+from specgen.ir.model import Program
+from specgen.sizes.expr import Expr
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The files of a spec, its model, and which variant of it is meant."""
+
+    loaded: Loaded
+    model: Definition
+    variant: str | None
+    overrides: Mapping[str, Override]
+
+    def program(self, more: Mapping[str, Override] | None = None) -> Program:
+        """The table, checked and typed, with `more` parameters overridden.
+
+        Raises:
+            SpecError: with every fault found.
+        """
+        return build_program(
+            self.loaded, self.model, self.variant, {**self.overrides, **(more or {})}
+        )
+
+    def settings(self) -> Mapping[str, Expr]:
+        """What gives each param its value, in params only: `dim == 7168`, or a literal.
+
+        An override of a param replaces its own; those of other params follow it.
+        """
+        scope = ModuleViews(Diagnostics()).of(self.model).scope
+        found = bind.settings(self.model, scope, self.variant, self.overrides, Diagnostics())
+        return {name: scope.expand(setting.expr) for name, setting in (found or {}).items()}
+
+    def formats(self) -> tuple[str, ...]:
+        """The storage formats that the spec can name."""
+        return tuple(
+            name
+            for name in self.model.visible_modules
+            if (module := self.model.module(name)) is not None
+            and {"R", "C"} <= {param.name for param in module.tree.params}
+        )
