@@ -26,6 +26,7 @@ def test_layers_of_one_kind_decide_that_there_are_no_others(value: int, conditio
     assert not all(holds)
 
 
+@pytest.mark.slow
 def test_a_ledger_decides_only_what_holds() -> None:
     for found in (counted(), counted(n_dense_layers=0), counted(n_dense_layers=61)):
         assert all(evaluate(decided, found.values) is True for decided in found.decided)

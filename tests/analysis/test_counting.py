@@ -154,6 +154,7 @@ def test_any_condition_selects_what_enumeration_does(
         assert evaluate(assumption, env) is True
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(conditions, environments)
 def test_closed_forms_hold_wherever_their_assumptions_do(

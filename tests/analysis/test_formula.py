@@ -75,6 +75,7 @@ def test_names_that_are_words_of_python_are_renamed(awkward: Ledger) -> None:
     assert evaluated(code, python_values(awkward)) == quantity.value
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_javascript_evaluates_to_the_value(awkward: Ledger) -> None:
     for found in (awkward, table("deepseek_v3@v3_671b")):

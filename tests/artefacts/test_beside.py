@@ -35,6 +35,7 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("start", [OLD, {}], ids=["replaced", "first"])
 def test_killed_at_any_step_every_file_is_whole(start: dict[str, bytes], tmp_path: Path) -> None:

@@ -198,6 +198,7 @@ def imported(arguments: list[str], cwd: Path, cache: Path) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1])) & HEAVY
 
 
+@pytest.mark.slow
 def test_commands_import_what_they_use(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     params = ["params", "llama@llama3_8b", "--format", "json"]

@@ -270,6 +270,7 @@ def test_colour_on_a_terminal_unless_refused(folder: Path, no_color: str, colore
     os.close(leader)
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_is_no_fault(folder: Path) -> None:
     import os
     import subprocess

@@ -83,6 +83,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_changes_add_up_and_turn_around(a: str, b: str) -> None:
     found, back = difference(table(a), table(b)), difference(table(b), table(a))

@@ -64,6 +64,7 @@ def test_damaged_nonsense_is_read(random: Random) -> None:
     read(damaged(nonsense(random), random))
 
 
+@pytest.mark.slow
 @settings(FAST, max_examples=80)
 @given(randoms)
 def test_grammatical_text_has_no_syntax_faults(random: Random) -> None:

@@ -76,7 +76,8 @@ def test_one_choice_for_each_module_and_what_both_need_outside_of_it() -> None:
     assert [n.op_type for n in folded.node].count("Gemm") == 0
     assert [n.op_type for n in folded.node].count("MatMul") == 2
     # The output projection follows once.
-    after = [n.op_type for n in graph.node if steps(graph)[7].output[0] in n.input]
+    chosen = steps(graph)[7].output[0]
+    after = [n.op_type for n in graph.node if chosen in n.input]
     assert after == ["Gemm"]
 
 

@@ -147,6 +147,7 @@ def point(program: Program, folder: Path, **options: Any) -> Any:
     return parsed(data).graph
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [1, 3])
 @pytest.mark.parametrize("order", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["BF16", "F32"])

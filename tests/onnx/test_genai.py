@@ -58,6 +58,7 @@ def ending(folder: Path) -> Any:
     return json.loads(files["genai_config.json"])["model"].get("eos_token_id")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("generation", "config", "expected"),
     [
@@ -78,6 +79,7 @@ def test_a_checkpoint_says_what_ends_a_text(
     assert ending(checkpoint) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

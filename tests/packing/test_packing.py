@@ -65,6 +65,7 @@ def test_names_and_shapes_are_those_of_the_checkpoint(seed: int) -> None:
     assert listed(table, OWN) == shapes(rows(table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_closed_forms_hold_at_other_sizes(seed: int) -> None:
     """The formulas of the defaults, evaluated elsewhere, against the list of tensors there."""

@@ -50,6 +50,7 @@ def text(table: str) -> str:
     return emit(load_program(SPECS / f"{name}.dsv3", variant or None))["model.py"].decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_stands_alone(table: str) -> None:
     """It imports torch, the standard library, and safetensors where it loads checkpoints."""

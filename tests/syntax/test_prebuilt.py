@@ -16,6 +16,7 @@ GRAMMAR = (folder("grammar") / prebuilt.GRAMMAR).read_text(encoding="utf-8")
 STORED = (folder("grammar") / prebuilt.PREBUILT).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_the_stored_tables_are_current(seed: str) -> None:
     script = (

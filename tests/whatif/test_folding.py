@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def outcome(expr: Expr, point: dict[str, object]) -> object:
         return EvaluationError
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(numbers(3), flags(3)), POINT, st.sets(st.sampled_from(NAMES)))
 def test_same_value(expr: Expr, point: dict[str, object], free: set[str]) -> None:

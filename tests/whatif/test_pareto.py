@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ def column(values: list[int | None]) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(ROWS, st.tuples(st.booleans(), st.booleans()))
 def test_by_definition(rows: list[tuple[int | None, int | None]], most: tuple[bool, bool]) -> None:

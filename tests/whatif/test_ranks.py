@@ -253,6 +253,7 @@ def test_closed_forms_give_what_the_listing_gives(case: Case, seed: int) -> None
                     assert all(evaluate(a, env) for a in quantity.assumptions)
 
 
+@pytest.mark.slow
 def test_a_form_holds_for_other_params_than_it_was_made_with() -> None:
     """The closed form of one table, evaluated at another's params, is the other's own."""
     case = next(case for case in CASES if case.spec == "deepseek_v3")

@@ -89,6 +89,7 @@ def test_steps_are_the_next_tables(spec: str, quantity: str) -> None:
         assert there.value(quantity) == one.step.quantity
 
 
+@pytest.mark.slow
 def test_sorted_and_complete() -> None:
     for spec, quantity in ((V3, "parameters"), (LLAMA, "parameters")):
         result = found(spec, quantity)

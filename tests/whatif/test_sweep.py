@@ -258,6 +258,7 @@ def test_the_cheapest_forward_is_part_of_a_structure() -> None:
     assert evaluated(found.quantities["flops_decode"], env) == expected
 
 
+@pytest.mark.slow
 def test_names_for_folding() -> None:
     family = Family(select("deepseek_v3@v3_671b"))
     names = family.names({"dim"})
