@@ -62,8 +62,15 @@ class Sym:
     kind: Kind = field(default="unknown", compare=False)
 
 
+class Hashed:
+    """Room for a hash: expressions are keys of many dicts, and theirs is that of a whole tree."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(Hashed):
     """An operator or function applied to arguments.
 
     `cond` is (condition, then, otherwise), `list` the numbers of a list, `contains` whether a
@@ -72,6 +79,13 @@ class Apply:
 
     op: Operator
     args: tuple[Expr, ...]
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            object.__setattr__(self, "_hash", hash((self.op, self.args)))
+            return self._hash
 
 
 Expr = Const | Sym | Apply

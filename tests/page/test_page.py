@@ -153,7 +153,7 @@ def test_structures_are_reached_from_the_table_and_hold_where_they_are() -> None
         for found in held
     ]
     assert changed[0] == set()
-    for name in ("gate_bias", "n_mtp_layers", "q_lora_rank", "n_shared_experts"):
+    for name in ("gate_bias", "rope_scaling", "n_mtp_layers"):
         assert {name} in changed
     for number, found in enumerate(held):
         decided = [all(evaluate(c, found.values) is True for c in o.decided) for o in held]

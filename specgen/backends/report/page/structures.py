@@ -21,7 +21,7 @@ from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from specgen.sizes.expr import COMPARISONS, Apply, Const, Expr, substitute, symbols, walk
 
 #: Each costs as much as counting the table once more.
-MAX_STRUCTURES: Final = 6
+MAX_STRUCTURES: Final = 4
 
 #: Precisions that a table is asked for in, beside its own storage formats.
 PRECISIONS: Final = ("bf16", "f32")
