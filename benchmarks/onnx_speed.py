@@ -86,16 +86,17 @@ def cached(graph: Any, tokens: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(empty, graph.run(names, {**feeds(tokens, 0), **empty}), strict=True))
 
 
-def theirs(ours: Arrays) -> dict[str, np.ndarray]:
-    """The cache as transformers keeps it: one head, and the rotary pairs as two halves."""
+def theirs(ours: Arrays, rank: int) -> dict[str, np.ndarray]:
+    """The cache as transformers keeps it: one head of the latent, which is `rank` wide, and one of
+    the rotary pairs as two halves.
+    """
     found = {}
     for name, values in ours.items():
-        layer, _, row = name.rpartition(".")
-        if row == "rotary":
-            halves = np.concatenate([values[..., 0::2], values[..., 1::2]], axis=-1)
-            found[f"{layer}.value"] = halves[:, None]
-        else:
-            found[f"{layer}.key"] = values[:, None]
+        layer = name.rpartition(".")[0]
+        rotary = values[..., rank:]
+        halves = np.concatenate([rotary[..., 0::2], rotary[..., 1::2]], axis=-1)
+        found[f"{layer}.key"] = values[:, None, :, :rank]
+        found[f"{layer}.value"] = halves[:, None]
     return found
 
 
@@ -115,7 +116,11 @@ class Programs:
         past = cached(self.graph, before)
         given = feeds(after, total - new)
         known = {value.name for value in self.export.get_inputs()}
-        other = {n: x for n, x in {**given, **theirs(past)}.items() if n in known}
+        other = {
+            n: x
+            for n, x in {**given, **theirs(past, self.model.config.kv_lora_rank)}.items()
+            if n in known
+        }
         # model.py's cache grows with each step, by one in thousands.
         cache = self.model.new_cache(1, total + rounds + 1) if new < total else None
         with torch.inference_mode():
