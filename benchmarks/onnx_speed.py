@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -23,16 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: As in benchmarks/speed.py: with glibc's defaults, fresh pages are half of a prefill.
-ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "67108864",
-    "OMP_NUM_THREADS": "1",
-}
+from allocator import settle
 
-if __name__ == "__main__" and any(os.environ.get(k) != v for k, v in ENVIRONMENT.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
+if __name__ == "__main__":
+    settle()
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))

@@ -23,20 +23,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from allocator import settle
+
+if __name__ == "__main__":
+    settle()
+
 ROOT = Path(__file__).resolve().parents[1]
-
-#: With glibc's defaults the pages of large activations are mapped anew in every step: both sides
-#: then spend up to half of the time in the kernel, and every ratio is distorted.
-ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "67108864",
-    "OMP_NUM_THREADS": "1",
-}
-
-if __name__ == "__main__" and any(os.environ.get(k) != v for k, v in ENVIRONMENT.items()):
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ENVIRONMENT})
-
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402

@@ -79,6 +79,9 @@ VARIABLES: Final[Mapping[str, str]] = {
     "O": "bytes of the optimizer's states for an element of a weight",
 }
 
+#: What a variable is where nobody says; stated with every figure that rests on it.
+DEFAULTS: Final[Mapping[str, int]] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
+
 #: Precisions to train in, with Adam's two moments.
 RECIPES: Final = (
     Recipe("f32", {"W": 4, "G": 4, "O": 8}, "everything in f32"),

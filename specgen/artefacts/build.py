@@ -108,9 +108,14 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
     table = selection.opened()
     program = table.program()
     chosen = chosen_targets(program, targets)
+    counts = None
+    if any(target.needs_counts for target in chosen):
+        from specgen.analysis.quantities import ledger
+
+        counts = ledger(program)
     files: dict[str, Content] = {}
     for target in chosen:
-        for name, content in target.emit(program, onnx, table).items():
+        for name, content in target.emit(program, onnx, table, counts).items():
             assert name not in {*files, MANIFEST}, f"two targets write {name}"
             files[name] = content
     header: dict[str, object] = {

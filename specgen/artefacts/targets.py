@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from specgen.diagnostics.diagnostic import Diagnostics
 
 if TYPE_CHECKING:
+    from specgen.analysis.quantities import Ledger
     from specgen.artefacts.content import Content
     from specgen.backends.onnx.options import Options
     from specgen.elaborate.opened import Opened
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 class Emit(Protocol):
     """What a back end offers: the files of a program, by name.
 
-    It is given the options where it has any, and the opened table where it asks for that.
+    It is given the options where it has any, and the opened table and the program's ledger where
+    it asks for them, in this order.
     """
 
-    def __call__(self, program: Program, *given: Options | Opened) -> Mapping[str, Content]: ...
+    def __call__(
+        self, program: Program, *given: Options | Opened | Ledger
+    ) -> Mapping[str, Content]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,18 @@ class Target:
     writes: str
     has_options: bool = False
     needs_table: bool = False
+    needs_counts: bool = False
 
-    def emit(self, program: Program, options: Options, table: Opened) -> Mapping[str, Content]:
-        given: list[Options | Opened] = []
+    def emit(
+        self, program: Program, options: Options, table: Opened, counts: Ledger | None
+    ) -> Mapping[str, Content]:
+        given: list[Options | Opened | Ledger] = []
         if self.has_options:
             given.append(options)
         if self.needs_table:
             given.append(table)
+        if self.needs_counts and counts is not None:
+            given.append(counts)
         return cast("Emit", import_module(self.backend).emit)(program, *given)
 
 
@@ -56,9 +65,14 @@ TARGETS: Final[Mapping[str, Target]] = {
         Target("pytorch", "specgen.backends.pytorch", True, "model.py"),
         Target("onnx", "specgen.backends.onnx", True, ONNX, has_options=True),
         Target(
-            "report", "specgen.backends.report", False, "report.md, report.html", needs_table=True
+            "report",
+            "specgen.backends.report",
+            False,
+            "report.md, report.html",
+            needs_table=True,
+            needs_counts=True,
         ),
-        Target("formulas", "specgen.backends.formulas", False, "formulas.json"),
+        Target("formulas", "specgen.backends.formulas", False, "formulas.json", needs_counts=True),
         Target("checkpoint", "specgen.checkpoint", False, "config.json, tensors.json"),
     )
 }

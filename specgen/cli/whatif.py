@@ -104,6 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise Usage(str(error)) from None
     except EvaluationError as error:
         raise Usage(f"no value: {error}") from None
+    return deliver(arguments, data)
+
+
+def deliver(arguments: argparse.Namespace, data: bytes) -> int:
+    """Writes an answer where it is asked for."""
     if arguments.output is None:
         emit(data)
     else:
@@ -193,11 +198,7 @@ def parallel(arguments: argparse.Namespace) -> int:
         raise Usage(str(error)) from None
     except EvaluationError as error:
         raise Usage(f"no value: {error}") from None
-    if arguments.output is None:
-        emit(data)
-    else:
-        save(arguments.output, data)
-    return 0
+    return deliver(arguments, data)
 
 
 # ---- one configuration -----------------------------------------------------------------

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from specgen.analysis.quantities import Ledger
-from specgen.analysis.terms import CONVENTIONS, VARIABLES, evaluated
+from specgen.analysis.terms import CONVENTIONS, DEFAULTS, VARIABLES, evaluated
 from specgen.sizes.evaluate import EvaluationError, Value
-
-#: What a variable is where nobody says: stated with every answer.
-DEFAULTS: Final[Mapping[str, int]] = {"B": 1, "S": 2048, "W": 2, "G": 2, "O": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,8 @@ class Comparison:
 def complete(variables: Mapping[str, Value]) -> dict[str, Value]:
     """The variables with defaults for those that are not given: all tokens are new ones."""
     found = {**DEFAULTS, **variables}
-    found.setdefault("T", found["S"])
+    if "T" not in variables:
+        found["T"] = found["S"]
     return {name: found[name] for name in VARIABLES}
 
 

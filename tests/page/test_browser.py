@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.terms import DEFAULTS
 from specgen.backends.report.page import write_page
-from specgen.backends.report.page.document import AT_FIRST
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.ir.model import Param
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
@@ -137,7 +137,7 @@ def test_random_configurations_show_python_s_exact_figures(
             continue
         for name, quantity in truth.quantities.items():
             value, reason = found["figures"][name]
-            expected = exact(quantity.expr, {**AT_FIRST, **at, **truth.values})
+            expected = exact(quantity.expr, {**DEFAULTS, **at, **truth.values})
             figures += 1
             if value == "—":
                 assert reason, (params, name)

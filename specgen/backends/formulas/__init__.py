@@ -20,13 +20,13 @@ from specgen.sizes.expr import Expr, substitute
 from specgen.sizes.printing import to_text
 
 
-def emit(program: Program) -> Mapping[str, bytes]:
-    """formulas.json, the same bytes for the same program.
+def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:
+    """formulas.json, the same bytes for the same program; `counts` is its ledger, if there.
 
     Raises:
         SpecError: the table cannot be counted.
     """
-    return {"formulas.json": json_text(document(ledger(program))).encode()}
+    return {"formulas.json": json_text(document(counts or ledger(program))).encode()}
 
 
 def document(found: Ledger) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from specgen.analysis.faults import countable
 from specgen.analysis.markdown import code, quote
-from specgen.analysis.quantities import ledger
+from specgen.analysis.quantities import Ledger, ledger
 from specgen.backends.layout import template
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page import write_page
@@ -20,16 +20,19 @@ from specgen.elaborate.opened import Opened
 from specgen.ir.model import Program
 
 
-def emit(program: Program, table: Opened | None = None) -> Mapping[str, bytes]:
+def emit(
+    program: Program, table: Opened | None = None, counts: Ledger | None = None
+) -> Mapping[str, bytes]:
     """report.md and report.html, the same bytes for the same program.
 
-    With the opened table, the latter holds the formulas of its nearest other structures too.
+    With the opened table, the latter holds the formulas of its nearest other structures too;
+    `counts` is the program's ledger, where it is there already.
 
     Raises:
         SpecError: the table cannot be counted.
     """
     with countable(program):
-        found = ledger(program)
+        found = counts or ledger(program)
         reports = program.reports or [outline(found, language) for language in LANGUAGES]
         chapters = [chapter(found, report) for report in reports]
     return {

@@ -5,22 +5,20 @@ The template adds nothing but their order; no text of a table gets there unquote
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from specgen.analysis.instances import definitions
 from specgen.analysis.markdown import code, item, number, quote, table
 from specgen.analysis.quantities import Ledger, Quantity, evaluated
 from specgen.analysis.rows import Row
+from specgen.analysis.terms import DEFAULTS
 from specgen.backends.report.sections import Line, Section, filed
 from specgen.backends.report.words import Words, words
 from specgen.ir.model import Report
 from specgen.sizes.evaluate import EvaluationError, describe, evaluate
 from specgen.sizes.expr import Const, Expr, substitute
 from specgen.sizes.printing import TABLE, to_text
-
-#: The batch, context and precision for which the ledger states costs; any would do.
-COST_AT: Mapping[str, int] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +238,7 @@ def quantity_cells(ledger: Ledger, quantity: Quantity, said: Words) -> tuple[str
         return name, quote(reason), convention
     value = quantity.value
     if quantity.variables:
-        at = {variable: COST_AT[variable] for variable in quantity.variables}
+        at = {variable: DEFAULTS[variable] for variable in quantity.variables}
         value = evaluated(quantity, {**ledger.values, **at})
         values = ", ".join(f"{variable} = {n}" for variable, n in at.items())
         name = said.at.format(quantity=name, values=values)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from specgen.analysis.instances import descend, root
 from specgen.analysis.quantities import Ledger, Quantity
 from specgen.analysis.rows import Row, pattern
+from specgen.analysis.terms import DEFAULTS
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page.nodes import Nodes, Pool
 from specgen.backends.report.page.structures import structures
@@ -24,9 +25,6 @@ from specgen.elaborate.opened import Opened
 from specgen.ir.model import Param
 from specgen.sizes.evaluate import MAX_EXPONENT, MAX_MAGNITUDE, describe, expression
 from specgen.sizes.expr import Expr, symbols
-
-#: What variables are at first: a batch of one, 2,048 tokens, two bytes a weight, Adam in f32.
-AT_FIRST: Final = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 4, "O": 8}
 
 
 @dataclass
@@ -194,7 +192,7 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
             [let.name, writing.nodes.number(let.expr), let.description or ""]
             for let in program.model.lets
         ],
-        "variables": {name: AT_FIRST.get(name, 1) for name in variables(base)},
+        "variables": {name: DEFAULTS.get(name, 1) for name in variables(base)},
         "structures": [structure for _, structure in held],
         "words": words(base),
         "pool": writing.pool.values,
