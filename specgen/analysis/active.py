@@ -120,8 +120,8 @@ def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Q
 
 def whole(case: Case, folder: Folder) -> Term:
     """All instances of a case."""
-    assumptions = tuple(a for index in case.indices for a in index.assumptions)
-    closed = all(index.closed for index in case.indices)
+    assumptions = case.assumptions
+    closed = case.closed
     value = amount(case, folder.env)
     return Term(case.multiplicity, case.amounts[0], value, assumptions, closed)
 

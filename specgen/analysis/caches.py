@@ -151,6 +151,6 @@ def whole(case: Case, folder: Folder) -> Term:
         case.multiplicity,
         case.amounts[0],
         Fraction(value),
-        tuple(a for index in case.indices for a in index.assumptions),
-        all(index.closed for index in case.indices),
+        case.assumptions,
+        case.closed,
     )

@@ -65,12 +65,28 @@ class Site:
     amounts: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Amounts without indices, and the values that each index takes for them."""
+class Indexed:
+    """What is there for each choice of its `indices`."""
 
+    __slots__ = ()
     indices: tuple[Index, ...]
-    amounts: tuple[Expr, ...]
+
+    @property
+    def assumptions(self) -> tuple[Expr, ...]:
+        """Under these the multiplicity holds for other parameters than the variant's."""
+        found = [assumption for index in self.indices for assumption in index.assumptions]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the multiplicity is a closed form; else it is a number that was counted."""
+        return all(index.closed for index in self.indices)
+
+
+class Repeated(Indexed):
+    """What is there as often as its `indices` have values together."""
+
+    __slots__ = ()
 
     @property
     def multiplicity(self) -> Expr:
@@ -82,6 +98,14 @@ class Case:
         for index in self.indices:
             count *= index.size
         return count
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Repeated):
+    """Amounts without indices, and the values that each index takes for them."""
+
+    indices: tuple[Index, ...]
+    amounts: tuple[Expr, ...]
 
 
 def amount(case: Case, env: Mapping[str, Value]) -> Fraction:

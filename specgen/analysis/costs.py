@@ -65,8 +65,8 @@ class Cost:
             self.case.multiplicity,
             self.operations,
             Fraction(0),
-            tuple(a for index in self.case.indices for a in index.assumptions),
-            all(index.closed for index in self.case.indices),
+            self.case.assumptions,
+            self.case.closed,
         )
 
 

@@ -67,7 +67,7 @@ def operations(found: Ledger, quantity: str) -> list[Operation]:
                 cost.case.multiplicity,
                 cost.case.instances,
                 cost.operations,
-                tuple(a for index in cost.case.indices for a in index.assumptions),
+                cost.case.assumptions,
             )
             for cost in counted(products, counting, folder)
         ]

@@ -168,7 +168,7 @@ def moments(known: Mapping[Site, list[Sizes]], folder: Folder, sizing: Sizing) -
                 amount = case.amounts[0]
                 size = sizing.of(amount) if varies else sizing.total(sizes)
                 assumed = tuple(occurrence(case, sizing.positive))
-                closed = all(index.closed for index in case.indices)
+                closed = case.closed
                 yield Moment(amount, size, assumed, closed)
 
 

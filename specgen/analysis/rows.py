@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from specgen.analysis.cases import Case, Folder, Index, Site
+from specgen.analysis.cases import Case, Folder, Index, Indexed, Site
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import OWN, Instance, descend, environment, join, root
 from specgen.ir.model import Program, Template, Tensor
@@ -25,7 +25,7 @@ __all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "fold", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Indexed):
     """One folded row, its expressions in the names of the model (root scope, lets kept).
 
     `name` is the table's path, indices in braces (`layers.{layer}.attn.wq_a`), `path` the same
@@ -92,17 +92,6 @@ class Row:
     def stored(self) -> bool:
         """Whether the checkpoint holds it under this name."""
         return self.shared != "tied"
-
-    @property
-    def assumptions(self) -> tuple[Expr, ...]:
-        """Under these the multiplicity holds for other parameters than the variant's."""
-        found = [assumption for index in self.indices for assumption in index.assumptions]
-        return tuple(dict.fromkeys(found))
-
-    @property
-    def closed(self) -> bool:
-        """Whether the multiplicity is a closed form; else it is a number that was counted."""
-        return all(index.closed for index in self.indices)
 
 
 @dataclass(frozen=True, slots=True)

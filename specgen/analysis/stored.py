@@ -11,7 +11,7 @@ from itertools import islice
 from itertools import product as combinations
 from typing import Final
 
-from specgen.analysis.cases import Folder, Index, Site
+from specgen.analysis.cases import Folder, Index, Repeated, Site
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import OWN, Instance, descend, environment, root
 from specgen.analysis.rows import Entry, Row, entries, fold, pattern, row
@@ -29,7 +29,7 @@ MAX_LISTED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
+class StoredTensor(Repeated):
     """A tensor of the checkpoint for each choice of its `indices`.
 
     It holds one of `rows`, or several: see Note [Packing] in the IR.  `stacked` are the indices
@@ -59,28 +59,6 @@ class StoredTensor:
     def packed(self) -> bool:
         """Whether it is anything but one row as the row itself is."""
         return len(self.rows) > 1 or bool(self.stacked) or self.rearrangement is not None
-
-    @property
-    def multiplicity(self) -> Expr:
-        return product(*(index.count for index in self.indices))
-
-    @property
-    def instances(self) -> int:
-        count = 1
-        for index in self.indices:
-            count *= index.size
-        return count
-
-    @property
-    def assumptions(self) -> tuple[Expr, ...]:
-        """Under these the multiplicity holds for other parameters than the variant's."""
-        found = [assumption for index in self.indices for assumption in index.assumptions]
-        return tuple(dict.fromkeys(found))
-
-    @property
-    def closed(self) -> bool:
-        """Whether the multiplicity is a closed form; else it is a number that was counted."""
-        return all(index.closed for index in self.indices)
 
     @property
     def elements(self) -> int:

@@ -62,7 +62,7 @@ def flattened(expr: Expr, op: str) -> Iterator[Expr]:
             yield expr
 
 
-class Contains(sympy.logic.boolalg.BooleanFunction):  # type: ignore[misc]
+class Contains(sympy.logic.boolalg.BooleanFunction):  # type: ignore[misc]  # sympy has no types
     """Whether a list has a number; both are what they are, sympy computes nothing."""
 
     nargs = 2
