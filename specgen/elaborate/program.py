@@ -16,6 +16,7 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.elaborate import bind, tables
 from specgen.elaborate.bodies import called, type_body
+from specgen.elaborate.emptied import Emptied, threaded, unchosen
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
 from specgen.elaborate.packings import packings
 from specgen.elaborate.ranges import Known, Range, assume, bounds_of, shifted
@@ -104,11 +105,12 @@ class Assembler:
         values, assumptions = self.environment(view, known)
         oracle = ByValues(values, view.scope.expanded, assumptions)
         bind.check_requires(definition, view.scope, values, self.diagnostics, place)
-        parts = self.parts(view, values, known, oracle, place)
+        empty: dict[str, list[Emptied]] = {}
+        parts = self.parts(view, values, known, oracle, place, empty)
         tensors = self.tensors(view, values, oracle)
-        forwards = [self.callable(view, node, oracle) for node in definition.tree.forwards]
+        forwards = [self.callable(view, node, oracle, empty) for node in definition.tree.forwards]
         methods = [
-            self.callable(view, node, oracle)
+            self.callable(view, node, oracle, empty)
             for node in definition.tree.functions
             if oracle.decide(view.condition(node.condition)) is not False
         ]
@@ -175,7 +177,9 @@ class Assembler:
         known: Mapping[str, Known],
         oracle: ByValues,
         place: str,
+        empty: dict[str, list[Emptied]],
     ) -> tuple[ir.Part, ...]:
+        """The parts that have an instance; those that have none go to `empty`."""
         done: list[ir.Part] = []
         for part in (part for rows in view.parts.values() for part in rows):
             row = part.row
@@ -194,6 +198,8 @@ class Assembler:
                 count, number = counted
                 if number == 0:
                     oracle.taken[Apply("==", (count, ZERO))] = True
+                    condition = TRUE if exists else part.condition
+                    empty.setdefault(row.name, []).append(Emptied(condition, row.count.span))
                     continue
                 if row.index is not None:
                     ranges[row.index] = Range(0, number - 1)
@@ -364,11 +370,19 @@ class Assembler:
     # ---- dataflow
 
     def callable(
-        self, view: ModuleView, node: tree.Forward | tree.Function, oracle: ByValues
+        self,
+        view: ModuleView,
+        node: tree.Forward | tree.Function,
+        oracle: ByValues,
+        empty: Mapping[str, Sequence[Emptied]],
     ) -> ir.Function | None:
         body = type_body(node, view.scope, view, oracle)
         if body is None:
             return None
+        for name, span in unchosen(body, empty):
+            reason = f"it is 0, and a mixture chooses among the instances of `{name}`"
+            self.diagnostics.report("E0605", span, reason=reason)
+        body = threaded(body, empty)
         for name in called(body.body):
             free = view.definition.function(name)
             if free is not None:

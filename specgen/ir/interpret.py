@@ -63,7 +63,10 @@ REDUCE: Mapping[str, Callable[..., Array]] = {
 
 @dataclass
 class Instance:
-    """One instance of a module: its values, and weights that are drawn when first read."""
+    """One instance of a module: its values, and weights that are drawn when first read.
+
+    `grown` are its cache rows behind what a step appended; `advance` takes them into the next.
+    """
 
     program: ir.Program
     module: ir.Module
@@ -72,6 +75,14 @@ class Instance:
     past: int = 0
     weights: dict[str, Array] = field(default_factory=dict)
     children: dict[tuple[str, int], Instance] = field(default_factory=dict)
+    grown: dict[str, Array] = field(default_factory=dict)
+
+    def advance(self) -> None:
+        """The caches hold what was appended: the next step sees it as its past."""
+        self.weights.update((f"cache {name}", rows) for name, rows in self.grown.items())
+        self.grown.clear()
+        for child in self.children.values():
+            child.advance()
 
     def environment(self, axes: Mapping[str, Value]) -> dict[str, Value]:
         env = {**self.values, **axes}
@@ -216,7 +227,9 @@ class Body:
     def append(self, name: str, new: Array) -> Array:
         cache = next(row for row in self.instance.module.caches if row.name == name)
         axis = cache.shape.index(Sym(cache.along))
-        return np.concatenate([self.instance.cached(cache, self.env), new], axis)
+        grown = np.concatenate([self.instance.cached(cache, self.env), new], axis)
+        self.instance.grown[name] = grown
+        return grown
 
     def call_part(self, name: str, args: list[Any]) -> list[Array]:
         parts = self.instance.module.parts_named(name)
@@ -289,7 +302,9 @@ class Body:
             case "take":
                 return [args[0][args[1]]]
             case "gather":
-                return [np.take_along_axis(args[0], args[1], -1)]
+                rank = max(arg.ndim for arg in args)
+                x, index = (arg.reshape((1,) * (rank - arg.ndim) + arg.shape) for arg in args)
+                return [np.take_along_axis(x, index, -1)]
             case "topk":
                 order = np.argsort(-args[0], -1, kind="stable")[..., : self.size(attrs["k"])]
                 return [np.take_along_axis(args[0], order, -1), order]

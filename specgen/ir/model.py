@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from specgen.sizes.expr import TRUE, Expr, Sym
 
@@ -66,6 +67,15 @@ class Scalar:
 
     expr: Expr
     types: tuple[Type, ...] = (Type(SCALAR, ()),)
+
+
+#: The names of ops: those that a table calls, those of its operators, and a list read as a tensor.
+OPERATIONS: Final = frozenset({
+    "rsqrt", "sqrt", "exp", "silu", "sigmoid", "tanh", "erf", "cos", "sin", "neg", "not",
+    "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge", "and", "or",
+    "cast", "softmax", "sum", "mean", "max", "any", "where", "clamp", "iota", "constant", "take",
+    "gather", "topk", "split", "concat", "slice", "rearrange", "repeat", "einsum",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

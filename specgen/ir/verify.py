@@ -19,7 +19,8 @@ def verify(program: ir.Program) -> None:
     """Raises InternalFault unless the program is whole.
 
     Parts lead to modules that stand before them, packings to rows; calls lead to functions that
-    exist; every variable is bound before it is read; every body ends in a return.
+    exist; every op has a name of the closed set; every variable is bound before it is read; every
+    body ends in a return.
     """
     seen: set[str] = set()
     for module in program.modules.values():
@@ -98,6 +99,8 @@ def verify_value(
 ) -> None:
     for node in walk(value):
         match node:
+            case ir.Op(name=name):
+                need(name in ir.OPERATIONS, f"{where} has an op `{name}`")
             case ir.Var(name=name):
                 need(name in bound, f"{where} reads {name} before it is bound")
             case ir.Weight(row=row) | ir.ApplyMap(row=row):

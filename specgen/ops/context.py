@@ -80,7 +80,7 @@ class OpCall:
                 "E0413",
                 span,
                 name=self.name,
-                expected="a float" if "f32" in dtypes else " or ".join(dtypes),
+                expected=expected_text(dtypes),
                 found=dtype_text(value.types[0].dtype),
             )
         return value
@@ -171,6 +171,13 @@ def size_text(expr: Expr) -> str:
 
 def shape_text(shape: Sequence[Expr]) -> str:
     return "[" + ", ".join(size_text(dim) for dim in shape) + "]"
+
+
+def expected_text(dtypes: Sequence[str]) -> str:
+    """What an operand must be, in words."""
+    if "f32" not in dtypes:
+        return " or ".join(dtypes)
+    return "numbers" if "i64" in dtypes else "a float"
 
 
 def dtype_text(dtype: str) -> str:

@@ -6,8 +6,11 @@ operand that has it and gives up on the statement.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from specgen.diagnostics.diagnostic import did_you_mean
-from specgen.ir.model import ACTIVATION, Op, Scalar, Type, Value
+from specgen.diagnostics.source import Span
+from specgen.ir.model import ACTIVATION, REST, Op, Scalar, Type, Value
 from specgen.ops.context import (
     OpCall,
     Typing,
@@ -18,7 +21,7 @@ from specgen.ops.context import (
     shape_text,
     size_text,
 )
-from specgen.sizes.expr import ONE, Apply, Const, Expr, total, walk
+from specgen.sizes.expr import COMPARISONS, ONE, Apply, Const, Expr, total, walk
 from specgen.sizes.expr import Sym as Symbol
 from specgen.sizes.normal import tidy
 from specgen.syntax import tree
@@ -27,6 +30,7 @@ from specgen.syntax import tree
 MAX_PIECES = 100
 
 FLOATS = (ACTIVATION, "f32", "f64", "f16", "bf16")
+NUMBERS = (*FLOATS, "i64", "i32")
 CASTS = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool")
 
 #: The op of each binary operator of the language.
@@ -52,7 +56,7 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
     """An operator on values, at least one of them a tensor; broadcasts as numpy does."""
     name = BINARY[node.op]
     dtypes = [only(v).dtype for v in (left, right) if not is_scalar(v)]
-    real = any(is_scalar(v) and is_real(v) for v in (left, right))
+    real = any(isinstance(v, Scalar) and is_real(v.expr) for v in (left, right))
     if name in ("and", "or"):
         if is_scalar(left) or is_scalar(right) or set(dtypes) != {"bool"}:
             typing.fail(
@@ -65,6 +69,11 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
         dtype = "bool"
     else:
         dtype = arithmetic(typing, node, dtypes, real)
+    for value, operand in zip((left, right), node.operands, strict=True):
+        if isinstance(value, Scalar) and is_flag(value.expr) != (dtypes == ["bool"]):
+            found = size_text(value.expr)
+            expected = "true or false" if dtypes == ["bool"] else "numbers"
+            typing.fail("E0413", operand.span, name=node.op, expected=expected, found=found)
     shape = broadcast(typing, [only(v).shape for v in (left, right) if not is_scalar(v)], node.span)
     if node.op in ("==", "!=", "<", "<=", ">", ">="):
         dtype = "bool"
@@ -85,14 +94,27 @@ def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str], real: bo
     return "f32" if real and dtype in ("i64", "i32") else dtype
 
 
-def is_real(value: Value) -> bool:
+def is_flag(expr: Expr) -> bool:
+    """Whether a compile-time value is true or false."""
+    match expr:
+        case Const(value=value):
+            return isinstance(value, bool)
+        case Symbol(kind=kind):
+            return kind == "flag"
+        case Apply(op="cond", args=(_, then, _)):
+            return is_flag(then)
+        case Apply(op=op):
+            return op in (*COMPARISONS, "and", "or", "not", "contains")
+    assert_never(expr)
+
+
+def is_real(expr: Expr) -> bool:
     """Whether a compile-time number is real rather than whole."""
-    assert isinstance(value, Scalar)
     return any(
         (isinstance(n, Const) and isinstance(n.value, float))
         or (isinstance(n, Symbol) and n.kind == "real")
         or (isinstance(n, Apply) and n.op in ("ln", "exp", "sqrt", "cos", "sin", "tanh"))
-        for n in walk(value.expr)
+        for n in walk(expr)
     )
 
 
@@ -166,6 +188,9 @@ def where(call: OpCall) -> Value:
         call.typing.fail(
             "E0402", call.node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in dtypes))
         )
+    for position, value in ((1, then), (2, otherwise)):
+        if isinstance(value, Scalar):
+            fitting(call, value.expr, only(tensors[0]).dtype, call.span(position))
     shape = broadcast(call.typing, [only(v).shape for v in (condition, *tensors)], call.node.span)
     return call.done(Type(only(tensors[0]).dtype, shape), args=[condition, then, otherwise])
 
@@ -173,9 +198,19 @@ def where(call: OpCall) -> Value:
 def clamp(call: OpCall) -> Value:
     """`clamp(x, low, high)`; `-inf` or `inf` leaves one side open."""
     call.count(3)
-    value = call.tensor(0)
-    low, high = (call.typing.size(call.node.arguments[i]) for i in (1, 2))
-    return call.done(only(value), args=[value], low=bound(low), high=bound(high))
+    value = call.tensor(0, NUMBERS)
+    low, high = (bound(call.typing.size(call.node.arguments[i])) for i in (1, 2))
+    for position, limit in ((1, low), (2, high)):
+        if limit is not None:
+            fitting(call, limit, only(value).dtype, call.span(position))
+    return call.done(only(value), args=[value], low=low, high=high)
+
+
+def fitting(call: OpCall, number: Expr, dtype: str, span: Span) -> None:
+    """Reports a compile-time number that is none of the dtype."""
+    if is_flag(number) != (dtype == "bool") or (dtype not in FLOATS and is_real(number)):
+        expected = "true or false" if dtype == "bool" else f"a whole number, as {dtype} is"
+        call.typing.fail("E0413", span, name=call.name, expected=expected, found=size_text(number))
 
 
 def bound(expr: Expr) -> Expr | None:
@@ -198,6 +233,8 @@ def take(call: OpCall) -> Value:
     call.count(2)
     table = call.tensor(0)
     index = call.tensor(1, ("i64", "i32"))
+    if not only(table).shape or only(table).shape[0] == REST:
+        call.typing.fail("E0415", call.span(0), dim="0", shape=shape_text(only(table).shape))
     shape = (*only(index).shape, *only(table).shape[1:])
     return call.done(Type(only(table).dtype, shape), args=[table, index])
 
@@ -206,17 +243,19 @@ def gather(call: OpCall) -> Value:
     call.count(2)
     value = call.tensor(0)
     index = call.tensor(1, ("i64", "i32"))
-    broadcast(
-        call.typing,
-        [only(value).shape[:-1] or (ONE,), only(index).shape[:-1] or (ONE,)],
-        call.node.span,
-    )
-    return call.done(Type(only(value).dtype, only(index).shape), args=[value, index])
+    for position, operand in enumerate((value, index)):
+        if not only(operand).shape:
+            call.typing.fail("E0415", call.span(position), dim="-1", shape="[]")
+    lead = broadcast(call.typing, [only(value).shape[:-1], only(index).shape[:-1]], call.node.span)
+    shape = (*lead, only(index).shape[-1])
+    return call.done(Type(only(value).dtype, shape), args=[value, index])
 
 
 def topk(call: OpCall) -> Value:
     call.count(2)
-    value = call.tensor(0)
+    value = call.tensor(0, NUMBERS)
+    if not only(value).shape:
+        call.typing.fail("E0415", call.span(0), dim="-1", shape="[]")
     k = call.typing.size(call.node.arguments[1])
     shape = (*only(value).shape[:-1], k)
     return call.done(Type(only(value).dtype, shape), Type("i64", shape), args=[value], k=k)

@@ -16,29 +16,41 @@ from specgen.sizes.evaluate import evaluate, evaluate_int
 def interpreter(table: Program, model: torch.nn.Module) -> interpret.Instance:
     """The root instance, every weight of the model in its place."""
     root = interpret.Instance(table, table.model, table.values, np.random.default_rng(0))
-    fill(root, model)
+    fill(root, model, model)
     return root
 
 
-def fill(instance: interpret.Instance, module: Any, picked: int | None = None) -> None:
-    """Weights of one instance; `picked` is its place in a stack."""
+def fill(
+    instance: interpret.Instance, module: Any, model: torch.nn.Module, picked: int | None = None
+) -> None:
+    """Weights of one instance; `picked` is its place in a stack.
+
+    A row that shares another's tensor has the values of that one, in the module or the model.
+    """
+    env = instance.environment({})
     for row in instance.module.tensors:
+        if evaluate(row.condition, env) is not True:
+            continue
         if row.target is None:
             instance.weights[row.name] = array(module, row.name, picked)
-    env = instance.environment({})
+        else:
+            first = attribute(row.target.partition(".")[0])
+            instance.weights[row.name] = array(
+                module if hasattr(module, first) else model, row.target, None
+            )
     for part in instance.module.parts:
         if evaluate(part.condition, env) is not True:
             continue
         held = getattr(module, attribute(part.name))
         if part.count is None:
-            fill(instance.child(part.name, 0), held)
+            fill(instance.child(part.name, 0), held, model)
             continue
         for number in range(evaluate_int(part.count, env)):
             child = instance.child(part.name, number)
             if isinstance(held, torch.nn.ModuleList):
-                fill(child, held[number])
+                fill(child, held[number], model)
             else:
-                fill(child, held, number)
+                fill(child, held, model, number)
 
 
 def array(module: Any, row: str, picked: int | None) -> np.ndarray:

@@ -69,7 +69,8 @@ def expressible(caches: Sequence[Layer]) -> bool:
     """Whether genai can keep them: as much in each layer, and tokens along the second axis."""
     sizes = {layer.size for layer in caches}
     tokens = {past.shape[:2] for layer in caches for past in layer.pasts}
-    return len(sizes) == len(tokens) == 1 and not any(size % 2 for size in sizes)
+    grows = all(isinstance(shape[-1], Extent) for shape in tokens)
+    return len(sizes) == len(tokens) == 1 and grows and not any(size % 2 for size in sizes)
 
 
 def settings(

@@ -15,6 +15,7 @@ from typing import Final
 from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+from specgen.ir.verify import InternalFault
 from specgen.sizes.evaluate import EvaluationError
 
 #: How a dtype's elements are packed in a constant; the others are cast from f32.
@@ -227,6 +228,8 @@ class Graph:
 
     def extents(self, shape: Sequence[Dim]) -> Edge:
         """The dims as an i64 vector: a constant, or computed from the inputs' shapes."""
+        if not shape:
+            return self.integers([])
         pieces: list[Edge] = []
         for run in runs(shape, self._sources):
             if isinstance(run[0], Extent):
@@ -248,6 +251,8 @@ class Graph:
             if extent not in self.borrowed:
                 self.borrowed[extent] = self.edge(f"{extent}.extent", "i64", (1,))
             return self.borrowed[extent]
+        if extent.name:
+            raise InternalFault(f"no value of the graph has the dim `{extent}`")
         terms = []
         for factors, coefficient in extent.terms:
             parts = [self._extent(symbol(factor)) for factor in factors]

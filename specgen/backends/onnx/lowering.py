@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Final, cast
 
 from specgen.backends.onnx import dims
-from specgen.backends.onnx.dims import Dim, Environment, Shape
+from specgen.backends.onnx.dims import Dim, Environment, Extent, Shape
 from specgen.backends.onnx.graph import PACKING, Graph
 from specgen.backends.onnx.nodes import Attribute, Edge
 from specgen.ir.model import ACTIVATION
@@ -76,6 +76,9 @@ class Call:
         if expr is None:
             return None
         value = dims.resolve(cast("Expr", expr), self.env)
+        if isinstance(value, Extent):
+            length = self.graph.length(value)
+            return convert(self.graph, f"{self.name}.{attribute}", length, self.dtype)
         if not isinstance(value, int | float | Fraction):
             raise InternalFault(f"{self.name}: {attribute} is no number")
         return self._constant(value, self.dtype)
@@ -138,6 +141,13 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     return tuple(next((d for d in column if d != 1), 1) for column in zip(*padded, strict=True))
+
+
+def expanded(graph: Graph, name: str, edge: Edge, shape: Shape) -> Edge:
+    """The value with dims of 1, and those that it lacks in front, repeated."""
+    if edge.shape == shape:
+        return edge
+    return graph.one(name, "Expand", (edge, graph.extents(shape)), edge.dtype, shape)
 
 
 def common(shapes: set[Shape], sources: set[Shape]) -> Shape | None:

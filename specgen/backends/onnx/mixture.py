@@ -42,8 +42,9 @@ class Mixture:
         """A Loop over the instances that occur in `index`, their tensors gathered or picked."""
         graph, name = self.graph, self.name
         flat = graph.reshape(f"{name}.flat", self.index, (product(self.index.shape),))
-        many = symbol(f"{name}.active")
-        active = graph.one(f"{name}.active", "Unique", (flat,), "i64", (many,), sorted=1)
+        # An equal choice elsewhere has been made already, and its length has a name.
+        shape = (symbol(f"{name}.active"),)
+        active = graph.one(f"{name}.active", "Unique", (flat,), "i64", shape, sorted=1)
         graph.measure(active, 0)
         with graph.body() as close:
             step = graph.edge(f"{name}.step", "i64", ())
@@ -54,7 +55,7 @@ class Mixture:
             still = graph.one(f"{name}.still", "Identity", (going,), "bool", ())
             body = close((step, going, before), (still, after))
         # The condition is given, not left out: onnx's reference runs no step without it.
-        operands = (graph.length(many), graph.scalar("bool", True), self._zeros())
+        operands = (graph.length(active.shape[0]), graph.scalar("bool", True), self._zeros())
         return graph.one(name, "Loop", operands, self.x.dtype, self.x.shape, body=body)
 
     def over_all(self) -> Edge:
@@ -123,9 +124,10 @@ class Mixture:
         graph, name = self.graph, self.name
         lead = len(self.index.shape) - 1
         same = elementwise(graph, f"{name}.chosen", "Equal", (self.index, which), "bool")
-        many = symbol(f"{name}.rows")
         # NonZero has a row for each axis; what follows wants a row for each choice.
-        axes = graph.one(f"{name}.axes", "NonZero", (same,), "i64", (lead + 1, many))
+        shape = (lead + 1, symbol(f"{name}.rows"))
+        axes = graph.one(f"{name}.axes", "NonZero", (same,), "i64", shape)
+        many = axes.shape[1]
         graph.measure(axes, 1)
         slots = graph.one(
             f"{name}.slots", "Transpose", (axes,), "i64", (many, lead + 1), perm=(1, 0)

@@ -7,7 +7,15 @@ from typing import Final
 
 from specgen.backends.onnx import patterns
 from specgen.backends.onnx.dims import add
-from specgen.backends.onnx.lowering import FLOATS, Call, convert, elementwise, reduced
+from specgen.backends.onnx.lowering import (
+    FLOATS,
+    Call,
+    broadcast,
+    convert,
+    elementwise,
+    expanded,
+    reduced,
+)
 from specgen.backends.onnx.nodes import Edge
 
 UNARY: Final = {
@@ -66,14 +74,36 @@ def comparison(call: Call) -> Edge:
     return elementwise(call.graph, call.name, COMPARISON[call.op], operands, "bool")
 
 
+def remainder(call: Call) -> Edge:
+    """a - b * floor(a / b), which has the sign of b.
+
+    ONNX's Mod has it for whole numbers alone; for floats it has the sign of a.
+    """
+    graph, name, dtype = call.graph, call.name, call.dtype
+    a, b = call.operand(0, dtype), call.operand(1, dtype)
+    if dtype not in FLOATS:
+        return elementwise(graph, name, "Mod", (a, b), dtype)
+    ratio = elementwise(graph, f"{name}.ratio", "Div", (a, b), dtype)
+    times = elementwise(graph, f"{name}.times", "Floor", (ratio,), dtype)
+    whole = elementwise(graph, f"{name}.whole", "Mul", (times, b), dtype)
+    return elementwise(graph, name, "Sub", (a, whole), dtype)
+
+
 def logic(call: Call) -> Edge:
     operands = (call.operand(0, "bool"), call.operand(1, "bool"))
     return elementwise(call.graph, call.name, LOGIC[call.op], operands, "bool")
 
 
 def where(call: Call) -> Edge:
-    operands = (call.tensor(), call.operand(1, call.dtype), call.operand(2, call.dtype))
-    return elementwise(call.graph, call.name, "Where", operands, call.dtype)
+    test, then, other = call.tensor(), call.operand(1, call.dtype), call.operand(2, call.dtype)
+    graph, name, dtype = call.graph, call.name, call.dtype
+    if dtype != "bool":
+        return elementwise(graph, name, "Where", (test, then, other), dtype)
+    # onnxruntime has no Where of truths.
+    left = elementwise(graph, f"{name}.then", "And", (test, then), dtype)
+    opposite = elementwise(graph, f"{name}.not", "Not", (test,), dtype)
+    right = elementwise(graph, f"{name}.else", "And", (opposite, other), dtype)
+    return elementwise(graph, name, "Or", (left, right), dtype)
 
 
 def clamp(call: Call) -> Edge:
@@ -121,9 +151,15 @@ def take(call: Call) -> Edge:
 def gather(call: Call) -> Edge:
     # The axis is counted from the front: onnx's reference evaluator is wrong about -1.
     x, index = call.tensor(0), call.tensor(1)
-    last = len(x.shape) - 1
+    lead = broadcast([x.shape[:-1], index.shape[:-1]])
+    x, index = (
+        expanded(call.graph, f"{call.name}.{which}", edge, (*lead, edge.shape[-1]))
+        for which, edge in (("values", x), ("index", index))
+    )
     operands = (x, index)
-    return call.graph.one(call.name, "GatherElements", operands, call.dtype, index.shape, axis=last)
+    return call.graph.one(
+        call.name, "GatherElements", operands, call.dtype, index.shape, axis=len(lead)
+    )
 
 
 def topk(call: Call) -> tuple[Edge, ...]:
@@ -174,6 +210,7 @@ OPS: Final[Mapping[str, Callable[[Call], Edge | tuple[Edge, ...]]]] = {
     **dict.fromkeys(ARITHMETIC, arithmetic),
     **dict.fromkeys((*COMPARISON, "ne"), comparison),
     **dict.fromkeys(LOGIC, logic),
+    "mod": remainder,
     **dict.fromkeys(REDUCTION, reduction),
     "rsqrt": rsqrt,
     "silu": silu,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from specgen.analysis.stored import StoredTensor
 from specgen.backends.onnx.graph import Graph
@@ -88,15 +89,50 @@ def unpacking(
     sizes = {axis: evaluate_int(n, tensor.first.values) for axis, n in whole.sizes.items()}
     several = len(tensor.rows) > 1
     lead = several + len(tensor.stacked)
-    picks: dict[str, int] = {}
     places = [*([row] if several else []), *chosen]
     groups = [*whole.inputs[:several], *whole.inputs[several + inside : lead]]
+    picks = digits(groups, places, sizes)
+    left = {axis: sizes[axis] for group in whole.outputs[inside:] for axis in group}
+    return Arranged(left, picks, tuple(a for group in whole.inputs[lead:] for a in group), dims)
+
+
+def digits(
+    groups: Sequence[Sequence[str]], places: Sequence[int], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """The place along each axis that a place along its group of axes means."""
+    found: dict[str, int] = {}
     for group, place in zip(groups, places, strict=True):
         rest = place
         for axis in reversed(group):
-            rest, picks[axis] = divmod(rest, sizes[axis])
-    left = {axis: sizes[axis] for group in whole.outputs[inside:] for axis in group}
-    return Arranged(left, picks, tuple(a for group in whole.inputs[lead:] for a in group), dims)
+            rest, found[axis] = divmod(rest, sizes[axis])
+    return found
+
+
+def fronted(tensor: StoredTensor, row: int, values: Mapping[str, int]) -> Arranged | None:
+    """How to get all instances of a row out of a tensor, one after the other along a first dim.
+
+    `values` are those of the stacked indices that are known; the others count the instances.
+    None where the tensor is not rearranged, so that its indices are dims of it in any case.
+    """
+    whole = tensor.rearrangement
+    if whole is None:
+        return None
+    sizes = {axis: evaluate_int(n, tensor.first.values) for axis, n in whole.sizes.items()}
+    several = len(tensor.rows) > 1
+    places = [row] if several else []
+    groups = list(whole.inputs[:several])
+    open_: list[str] = []
+    for index, group in zip(tensor.stacked, whole.inputs[several:], strict=False):
+        if index.name in values:
+            places.append(values[index.name])
+            groups.append(group)
+        else:
+            open_ += group
+    picks = digits(groups, places, sizes)
+    own = (axis for group in whole.inputs[several + len(tensor.stacked) :] for axis in group)
+    left = {axis: sizes[axis] for group in whole.outputs for axis in group}
+    count = prod(sizes[axis] for axis in open_)
+    return Arranged(left, picks, (*open_, *own), (count, *tensor.rows[row].dims))
 
 
 def leads(tensor: StoredTensor, inside: int) -> bool:

@@ -389,15 +389,19 @@ def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
     def part(read: Read, tokens: Edge) -> Edge:
         return edge(single(instance(replace(child, read=read), (tokens,))), name)
 
+    def stacks(path: str) -> Edge:
+        return frame.state.weights.instances(frame.graph, path, frame.read(path))
+
+    pieces = frame.state.weights.pieces(child.path)
+    for path in frame.state.weights.rearranged(pieces):
+        stacks(path)  # here once, and not in a loop over the instances
     mixed = Mixture(
         graph=frame.graph,
         name=child.path,
         x=tensor(frame, value.value, name),
         weights=tensor(frame, value.weights, name),
         index=tensor(frame, value.index, name),
-        instances=Instances(
-            frame.graph, child.path, count, frame.state.weights.pieces(child.path), frame.read
-        ),
+        instances=Instances(frame.graph, child.path, count, pieces, stacks),
         part=part,
     )
     if contrib.DOMAIN in frame.graph.level.domains and stacked(child, mixed.instances):

@@ -25,8 +25,8 @@ from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.backends.onnx.pieces import Piece
-from specgen.backends.onnx.unpack import Unpacking, leads, unpacking
+from specgen.backends.onnx.pieces import UNGATHERED, Piece
+from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
 from specgen.checkpoint.safetensors import Stretch
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import EvaluationError
@@ -89,6 +89,7 @@ class Weights:
         self._stored: dict[str, Stored] = {}
         self._pieces: dict[str, tuple[Piece, ...]] = {}
         self._packed: dict[str, Unpacking] = {}
+        self._fronted: dict[str, Arranged] = {}
         self._shared: dict[str, str] = {}
         self.parameters = 0
         #: What released tensors the rows of the table are in: a rule for all instances of a row.
@@ -142,10 +143,19 @@ class Weights:
         unpacking = self._packed.get(self._shared.get(path, path))
         return stored if unpacking is None else unpacking.take(graph, path, stored)
 
+    def instances(self, graph: Graph, path: str, stored: Edge) -> Edge:
+        """All instances of a mixture's row along the first dim, out of the initializer."""
+        arranged = self._fronted.get(self._shared.get(path, path))
+        return stored if arranged is None else arranged.take(graph, path, stored)
+
+    def rearranged(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Those of the rows of which `instances` is more than the initializer."""
+        return tuple(path for path in paths if self._shared.get(path, path) in self._fronted)
+
     def alone(self, path: str) -> bool:
         """Whether a row has an initializer to itself, which holds it as the table does."""
         path = self._shared.get(path, path)
-        return path in self._stored and path not in self._packed
+        return path in self._stored and path not in self._packed and path not in self._fronted
 
     @property
     def position(self) -> int:
@@ -200,14 +210,17 @@ class Weights:
             raise EvaluationError(f"`{row.name}` is stored as {row.dtype}, which ONNX lacks")
         inside = [index for index in stacked if index in tensor.stacked]
         outside = [index for index in stacked if index not in inside]
-        if (
-            any(index.values != (range(index.size),) for index in stacked)
-            or [*outside, *inside] != stacked
-            or list(tensor.stacked[: len(inside)]) != inside
-            or not leads(tensor, len(inside))
-        ):
+        if any(index.values != (range(index.size),) for index in stacked):
             raise EvaluationError(f"`{row.name}` cannot be stacked: its instances differ")
-        others = tensor.stacked[len(inside) :]
+        in_front = (
+            [*outside, *inside] == stacked
+            and list(tensor.stacked[: len(inside)]) == inside
+            and leads(tensor, len(inside))
+        )
+        if not in_front and (outside or tensor.rearrangement is None or row.dtype in UNGATHERED):
+            reason = "its instances lie among other things in the checkpoint"
+            raise EvaluationError(f"`{row.name}` cannot be stacked: {reason}")
+        others = [index for index in tensor.stacked if index not in inside]
         self.sliced = self.sliced or bool(others)
         self.rules += rules(tensor, frozenset(index.name for index in stacked))
         ways = set()
@@ -219,6 +232,12 @@ class Weights:
                 if stacked:
                     self._pieces[path] = tuple(piece for piece, _ in found)
                 ways.add(tuple((piece.way, one.dtype) for piece, one in found))
+                if not in_front:
+                    known = {index.name: values[index.name] for index in others}
+                    arranged = fronted(tensor, number, known)
+                    if arranged is not None:
+                        self._fronted[path] = arranged
+                    continue
                 chosen = [values[index.name] for index in others]
                 unpacking_ = unpacking(tensor, number, len(inside), chosen)
                 if unpacking_ is not None:

@@ -15,6 +15,7 @@ from specgen.backends.pytorch.configuration import ConfigWriter
 from specgen.backends.pytorch.constructors import words
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import function
+from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.quoting import quote
 from specgen.backends.pytorch.released import Released
@@ -37,7 +38,11 @@ def emit(program: Program) -> Mapping[str, bytes]:
         diagnostics.report("E0903", None, target="pytorch", spec=program.name)
         diagnostics.raise_errors()
     try:
-        return {"model.py": File(program).text().encode()}
+        try:
+            text = File(program).text()
+        except Needed:
+            text = File(program, masked=True).text()
+        return {"model.py": text.encode()}
     except Inexpressible as error:
         diagnostics.report("E0905", None, target="pytorch", reason=error)
         raise SpecError(diagnostics.all) from None
@@ -49,9 +54,10 @@ class File:
 
     program: Program
     used: Used = field(default_factory=Used)
+    masked: bool = False
 
     def __post_init__(self) -> None:
-        self.plan = Plan(self.program)
+        self.plan = Plan(self.program, self.masked)
 
     @cached_property
     def classes(self) -> list[list[str]]:

@@ -24,6 +24,7 @@ from specgen.ir.model import (
     Assign,
     Branch,
     CallPart,
+    Choose,
     Op,
     Return,
     Statement,
@@ -104,7 +105,7 @@ class Body(Scope):
     def assign(self, statement: Assign) -> None:
         value = statement.value
         names = [n if n == "_" else self.variable(n) for n in statement.names]
-        if isinstance(value, CallPart) and self.is_repeated(value.part):
+        if isinstance(value, CallPart) and self.is_loop(value):
             self.loop(names[0], value)
             return
         written = self.writer.write(value)
@@ -118,7 +119,8 @@ class Body(Scope):
 
     def note_dims(self, names: Sequence[str], value: Value) -> None:
         """Remembers where dims that no argument has, such as that of a cache row, can be read."""
-        dims = [dim for arg in self.definition.args for dim in arg.type.shape]
+        given = (arg for arg in self.definition.args if not self.may_lack(arg))
+        dims = [dim for arg in given for dim in arg.type.shape]
         products = [dim for dim in dims if isinstance(dim, Apply) and dim.op == "*"]
         known = {*dims, *(factor for product in products for factor in product.args)}
         for name, type_ in zip(names, value.types, strict=True):
@@ -159,6 +161,19 @@ class Body(Scope):
         self.loop(name, value, arguments)
         return Atom(name)
 
+    def choose(self, value: Choose) -> Node:
+        """A choice; one between statements, such as loops, becomes one before what is at hand."""
+        sides = (value.then, value.otherwise)
+        if not any(self.is_loop(inner) for side in sides for inner in nested(side)):
+            return super().choose(value)
+        name = self.fresh("h")
+        made = (Assign((name,), side) for side in sides)
+        self.branch(Branch(value.condition, (next(made),), (next(made),)))
+        return Atom(name)
+
+    def is_loop(self, value: Value) -> bool:
+        return isinstance(value, CallPart) and self.is_repeated(value.part)
+
     def loop(self, name: str, value: CallPart, arguments: Sequence[Node] | None = None) -> None:
         """A repeated part: its first argument goes through one instance after the other."""
         assert self.module is not None
@@ -181,7 +196,8 @@ class Body(Scope):
         else:
             self.put(f"for {item} in ", row, None, ":")
         self.indent += 1
-        arguments = [Atom(name), *rest, *self.shared_with(value.part), *cache]
+        handed = [*self.shared_with(value.part), *self.device_of(value.part)]
+        arguments = [Atom(name), *rest, *handed, *cache]
         self.put(f"{name} = ", call(item, *arguments), None)
         self.indent -= 1
 

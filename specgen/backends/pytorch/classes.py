@@ -13,7 +13,12 @@ from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.bodies import Body, signature
 from specgen.backends.pytorch.constructors import Constructor
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.functions import annotation, described, returned
+from specgen.backends.pytorch.functions import (
+    DEVICE_ARGUMENT,
+    annotation,
+    described,
+    returned,
+)
 from specgen.backends.pytorch.layout import (
     INDENT,
     Atom,
@@ -68,6 +73,8 @@ class ClassWriter(Constructor):
             for arg in function.args
         ]
         arguments += [f"{self.plan.shared_name(t)}: Tensor" for t in self.plan.outer(self.module)]
+        if self.plan.needs_device(self.module, function):
+            arguments.append(DEVICE_ARGUMENT)
         if self.plan.uses_cache(self.module, function):
             arguments.append(f"cache: {'Cache' if self.is_root else 'Rows'} | None = None")
             self.used.helpers.add("Rows")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from specgen.backends.pytorch.bodies import Body, signature
 from specgen.backends.pytorch.definitions import definition, docstring
@@ -16,6 +17,9 @@ from specgen.backends.pytorch.quoting import function_name, quote
 from specgen.backends.pytorch.scope import Used, is_size
 from specgen.ir.model import SCALAR, Arg, Function, Module, Type
 from specgen.sizes.expr import Sym
+
+#: What a function without tensors is told beside the table's arguments.
+DEVICE_ARGUMENT: Final = "device: torch.device"
 
 
 def function(plan: Plan, name: str, used: Used) -> list[str]:
@@ -71,6 +75,8 @@ def written(
             value = defaults[arg.name]
             kind = f"{type(value).__name__} = {value!r}"
         arguments.append(f"{body.variable(arg.name)}: {kind}")
+    if plan.needs_device(None, function):
+        arguments.append(DEVICE_ARGUMENT)
     returns = returned(function.results)
     if is_causal_mask(function) and plan.is_mask_optional:
         returns += " | None"

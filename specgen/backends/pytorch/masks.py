@@ -39,6 +39,10 @@ class Inspected(Exception):
     """Something other than attention looks at a mask."""
 
 
+class Needed(Exception):
+    """A body reads a size that only a mask has, so that no mask may be left out."""
+
+
 def is_attention(function: Function) -> bool:
     """Whether a function's arguments are those of the platform's attention."""
     return function.intrinsic == "scaled_dot_product_attention" and [

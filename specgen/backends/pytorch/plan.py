@@ -15,6 +15,7 @@ from specgen.backends.pytorch.masks import narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
 from specgen.ir.model import (
+    SCALAR,
     Append,
     ApplyMap,
     CallFunction,
@@ -22,9 +23,12 @@ from specgen.ir.model import (
     Function,
     Mixture,
     Module,
+    Op,
     Part,
     Program,
+    Scalar,
     Tensor,
+    Value,
     Weight,
 )
 from specgen.sizes.evaluate import EvaluationError, evaluate_int
@@ -66,10 +70,12 @@ class Plan:
     """The classes and functions of one program's file.
 
     `modules` are the module ids that get a class of their own, `stacks` those that get a class
-    in which many instances are stacked; children come before parents.
+    in which many instances are stacked; children come before parents.  With `masked`, a mask is
+    always there.
     """
 
     program: Program
+    masked: bool = False
     class_names: Mapping[str, str] = field(init=False)
     function_names: frozenset[str] = field(init=False)
 
@@ -271,6 +277,8 @@ class Plan:
 
     @cached_property
     def _optional(self) -> frozenset[tuple[str, str, str]]:
+        if self.masked:
+            return frozenset()
         return frozenset(
             (self.class_module.get(owner, owner), function, name)
             for (owner, function), name in optional_arguments(self.program)
@@ -361,6 +369,44 @@ class Plan:
                     if self.uses_cache(module, called):
                         return True
         return False
+
+    # ---- devices
+
+    def needs_device(self, module: Module | None, function: Function) -> bool:
+        """Whether a body makes a tensor, and has none at hand whose device it could be on.
+
+        It is then told the device, as an argument behind the table's own.
+        """
+        if any(arg.type.dtype != SCALAR for arg in function.args):
+            return False
+        if module is not None and (self.outer(module) or self._has_row(module)):
+            return False
+        return any(self._is_placed(module, value) for value in values(function.body))
+
+    def _has_row(self, module: Module) -> bool:
+        """Whether the module, or a part that is always there, has a row."""
+        return bool(module.tensors) or any(
+            self._has_row(self.program.modules[part.module])
+            for part in module.parts
+            if part.condition == TRUE
+        )
+
+    def _is_placed(self, module: Module | None, value: Value) -> bool:
+        match value:
+            case Op(name="iota" | "constant"):
+                return True
+            case Op(name="cast", args=(Scalar(),)):
+                return True
+            case CallFunction(method=False):
+                return self.needs_device(None, self.program.functions[value.function])
+            case CallFunction() if module is not None:
+                called = next(f for f in module.functions if f.name == value.function)
+                return self.needs_device(module, called)
+            case CallPart(part=part) if module is not None:
+                children = (self.program.modules[p.module] for p in module.parts_named(part))
+                return any(self.needs_device(m, f) for m in children for f in m.forwards)
+            case _:
+                return False
 
     # ---- rows shared with another module
 

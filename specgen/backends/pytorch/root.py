@@ -120,6 +120,7 @@ class RootWriter(ClassWriter):
         arguments += ["cache: Cache | None = None"] if self.is_cached else []
         arguments += ["last: bool = False"] if is_for_each_token(function) else []
         read = {value.name for value in values(function.body) if isinstance(value, Var)}
+        read |= body.measured
         supplied = ", ".join(name if name in read else "_" for name in SUPPLIED)
         given = f"{tokens}, mask, {'cache' if self.is_cached else 'None'}"
         margin = INDENT * 2

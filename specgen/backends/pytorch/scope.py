@@ -18,13 +18,14 @@ from specgen.backends.pytorch.layout import (
     Binary,
     Keyword,
     Node,
+    Ternary,
     call,
     flat,
     method,
     number,
     subscript,
 )
-from specgen.backends.pytorch.masks import narrow_values
+from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
 from specgen.backends.pytorch.values import DTYPES, Writer, shape_text, written_range
@@ -39,6 +40,7 @@ from specgen.ir.model import (
     Branch,
     CallFunction,
     CallPart,
+    Choose,
     Function,
     Mixture,
     Module,
@@ -50,6 +52,7 @@ from specgen.sizes.expr import TRUE, Apply, Expr, Sym, walk
 
 SELF = Atom("self")
 CACHE = Atom("cache")
+DEVICE = Atom("device")
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Scope:
         #: Where a shape variable that no argument has can be read: after how many lines, and how.
         self.places: dict[str, tuple[int, str]] = {}
         self.base = self.indent
+        self.measured: set[str] = set()  # arguments of which a dim is read
         self.dims: dict[str, None] = {}  # shape variables that the body uses, in order
         self.indices: dict[tuple[Expr, str], str] = {}  # what `iota` variables hold
         self.counts: Counter[tuple[Expr, str]] = Counter()
@@ -126,6 +130,10 @@ class Scope:
 
     def is_optional(self, name: str) -> bool:
         return self.plan.is_optional(self.module, self.definition, name)
+
+    def may_lack(self, arg: Arg) -> bool:
+        """Whether an argument may be None where the body reads a size."""
+        return self.is_optional(arg.name) and not is_causal_mask(self.definition)
 
     def differ(self, one: Expr, other: Expr) -> bool:
         return self.plan.differ(self.definition, one, other)
@@ -214,7 +222,14 @@ class Scope:
 
     def handed_to(self, part: str) -> list[Node]:
         """What a part is given beside the table's arguments: rows that it shares, and its cache."""
-        return [*self.shared_with(part), *self.cache_of(part)]
+        return [*self.shared_with(part), *self.device_of(part), *self.cache_of(part)]
+
+    def device_of(self, part: str) -> list[Node]:
+        """The argument that tells a part without tensors where to make some."""
+        assert self.module is not None
+        modules = (self.plan.program.modules[p.module] for p in self.module.parts_named(part))
+        needed = any(self.plan.needs_device(m, f) for m in modules for f in m.forwards)
+        return [self.device()] if needed else []
 
     def call_function(self, value: CallFunction) -> Node:
         if value.method:
@@ -230,11 +245,15 @@ class Scope:
         ]
         if not value.method:
             self.used.functions.add(value.function)
+            if self.plan.needs_device(None, called):
+                arguments.append(self.device())
             narrow = narrow_values(called, value)
             if narrow is not None:
                 arguments[2] = arguments[1]
             result = call(function_name(value.function), *arguments)
             return result if narrow is None else leading(result, self.size(narrow))
+        if self.plan.needs_device(self.module, called):
+            arguments.append(self.device())
         cache = [CACHE] if self.plan.uses_cache(self.module, called) else []
         return call(Attribute(SELF, attribute(value.function)), *arguments, *cache)
 
@@ -249,12 +268,18 @@ class Scope:
 
     def append(self, value: Append, new: Node) -> Node:
         self.used.helpers.add("append")
-        return call("append", CACHE, Atom(f'"{value.cache}"'), new)
+        return call("append", self.if_cached(self.held), Atom(f'"{value.cache}"'), new)
+
+    def choose(self, value: Choose) -> Node:
+        test = self.condition(value.condition)
+        return Ternary(self.writer.write(value.then), test, self.writer.write(value.otherwise))
 
     def working_dtype(self) -> Node:
         return Attribute(self.at_hand({ACTIVATION}), "dtype")
 
     def device(self) -> Node:
+        if self.plan.needs_device(self.module, self.definition):
+            return DEVICE
         return Attribute(self.at_hand(None), "device")
 
     def at_hand(self, dtypes: set[str] | None) -> Node:
@@ -262,14 +287,24 @@ class Scope:
         for arg in self.definition.args:
             if arg.type.dtype != SCALAR and (dtypes is None or arg.type.dtype in dtypes):
                 return Atom(self.variable(arg.name))
-        for row in self.module.tensors if self.module is not None else ():
+        if self.module is not None:
+            found = self.row_at_hand(self.module, dtypes)
+            if found is not None:
+                return found
+        raise Inexpressible("nothing here has the working dtype")
+
+    def row_at_hand(self, module: Module, dtypes: set[str] | None) -> Node | None:
+        """A row of the module, else one that it is handed, else one below its parts."""
+        for row in module.tensors:
             if dtypes is not None and row.compute not in dtypes:
                 continue
             if row.target is None:
                 return row_tensor(self.plan, row, self.stacked)
-            if self.module is not None and self.plan.is_within(self.module, row.target):
-                return self.shared(row.target)
-        raise Inexpressible("a forward without any tensor has no device to count on")
+            return self.shared(row.target)
+        handed = self.plan.outer(module)
+        if handed and dtypes is None:
+            return Atom(self.plan.shared_name(handed[0]))
+        return row_below(self.plan, module, SELF, dtypes)
 
     # ---- indices
 
@@ -318,13 +353,17 @@ class Scope:
         factors = {name: node for name in list(self.dims) if (node := self.factor(name))}
         left = [name for name in self.dims if name not in {*factors, *self.places}]
         for arg in self.definition.args:
-            if arg.type.dtype == SCALAR:
+            if arg.type.dtype == SCALAR or self.may_lack(arg):
                 continue
             here = [n for n in left if Sym(n) in arg.type.shape]
             if not here:
                 continue
             left = [n for n in left if n not in here]
+            self.measured.add(arg.name)
             lines.append(layout.INDENT * self.indent + self.unpacked(arg, here))
+        masks = (arg for arg in self.definition.args if self.may_lack(arg))
+        if any(Sym(name) in mask.type.shape for mask in masks for name in left):
+            raise Needed
         if left:
             raise Inexpressible(f"no argument of a forward has `{left[0]}` for a dim")
         for name, node in factors.items():
@@ -368,20 +407,47 @@ def leading(value: Node, size: Node) -> Node:
     return subscript(value, Atom("..."), written_range(None, size))
 
 
+def row_below(plan: Plan, module: Module, held: Node, dtypes: set[str] | None) -> Node | None:
+    """A row of a part that is always there, or of one of its parts; `held` is the module."""
+    for part in module.parts:
+        if part.condition != TRUE:
+            continue
+        child = plan.program.modules[part.module]
+        inside: Node = Attribute(held, attribute(part.name))
+        if part.count is not None and not plan.is_stacked(part):
+            inside = subscript(inside, number(0))
+        for row in child.tensors:
+            if row.condition != TRUE or row.target is not None:
+                continue
+            if dtypes is None or row.compute in dtypes:
+                if plan.is_stacked(part):
+                    return stack(row, inside)
+                return place(row, inside)
+        found = row_below(plan, child, inside, dtypes)
+        if found is not None:
+            return found
+    return None
+
+
 def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
     """A tensor row as the code of its module reaches it."""
     if stacked:
         vector = [Atom("None")] * (len(row.shape) == 1)  # beside the rows of x
         return subscript(stack(row), Atom("e"), *vector)
-    node: Node = SELF
+    return place(row)
+
+
+def place(row: Tensor, held: Node = SELF) -> Node:
+    """A row of the module that `held` is."""
+    node = held
     for name in row.name.split("."):
         node = Attribute(node, attribute(name))
     return Attribute(node, "weight") if row.kind == "map" else node
 
 
-def stack(row: Tensor) -> Node:
+def stack(row: Tensor, held: Node = SELF) -> Node:
     """A row of all instances, stacked."""
-    return Attribute(SELF, attribute(row.name.replace(".", "_")))
+    return Attribute(held, attribute(row.name.replace(".", "_")))
 
 
 def is_size(function: Function, name: str) -> bool:

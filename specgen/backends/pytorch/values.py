@@ -96,6 +96,9 @@ class Names(Protocol):
 
     def append(self, value: Append, new: Node) -> Node: ...
 
+    def choose(self, value: Choose) -> Node:
+        """One of two values, by a condition on an index."""
+
     def working_dtype(self) -> Node:
         """The dtype of activations, taken from a tensor at hand."""
 
@@ -135,9 +138,8 @@ class Writer:
                 return self.names.mixture(value, self.all((inner, weights, index)))
             case Append(value=inner):
                 return self.names.append(value, self.write(inner))
-            case Choose(condition=condition, then=then, otherwise=otherwise):
-                test = self.names.condition(condition)
-                return Ternary(self.write(then), test, self.write(otherwise))
+            case Choose():
+                return self.names.choose(value)
         assert_never(value)
 
     def all(self, values: Sequence[Value]) -> list[Node]:
@@ -175,11 +177,9 @@ class Writer:
             case "constant":
                 return self.names.numbers(cast(Expr, attrs["value"]), value.types[0].dtype)
             case "take":
-                table, index = self.all(args)
-                return call("F.embedding", index, table)
+                return self.take(*args)
             case "gather":
-                source, index = self.all(args)
-                return method(source, "gather", number(-1), index)
+                return self.gather(*args)
             case "topk":
                 k = self.names.size(cast(Expr, attrs["k"]))
                 return method(self.write(args[0]), "topk", k, Keyword("dim", number(-1)))
@@ -273,6 +273,37 @@ class Writer:
             bounds = [self.names.real(low), self.names.real(high)]
         source = self.write(value.args[0])
         return method(source, "clamp", *bounds) if bounds else source
+
+    def take(self, table: Value, index: Value) -> Node:
+        """Rows of a table; torch's embedding is of matrices."""
+        rows, places = self.write(table), self.write(index)
+        if len(table.types[0].shape) == 2 and REST not in table.types[0].shape:
+            return call("F.embedding", places, rows)
+        return subscript(rows, places)
+
+    def gather(self, value: Value, index: Value) -> Node:
+        """Elements of the last axis; the axes before it broadcast, which torch's gather does not."""
+        source, places = self.write(value), self.write(index)
+        if index.types[0].dtype != "i64":
+            places = method(places, "long")
+        (*lead, _), (*wanted, _) = value.types[0].shape, index.types[0].shape
+        if lead == wanted:
+            return method(source, "gather", number(-1), places)
+        if REST in (*lead, *wanted) and len(lead) != len(wanted):
+            shorter, longer = (source, places) if len(lead) < len(wanted) else (places, source)
+            dims = Atom(f"*{flat(Attribute(longer, 'shape'))}[:-1]")
+            spread = method(shorter, "expand", dims, number(-1))
+            source, places = (spread, places) if shorter is source else (source, spread)
+            return method(source, "gather", number(-1), places)
+        missing = len(wanted) - len(lead)
+        if missing:
+            new = [*[Atom("None")] * abs(missing), Atom("...")]
+            source, places = (
+                (subscript(source, *new), places)
+                if missing > 0
+                else (source, subscript(places, *new))
+            )
+        return call("torch.take_along_dim", source, places, number(-1))
 
     def split(self, value: Op) -> Node:
         parts = cast("tuple[Expr, ...]", value.attrs["sizes"])

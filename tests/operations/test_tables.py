@@ -1,0 +1,152 @@
+"""Tables that one layer took and another did not: each stands for a kind of fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from tests.agreement import Layers, checked, differences
+
+pytestmark = pytest.mark.slow
+
+HEAD = """language 1
+use std.norm { layernorm }
+use std.ffn { swiglu }
+model t "T" {
+  params { vocab_size : size = 9  dim : size = 8  n : count = 0  heads : size = 4 }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+"""
+
+#: What follows the params, by the property that was broken.
+TABLES = {
+    "an index that is computed": """
+  tensors { embed : [5, dim] }
+  forward(tokens: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    return take(embed, tokens % 5)
+  }
+}""",
+    "a bound that is known at run time": """
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    near = cast(clamp(positions, 1, T - 2), like = embed)
+    return take(embed, tokens) + rearrange(near, "b s -> b s 1")
+  }
+}""",
+    "places that broadcast against the values": """
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, 3] {
+    x = take(embed, tokens)
+    return gather(rearrange(x, "b s d -> b s d"), rearrange(tokens % dim, "b s -> b s 1") * 0 + iota(3))
+  }
+}""",
+    "a size of a mask whose values are not read": """
+  tensors { embed : [vocab_size, dim] }
+  cache { kept : [B, T, dim] along T }
+  forward(tokens: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    return slice(append(kept, take(embed, tokens)), T - S, T, over = 1) * T
+  }
+}""",
+    "a cache row of the model itself": """
+  tensors { embed : [vocab_size, dim] }
+  cache { kept : [B, T, dim] along T }
+  function heard(x: [B, S, dim], mask: bool [B, T]) -> [B, T, dim] {
+    return where(rearrange(mask, "b t -> b t 1"), append(kept, x), 0)
+  }
+  forward(tokens: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    x = take(embed, tokens)
+    return x + sum(heard(x, mask), over = 1, keep = true)
+  }
+}""",
+    "two mixtures with one choice": """
+  parts {
+    first[h]  : layernorm(width = dim, norm_eps = 0.01, bias = false) × heads
+    second[h] : layernorm(width = dim, norm_eps = 0.01, bias = false) × heads
+  }
+  tensors { embed : [vocab_size, heads × dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, heads, dim] {
+    x = rearrange(take(embed, tokens), "b s (h d) -> b s h d", h = heads)
+    i = repeat(iota(heads), "h -> b s h 1", b = B, s = S)
+    y = mixture(first, x, cast(i >= 0, like = x), i)
+    return mixture(second, y, cast(i >= 0, like = x), i)
+  }
+}""",
+    "instances among other things in a tensor": """
+  require { heads % 2 == 0  "they lie in pairs" }
+  parts { experts[e] : swiglu(width = dim, hidden = 6) × heads }
+  tensors { embed : [vocab_size, dim]  router : dim -> heads }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {
+    x = take(embed, tokens)
+    weights, index = topk(softmax(router(x)), 2)
+    return mixture(experts, x, weights, index)
+  }
+  names hf {
+    experts.w1.weight                    -> "joined.w1"    as rearrange("e h d -> (e h) d")
+    experts.w2.weight                    -> "turned.w2"    as rearrange("e d h -> d h e")
+    experts.w3.weight                    -> "nested.w3"    as rearrange("(a b) h d -> a (h b) d", b = 2)
+  }
+}""",
+    "a function without tensors": """
+  parts { ramp : ramp }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {
+    return cast(cast(take(embed, tokens), f32) * slopes(dim) + ramp(), like = embed)
+  }
+  module ramp {
+    forward() -> f32 [dim] { return slopes(dim) / 2 + cast(0.5, f32) }
+  }
+}
+function slopes(heads: size) -> f32 [heads] {
+  return 2 ** (-0.5 * (cast(iota(heads), f32) + 1))
+}""",
+    "the working dtype where no argument has it": """
+  parts { inner : inner }
+  forward(tokens: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] { return inner(tokens) }
+  module inner {
+    parts { table : table }
+    forward(tokens: i64 [B, S]) -> [B, S, dim] {
+      return table(tokens) * cast(rearrange(tokens > 3, "b s -> b s 1"), like = table(tokens))
+    }
+  }
+  module table {
+    tensors { weight : [vocab_size, dim] }
+    forward(tokens: i64 [B, S]) -> [B, S, dim] { return take(weight, tokens) }
+  }
+}""",
+    "a stack of nothing": """
+  parts { layers[i] : block × n  more[i] : outer × 3 }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return more(layers(take(embed, tokens))) }
+  module block {
+    tensors { w : dim -> dim }
+    cache { kept : [B, T, dim] along T }
+    forward(x: [B, S, dim]) -> [B, S, dim] {
+      return tanh(w(x) + sum(append(kept, x), over = 1, keep = true))
+    }
+  }
+  module outer {
+    params { i : count }
+    parts {
+      one[j] : block × n    when i == 1
+      one[j] : block × 2    when not (i == 1)
+    }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return one(x) + x }
+  }
+}""",
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_layers_agree_on(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.dsv3"
+    path.write_text(HEAD + TABLES[kind].lstrip("\n") + "\n")
+    assert list(differences(Layers(checked(path), tmp_path), 9)) == []
+
+
+def test_layers_agree_on_a_cache_that_does_not_grow_along_its_second_axis(tmp_path: Path) -> None:
+    from specgen.elaborate.load import load_program
+
+    program = load_program(Path(__file__).parents[1] / "pytorch" / "hybrid.dsv3")
+    assert list(differences(Layers(program, tmp_path), 20)) == []
