@@ -7,12 +7,11 @@ Knows expressions and their normal form; nothing of indices or rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from math import ceil, floor
 
 from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import ONE, ZERO, Apply, Const, Expr, Operator, Sym, symbols, total
-from specgen.sizes.normal import Polynomial, TooComplex, integral, normalize, to_expr
+from specgen.sizes.expr import ONE, ZERO, Apply, Const, Expr, Operator, symbols, total
+from specgen.sizes.normal import Polynomial, TooComplex, bounds, integral, normalize, to_expr
 
 #: Longer sums are halved, so that walking an expression stays far from the stack's end.
 MAX_CHAIN = 64
@@ -113,15 +112,11 @@ def folded(expr: Expr) -> Expr:
 
 
 def evident(low: Expr, high: Expr) -> bool:
-    """Whether low <= high for all natural numbers, on sight."""
+    """Whether low <= high whatever values the names have, on sight."""
     try:
-        p = normalize(high) - normalize(low)
+        return bounds(normalize(high) - normalize(low)).natural
     except TooComplex:
         return False
-    constant = sum((c for monomial, c in p.terms if not monomial), start=Fraction(0))
-    return constant >= 0 and all(
-        c > 0 and all(natural(base) for base, _ in monomial) for monomial, c in p.terms if monomial
-    )
 
 
 def at_most(low: Expr, high: Expr) -> Expr:
@@ -133,15 +128,3 @@ def at_most(low: Expr, high: Expr) -> Expr:
     left = Polynomial(tuple((monomial, -c) for monomial, c in p.terms if c < 0))
     right = Polynomial(tuple((monomial, c) for monomial, c in p.terms if c > 0))
     return Apply("<=", (to_expr(left), to_expr(right)))
-
-
-def natural(base: Expr) -> bool:
-    match base:
-        case Sym():
-            return True
-        case Apply(op="ceil" | "floor", args=(arg,)):
-            return evident(ZERO, arg)
-        case Apply(op="length"):
-            return True
-        case _:
-            return False

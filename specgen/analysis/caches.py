@@ -103,7 +103,7 @@ def cache_quantities(
 
 
 #: All tokens of all sequences.
-TOKENS: Final = (Sym("B"), Sym("T"))
+TOKENS: Final = (Sym("B", "axis"), Sym("T", "axis"))
 
 
 def term(row: CacheRow, *, sized: bool, outer: tuple[Expr, ...] = ()) -> Term:

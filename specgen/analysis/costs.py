@@ -44,7 +44,7 @@ from specgen.sizes.normal import settled
 LONG = 2**20
 
 #: What a forward without a cache, and one step of decoding, fix of B, S and T.
-PREFILL: Final[Mapping[str, Expr]] = {"T": Sym("S")}
+PREFILL: Final[Mapping[str, Expr]] = {"T": Sym("S", "axis")}
 DECODE: Final[Mapping[str, Expr]] = {"S": ONE}
 
 

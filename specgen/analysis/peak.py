@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.activations import MAX_MOMENTS, Evaluator, Sizes, TooManyMoments
-from specgen.analysis.arithmetic import at_most, evident, natural
+from specgen.analysis.arithmetic import at_most, evident
 from specgen.analysis.cases import Case, Folder, Site
 from specgen.analysis.instances import Instance, definitions
 from specgen.analysis.terms import CONVENTIONS, Quantity, Term, gathered
@@ -27,6 +27,7 @@ from specgen.sizes.expr import (
     substitute,
     symbols,
 )
+from specgen.sizes.facts import extent
 from specgen.sizes.normal import Monomial, TooComplex, normalize
 
 NAME = "activation_peak_bytes"
@@ -98,7 +99,7 @@ class Sizing:
             if rest > 0:
                 return False
         monomials = list(self._numbers)
-        return all(natural(base) for m, c in spare.items() if c for base, _ in monomials[m])
+        return all(extent(base).natural for m, c in spare.items() if c for base, _ in monomials[m])
 
     def multiple(self, number: int, other: int) -> bool:
         """Whether a monomial is the other times sizes that are at least 1."""
@@ -146,7 +147,10 @@ def fullest(model: Instance, folder: Folder) -> list[Moment]:
     evaluator.run(model)
     positive = {param.name for param in model.module.params if param.kind == "size"} | {"B", "S"}
     # T is S and what was there before, under a name that no param has.
-    names = {**definitions(model.program), "T": Apply("+", (Sym("S"), Sym("T - S")))}
+    names = {
+        **definitions(model.program),
+        "T": Apply("+", (Sym("S", "axis"), Sym("T - S", "count"))),
+    }
     sizing = Sizing(names, frozenset(positive))
     kept: list[Moment] = []
     for moment in moments(evaluator.moments, folder, sizing):

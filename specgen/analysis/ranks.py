@@ -53,11 +53,13 @@ VARIABLES: Final[Mapping[str, str]] = {
     "data_rank": "number among them, from 0",
 }
 
-TENSOR: Final = Rank(Sym("tensor_parallel"), Sym("tensor_rank"))
-EXPERT: Final = Rank(Sym("expert_parallel"), Sym("expert_rank"))
-EXPERT_TENSOR: Final = Rank(Sym("expert_tensor_parallel"), Sym("expert_tensor_rank"))
-PIPELINE: Final = Rank(Sym("pipeline_parallel"), Sym("pipeline_rank"))
-DATA: Final = Rank(Sym("data_parallel"), Sym("data_rank"))
+TENSOR: Final = Rank(Sym("tensor_parallel", "size"), Sym("tensor_rank", "count"))
+EXPERT: Final = Rank(Sym("expert_parallel", "size"), Sym("expert_rank", "count"))
+EXPERT_TENSOR: Final = Rank(
+    Sym("expert_tensor_parallel", "size"), Sym("expert_tensor_rank", "count")
+)
+PIPELINE: Final = Rank(Sym("pipeline_parallel", "size"), Sym("pipeline_rank", "count"))
+DATA: Final = Rank(Sym("data_parallel", "size"), Sym("data_rank", "count"))
 
 #: Where it is read -> the condition on the stage, for rows that are not divided by the stages.
 STAGES: Final[Mapping[Position, Expr]] = {
@@ -300,8 +302,8 @@ def staged(at: frozenset[Position], amount: Expr) -> Expr:
 
 def amount(row: CacheRow) -> Expr:
     """Bytes of a cache row, of T tokens of a data rank's share of B sequences."""
-    sequences = balanced(Sym("B"), DATA).size
-    return product(Const(BYTES[row.dtype]), sequences, Sym("T"), *row.shape)
+    sequences = balanced(Sym("B", "axis"), DATA).size
+    return product(Const(BYTES[row.dtype]), sequences, Sym("T", "axis"), *row.shape)
 
 
 def taken(program: Program, more: Iterable[str] = ()) -> str | None:

@@ -2,21 +2,50 @@
 
 Every comparison of numbers becomes a bound on a polynomial without its constant term, so
 `layer < n` and `layer >= n` speak of the same thing and exclude each other.  Bounds on one
-polynomial are combined exactly; nothing is inferred across polynomials, so a combination may
-be taken for reachable that is not, never the other way round.
+polynomial are combined exactly; nothing is inferred across polynomials.  Flags, choices and
+their combinations are decided by cases.  A combination may be taken for reachable that is not,
+never the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import ceil, floor, gcd
+from typing import Final
 
-from specgen.sizes.expr import Apply, Const, Expr, Sym, substitute
-from specgen.sizes.normal import Polynomial, TooComplex, normalize
+from specgen.sizes.expr import (
+    COMPARISONS,
+    ZERO,
+    Apply,
+    Const,
+    Expr,
+    Operator,
+    Sym,
+    substitute,
+    transform,
+    walk,
+)
+from specgen.sizes.facts import Extent, exact, extent, is_flag
+from specgen.sizes.normal import (
+    Polynomial,
+    TooComplex,
+    bounds,
+    canonical,
+    constant,
+    integral,
+    inverse,
+    normalize,
+)
 
-#: The least value that a symbol of a kind can have.
-LEAST: Mapping[str, int] = {"size": 1, "count": 0, "index": 0, "axis": 1}
+#: Cases that are tried before a combination of conditions is taken for reachable.
+MAX_CASES: Final = 256
+
+#: Conditional values in one comparison of which each is looked at by itself.
+MAX_SPLITS: Final = 8
+
+OPPOSITE: Final[Mapping[str, Operator]] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +65,61 @@ class Bounds:
         if low == high:
             return low in self.excluded
         if whole and high - low < 64:
-            first = -(-low // 1)
-            return all(first + i in self.excluded for i in range(int(high - first) + 1))
+            first = ceil(low)
+            return all(first + i in self.excluded for i in range(floor(high) - first + 1))
         return False
 
     def meet(self, other: Bounds) -> Bounds:
-        lows = [x for x in (self.low, other.low) if x is not None]
-        highs = [x for x in (self.high, other.high) if x is not None]
-        return Bounds(
-            max(lows, default=None), min(highs, default=None), self.excluded | other.excluded
+        low = max((x for x in (self.low, other.low) if x is not None), default=None)
+        high = min((x for x in (self.high, other.high) if x is not None), default=None)
+        excluded = frozenset(
+            x
+            for x in self.excluded | other.excluded
+            if (low is None or low <= x) and (high is None or x <= high)
         )
+        return Bounds(low, high, excluded)
+
+    def scaled(self, factor: Fraction) -> Bounds:
+        """The bounds on a number times the factor, which is not zero."""
+        low = None if self.low is None else self.low * factor
+        high = None if self.high is None else self.high * factor
+        if factor < 0:
+            low, high = high, low
+        return Bounds(low, high, frozenset(x * factor for x in self.excluded))
+
+    def rounded(self) -> Bounds:
+        """The same whole numbers; an excluded end point moves a bound inwards."""
+        low = None if self.low is None else Fraction(ceil(self.low))
+        high = None if self.high is None else Fraction(floor(self.high))
+        while low is not None and low in self.excluded:
+            low += 1
+        while high is not None and high in self.excluded:
+            high -= 1
+        return Bounds(low, high, self.excluded).meet(Bounds())
+
+
+#: A condition and whether it holds.
+Literal = tuple[Expr, bool]
 
 
 @dataclass(frozen=True)
 class Assumptions:
-    """Facts taken to hold; immutable, so that both sides of a fork can be explored."""
+    """Facts taken to hold; immutable, so that both sides of a fork can be explored.
+
+    `choices` are the values that a choice can have; `clauses` are facts of which one holds at
+    least, whichever it is.
+    """
 
     lets: Mapping[str, Expr] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bounds: Mapping[Polynomial, Bounds] = field(default_factory=dict)
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     flags: Mapping[Expr, bool] = field(default_factory=dict)
+    clauses: tuple[tuple[Literal, ...], ...] = ()
 
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds, if the assumptions say."""
+        condition = substitute(condition, self.lets)
         if self.assume(condition, False) is None:
             return True
         if self.assume(condition, True) is None:
@@ -68,145 +128,211 @@ class Assumptions:
 
     def assume(self, condition: Expr, value: bool = True) -> Assumptions | None:
         """These facts and one more; None where they contradict each other."""
+        added = self.add(substitute(condition, self.lets), value)
+        return added.consistent() if added is not None else None
+
+    def quotients(self) -> Iterator[Polynomial]:
+        """Polynomials that are whole numbers, by what is required of remainders."""
+        for key, known in self.bounds.items():
+            match key.terms:
+                case ((((Apply(op="%", args=(left, right)), 1),), _),) if (
+                    known.low is not None
+                    and known.low == known.high
+                    and exact(left)
+                    and exact(right)
+                ):
+                    try:
+                        rest = normalize(left) - constant(known.low)
+                        yield rest * inverse(normalize(right))
+                    except (TooComplex, ZeroDivisionError):
+                        continue
+
+    def zeros(self) -> Iterator[Polynomial]:
+        """Polynomials that are zero, by what is known to be equal."""
+        for key, known in self.bounds.items():
+            if known.low is not None and known.low == known.high:
+                yield key - constant(known.low)
+
+    # ---- one more fact
+
+    def add(self, condition: Expr, value: bool) -> Assumptions | None:
+        """One more fact, in params only; None where it contradicts one that is known."""
         match condition:
             case Const(value=bool(known)):
                 return self if known == value else None
-            case Sym(name=name) if name in self.lets:
-                return self.assume(self.lets[name], value)
             case Apply(op="not", args=(inner,)):
-                return self.assume(inner, not value)
+                return self.add(inner, not value)
             case Apply(op="and" | "or" as op, args=args):
                 if (op == "and") == value:  # every argument is known
-                    known_all: Assumptions | None = self
-                    for arg in args:
-                        known_all = known_all.assume(arg, value) if known_all else None
-                    return known_all
-                return self.assume_any(args, value)
+                    return self.add_all([(arg, value) for arg in args])
+                return self.add_any([(arg, value) for arg in args])
+            case Apply(op="cond", args=(test, then, otherwise)):
+                return self.add_any(
+                    [
+                        (Apply("and", (test, said(then, value))), True),
+                        (Apply("and", (said(test, False), said(otherwise, value))), True),
+                    ]
+                )
             case Apply(op="contains", args=(Apply(op="list", args=items), element)):
-                return self.assume_member(items, element, value)
+                tests: list[Literal] = [(Apply("==", (element, item)), value) for item in items]
+                return self.add_any(tests) if value else self.add_all(tests)
             case Apply(op="==" | "!=" as op, args=(left, right)):
-                return self.assume_equal(left, right, (op == "==") == value)
+                return self.add_equal(left, right, (op == "==") == value)
             case Apply(op="<" | "<=" | ">" | ">=" as op, args=(left, right)):
-                return self.assume_order(op, left, right, value)
+                return self.add_comparison(op if value else OPPOSITE[op], left, right)
             case _:
-                known_flag = self.flags.get(condition)
-                if known_flag is not None:
-                    return self if known_flag == value else None
-                return self.replaced(flags={**self.flags, condition: value})
+                return self.add_opaque(condition, value)
 
-    def assume_any(self, args: Sequence[Expr], value: bool) -> Assumptions | None:
-        """At least one of the conditions; it is used when all others are ruled out."""
-        open_args = [arg for arg in args if self.assume(arg, value) is not None]
-        if not open_args:
-            return None
-        if len(open_args) == 1:
-            return self.assume(open_args[0], value)
-        return self
+    def add_all(self, facts: Sequence[Literal]) -> Assumptions | None:
+        found: Assumptions | None = self
+        for condition, value in facts:
+            found = found.add(condition, value) if found is not None else None
+        return found
 
-    def assume_member(
-        self, items: Sequence[Expr], element: Expr, value: bool
-    ) -> Assumptions | None:
-        """The element is one of the items of a list, or none of them."""
-        tests = [Apply("==", (element, item)) for item in items]
-        if value:
-            return self.assume_any(tests, True)
-        known_all: Assumptions | None = self
-        for test in tests:
-            known_all = known_all.assume(test, False) if known_all else None
-        return known_all
+    def add_any(self, facts: Sequence[Literal]) -> Assumptions | None:
+        """At least one of the facts; which one is left open while several are possible."""
+        open_: list[tuple[Literal, Assumptions]] = []
+        for fact in facts:
+            added = self.add(*fact)
+            if added is self:
+                return self  # it is known to hold
+            if added is not None:
+                open_.append((fact, added))
+        match open_:
+            case []:
+                return None
+            case [(_, only)]:
+                return only
+            case _:
+                clause = tuple(fact for fact, _ in open_)
+                return (
+                    self
+                    if clause in self.clauses
+                    else replace(self, clauses=(*self.clauses, clause))
+                )
 
-    def replaced(
-        self,
-        bounds: Mapping[Polynomial, Bounds] | None = None,
-        texts: Mapping[str, frozenset[str]] | None = None,
-        flags: Mapping[Expr, bool] | None = None,
-    ) -> Assumptions:
-        return Assumptions(
-            self.lets,
-            self.choices,
-            self.bounds if bounds is None else bounds,
-            self.texts if texts is None else texts,
-            self.flags if flags is None else flags,
-        )
+    def consistent(self) -> Assumptions | None:
+        """These facts with what follows from the clauses; None where every case contradicts."""
+        found = self.propagated()
+        if found is None or not found.clauses:
+            return found
+        return found if found.satisfiable([MAX_CASES]) else None
 
-    def assume_equal(self, left: Expr, right: Expr, value: bool) -> Assumptions | None:
+    def propagated(self) -> Assumptions | None:
+        """Clauses of which one fact only is left give that fact."""
+        found = self
+        while found.clauses:
+            clauses, found = found.clauses, replace(found, clauses=())
+            before = found
+            for clause in clauses:
+                added = found.add_any(clause)
+                if added is None:
+                    return None
+                found = added
+            if same_facts(before, found):
+                return found
+        return found
+
+    def satisfiable(self, budget: list[int]) -> bool:
+        """Whether a case is left that contradicts nothing; true where there are too many."""
+        if not self.clauses:
+            return True
+        clause = min(self.clauses, key=len)
+        rest = replace(self, clauses=tuple(c for c in self.clauses if c is not clause))
+        for position, (condition, value) in enumerate(clause):
+            budget[0] -= 1
+            if budget[0] < 0:
+                return True
+            # The cases exclude each other: the facts before this one do not hold.
+            case = rest.add_all([*((c, not v) for c, v in clause[:position]), (condition, value)])
+            case = case.propagated() if case is not None else None
+            if case is not None and case.satisfiable(budget):
+                return True
+        return False
+
+    # ---- comparisons
+
+    def add_equal(self, left: Expr, right: Expr, value: bool) -> Assumptions | None:
+        if left == right:
+            return self if value else None
         for a, b in ((left, right), (right, left)):
-            if isinstance(b, Const) and isinstance(b.value, bool):
-                return self.assume(a, b.value == value)
-            if isinstance(b, Const) and isinstance(b.value, str):
-                return self.assume_text(a, b.value, value)
-        difference = self.difference(left, right)
-        if difference is None:
-            return self.assume_opaque(Apply("==", (left, right)), value)
-        key, offset, whole = difference
-        point = Fraction(-offset)
-        if value:
-            return self.bounded(key, Bounds(point, point), whole)
-        return self.bounded(key, Bounds(excluded=frozenset({point})), whole)
+            match b:
+                case Const(value=bool(wanted)):
+                    return self.add(a, wanted == value)
+                case Const(value=str(text)) if not isinstance(a, Apply):
+                    return self.add_text(a, text, value)
+                case _:
+                    continue
+        cases: list[tuple[Expr, Expr]] = []
+        if is_flag(left) or is_flag(right):
+            cases = [(left, right), (said(left, False), said(right, False))]
+        match left, right:
+            case Sym(name=name), Sym(name=other) if {name, other} <= self.choices.keys():
+                texts = map(Const, self.choices[name])
+                cases = [(Apply("==", (left, t)), Apply("==", (right, t))) for t in texts]
+        if cases:
+            both = [(Apply("and", (first, said(second, value))), True) for first, second in cases]
+            return self.add_any(both)
+        return self.add_comparison("==" if value else "!=", left, right)
 
-    def assume_text(self, subject: Expr, text: str, value: bool) -> Assumptions | None:
+    def add_text(self, subject: Const | Sym, text: str, value: bool) -> Assumptions | None:
+        """A choice is one text, or is not; one that is not declared may be any text."""
         if isinstance(subject, Const):
             return self if (subject.value == text) == value else None
-        if isinstance(subject, Sym) and subject.name in self.choices:
-            allowed = self.texts.get(subject.name, frozenset(self.choices[subject.name]))
+        name = subject.name
+        allowed = self.texts.get(name)
+        if allowed is None and name in self.choices:
+            allowed = frozenset(self.choices[name])
+        if allowed is not None:
             kept = allowed & {text} if value else allowed - {text}
-            if not kept:
-                return None
-            return self.replaced(texts={**self.texts, subject.name: kept})
-        return self.assume_opaque(Apply("==", (subject, Const(text))), value)
+            if kept == self.texts.get(name):
+                return self
+            return replace(self, texts={**self.texts, name: kept}) if kept else None
+        found = self.add_opaque(Apply("==", (subject, Const(text))), value)
+        if found is None or not value:
+            return found
+        return replace(found, texts={**self.texts, name: frozenset({text})})
 
-    def assume_opaque(self, condition: Expr, value: bool) -> Assumptions | None:
-        known = self.flags.get(condition)
-        if known is not None:
-            return self if known == value else None
-        return self.replaced(flags={**self.flags, condition: value})
-
-    def assume_order(self, op: str, left: Expr, right: Expr, value: bool) -> Assumptions | None:
-        if not value:
-            op = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
+    def add_comparison(self, op: Operator, left: Expr, right: Expr) -> Assumptions | None:
+        """A comparison of numbers holds."""
         difference = self.difference(left, right)
+        if difference is None or difference[0].terms:
+            cases = split(Apply(op, (left, right)))
+            if cases:
+                return self.add_any([(Apply("and", case), True) for case in cases])
         if difference is None:
-            order = Apply(op, (left, right))  # type: ignore[arg-type]  # a comparison, as above
-            return self.assume_opaque(order, True)
-        key, offset, whole = difference
-        limit = Fraction(-offset)
-        step = Fraction(1) if whole else Fraction(0)
+            positive = op in ("==", "<", "<=")
+            order = op if positive else {"!=": "==", **OPPOSITE}[op]
+            return self.add_opaque(Apply(order, (left, right)), positive)
+        key, offset = difference
+        limit = -offset
         match op:
+            case "==":
+                found = Bounds(limit, limit)
+            case "!=":
+                found = Bounds(excluded=frozenset({limit}))
             case "<":
-                found = Bounds(high=limit - step)
-                strict = not whole
+                found = Bounds(high=limit, excluded=frozenset({limit}))
             case "<=":
-                found, strict = Bounds(high=limit), False
+                found = Bounds(high=limit)
             case ">":
-                found = Bounds(low=limit + step)
-                strict = not whole
+                found = Bounds(low=limit, excluded=frozenset({limit}))
             case _:
-                found, strict = Bounds(low=limit), False
-        if strict:
-            found = Bounds(found.low, found.high, frozenset({limit}))
-        return self.bounded(key, found, whole)
+                found = Bounds(low=limit)
+        return self.add_bounds(key, found)
 
-    def difference(self, left: Expr, right: Expr) -> tuple[Polynomial, Fraction, bool] | None:
-        """left - right as (polynomial without constant, constant, whole numbers only)."""
+    def difference(self, left: Expr, right: Expr) -> tuple[Polynomial, Fraction] | None:
+        """left - right as (polynomial without constant, constant)."""
         try:
-            p = normalize(substitute(left, self.lets)) - normalize(substitute(right, self.lets))
+            p = normalize(left) - normalize(right)
         except (TooComplex, ZeroDivisionError):
             return None
-        if any(
-            isinstance(base, Const) or (isinstance(base, Sym) and base.kind in ("flag", "choice"))
-            for monomial, _ in p.terms
-            for base, _ in monomial
-        ):
+        if not all(is_number(base) for monomial, _ in p.terms for base, _ in monomial):
             return None
         offset = next((c for monomial, c in p.terms if not monomial), Fraction(0))
-        key = Polynomial(tuple((m, c) for m, c in p.terms if m))
-        whole = offset.denominator == 1 and all(
-            c.denominator == 1 and all(power > 0 and whole_atom(base) for base, power in monomial)
-            for monomial, c in key.terms
-        )
-        return key, offset, whole
+        return Polynomial(tuple((m, c) for m, c in p.terms if m)), offset
 
-    def bounded(self, key: Polynomial, found: Bounds, whole: bool) -> Assumptions | None:
+    def add_bounds(self, key: Polynomial, found: Bounds) -> Assumptions | None:
         if not key.terms:  # a constant: zero lies within the bounds, or not
             zero = Fraction(0)
             inside = (
@@ -215,46 +341,89 @@ class Assumptions:
                 and zero not in found.excluded
             )
             return self if inside else None
-        if key.terms[0][1] < 0:  # one key for p and -p
-            key = -key
-            found = Bounds(
-                None if found.high is None else -found.high,
-                None if found.low is None else -found.low,
-                frozenset(-x for x in found.excluded),
-            )
-        known = self.bounds.get(key, domain(key)).meet(found)
-        # An excluded end point moves a bound of whole numbers inwards.
+        # One key for all multiples of a polynomial.
+        factor = 1 / content(key)
+        key, found = Polynomial(tuple((m, c * factor) for m, c in key.terms)), found.scaled(factor)
+        whole = integral(key)
+        reach = bounds(key, self.extent)
+        before = (self.bounds.get(key) or Bounds()).meet(Bounds(reach.low, reach.high))
+        known = before.meet(found)
         if whole:
-            low, high = known.low, known.high
-            while low is not None and low in known.excluded:
-                low += 1
-            while high is not None and high in known.excluded:
-                high -= 1
-            known = Bounds(low, high, known.excluded)
+            before, known = before.rounded(), known.rounded()
         if known.empty(whole):
             return None
-        return self.replaced(bounds={**self.bounds, key: known})
+        return self if known == before else replace(self, bounds={**self.bounds, key: known})
+
+    def extent(self, atom: Expr) -> Extent:
+        """Bounds on an atom: what its kind says, and what is known of it."""
+        known = self.bounds.get(Polynomial((((((atom, 1),)), Fraction(1)),)))
+        found = extent(atom)
+        if known is None:
+            return found
+        met = Bounds(found.low, found.high).meet(known)
+        return Extent(met.low, met.high)
+
+    def add_opaque(self, condition: Expr, value: bool) -> Assumptions | None:
+        try:
+            key = canonical(condition)
+        except (TooComplex, ZeroDivisionError):
+            key = condition
+        known = self.flags.get(key)
+        if known is not None:
+            return self if known == value else None
+        return replace(self, flags={**self.flags, key: value})
 
 
-def whole_atom(base: Expr) -> bool:
-    if isinstance(base, Sym):
-        return base.kind != "real"
-    return isinstance(base, Apply) and base.op in ("ceil", "floor", "%", "length")
+def same_facts(a: Assumptions, b: Assumptions) -> bool:
+    return a.bounds is b.bounds and a.texts is b.texts and a.flags is b.flags
 
 
-def domain(key: Polynomial) -> Bounds:
-    """What the kinds of the symbols say: a sum of sizes is at least the sum of their least."""
-    low = Fraction(0)
-    for monomial, c in key.terms:
-        least = Fraction(1)
-        for base, power in monomial:
-            if isinstance(base, Apply) and base.op in ("%", "length") and power == 1:
-                least = Fraction(0)
-                continue
-            if not isinstance(base, Sym) or base.kind not in LEAST or power < 0:
-                return Bounds()
-            least *= LEAST[base.kind]
-        if c < 0:
-            return Bounds()
-        low += c * least
-    return Bounds(low=low)
+def said(condition: Expr, value: bool) -> Expr:
+    return condition if value else Apply("not", (condition,))
+
+
+def content(key: Polynomial) -> Fraction:
+    """What all coefficients are whole multiples of, with the sign of the first one."""
+    numerator, denominator = 0, 1
+    for _, c in key.terms:
+        numerator = gcd(numerator, c.numerator)
+        denominator = denominator * c.denominator // gcd(denominator, c.denominator)
+    return Fraction(numerator if key.terms[0][1] > 0 else -numerator, denominator)
+
+
+def is_number(base: Expr) -> bool:
+    """Whether an atom of a polynomial stands for a finite number."""
+    match base:
+        case Const():
+            return False
+        case Sym(kind=kind):
+            return kind not in ("flag", "choice", "dtype", "counts", "reals")
+        case Apply(op="and" | "or" | "not" | "contains" | "list"):
+            return False
+        case Apply(op=op):
+            return op not in COMPARISONS
+
+
+def split(expr: Expr) -> list[tuple[Expr, Expr]]:
+    """The cases of an expression with a conditional value in it: each condition, and what the
+    expression is where it holds.  None without one, or where there are too many."""
+    chosen = [
+        node
+        for node in walk(expr)
+        if isinstance(node, Apply) and node.op in ("cond", "min", "max", "abs")
+    ]
+    if not 0 < len(chosen) <= MAX_SPLITS:
+        return []
+    match chosen[0]:
+        case Apply(op="cond", args=(test, then, otherwise)):
+            pass
+        case Apply(op="abs", args=(then,)):
+            test, otherwise = Apply(">=", (then, ZERO)), Apply("neg", (then,))
+        case Apply(op=op, args=(then, otherwise)):
+            test = Apply("<=" if op == "min" else ">=", (then, otherwise))
+    cases = ((test, then), (said(test, False), otherwise))
+    return [(held, replaced(expr, chosen[0], value)) for held, value in cases]
+
+
+def replaced(expr: Expr, part: Expr, by: Expr) -> Expr:
+    return transform(expr, lambda node: by if node == part else node)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn, assert_never
 
 from specgen.check.calls import call
-from specgen.check.divisibility import divides
+from specgen.check.divisibility import advice, divides
 from specgen.check.oracle import Oracle, simplified
 from specgen.check.signatures import tensor_type
 from specgen.check.views import PartView, Surroundings, TensorView
@@ -51,21 +51,25 @@ class Body(Typing):
 
     def equal(self, left: Expr, right: Expr) -> bool:
         lets = self.scope.expanded
-        return equal(left, right, lets) or self.oracle.equates(
-            substitute(left, lets), substitute(right, lets)
-        )
+        if equal(left, right, lets):
+            return True
+        same = Apply("==", (substitute(left, lets), substitute(right, lets)))
+        return self.oracle.known().decide(same) is True
+
+    def whole(self, expr: Expr) -> bool:
+        return divides(ONE, expr, self.oracle.known(), self.scope.expanded)
 
     def quotient(self, whole: Expr, part: Expr, span: Span) -> Expr:
         simple = without_factor(whole, part)
         if simple is not None:
             return simple
-        if not divides(part, whole, self.around.requires, self.scope.expanded):
+        if not divides(part, whole, self.oracle.known(), self.scope.expanded):
             self.fail(
                 "E0435",
                 span,
                 whole=size_text(whole),
                 part=size_text(part),
-                help=f'require {{ {size_text(whole)} % {size_text(part)} == 0 "..." }}',
+                help=advice(whole, part, self.scope),
             )
         return Apply("/", (whole, part))
 

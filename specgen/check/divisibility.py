@@ -1,75 +1,135 @@
-"""Whether a division of sizes is exact: by algebra, or because the table requires it."""
+"""Whether a division of sizes is exact: by algebra, or by what is known on a path."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Final
 
-from specgen.sizes.expr import Apply, Const, Expr, substitute, walk
-from specgen.sizes.normal import Polynomial, TooComplex, integral, inverse, normalize
+from specgen.check.assumptions import Assumptions, said, split
+from specgen.elaborate.scope import Scope
+from specgen.ops.context import size_text
+from specgen.sizes.expr import ZERO, Apply, Expr, substitute, symbols
+from specgen.sizes.normal import (
+    Monomial,
+    Polynomial,
+    TooComplex,
+    integral,
+    integral_term,
+    inverse,
+    normalize,
+)
+
+Term = tuple[Monomial, Fraction]
+
+#: Steps of one proof: more are not needed, and a search has to end.
+MAX_STEPS: Final = 200
 
 
-def divides(part: Expr, whole: Expr, requires: Sequence[Expr], lets: Mapping[str, Expr]) -> bool:
-    """Whether whole / part is a whole number wherever the requirements hold."""
+def divides(part: Expr, whole: Expr, known: Assumptions, lets: Mapping[str, Expr]) -> bool:
+    """Whether whole / part is a whole number, where it has a value and the assumptions hold."""
+    quotient = Apply("/", (substitute(whole, lets), substitute(part, lets)))
+    return is_whole(quotient, known, [MAX_STEPS])
+
+
+def is_whole(expr: Expr, known: Assumptions, budget: list[int]) -> bool:
     try:
-        top, bottom = normalize(substitute(whole, lets)), normalize(substitute(part, lets))
-        ratio = top * inverse(bottom)
+        p = normalize(expr)
     except (TooComplex, ZeroDivisionError):
         return False
-    if integral(ratio):
+    if integral(p):
         return True
-    for dividend, divisor in required(requires, lets):
-        try:
-            # whole/part = (whole/dividend) * (dividend/divisor) * (divisor/part)
-            rest = ratio * inverse(dividend) * divisor
-        except (TooComplex, ZeroDivisionError):
-            continue
-        if integral(rest):
-            return True
+    cases = split(expr)
+    if cases:
+        budget[0] -= 1
+        return budget[0] > 0 and all(
+            assumed is None or is_whole(case, assumed, budget)
+            for condition, case in cases
+            for assumed in [known.assume(condition)]
+        )
+    return follows(p, Facts(known), budget, ())
+
+
+class Facts:
+    """Polynomials that are known to be whole, and those that are known to be zero."""
+
+    def __init__(self, known: Assumptions) -> None:
+        self.quotients, self.zeros = tuple(known.quotients()), tuple(known.zeros())
+
+
+def multiple(target: Term, term: Term) -> Polynomial | None:
+    """The target divided by a term; None where that divides by more than the target does, which
+    might be zero."""
+    found = Polynomial((target,)) * inverse(Polynomial((term,)))
+    divisors = {base for base, power in target[0] if power < 0}
+    ((monomial, _),) = found.terms
+    return found if all(power > 0 or base in divisors for base, power in monomial) else None
+
+
+def follows(p: Polynomial, facts: Facts, budget: list[int], done: tuple[Polynomial, ...]) -> bool:
+    """Whether a polynomial is whole by the facts: their multiples take away what is not.
+
+    `done` are the polynomials on the way here, to which a step must not lead back.
+    """
+    rest = Polynomial(tuple(term for term in p.terms if not integral_term(*term)))
+    if not rest.terms:
+        return True
+    if rest in done or len(done) > 8:
+        return False
+    done = (*done, rest)
+    for fact, any_multiple in (
+        *((fact, False) for fact in facts.quotients),
+        *((fact, True) for fact in facts.zeros),
+    ):
+        for term in fact.terms:
+            budget[0] -= 1
+            if budget[0] < 0:
+                return False
+            times = multiple(rest.terms[0], term)
+            if times is None:
+                continue
+            try:
+                left = rest - times * fact
+            except TooComplex:
+                continue
+            # The multiple of a whole number is whole only if it is by a whole number.
+            if (any_multiple or follows(times, facts, budget, done)) and follows(
+                left, facts, budget, done
+            ):
+                return True
     return False
 
 
-def required(
-    requires: Sequence[Expr], lets: Mapping[str, Expr]
-) -> Iterator[tuple[Polynomial, Polynomial]]:
-    """The pairs (a, b) of every `a % b == 0` among the requirements."""
-    for condition in requires:
-        for node in conjuncts(substitute(condition, lets)):
-            match node:
-                case Apply(op="==", args=(Apply(op="%", args=(a, b)), Const(value=0))):
-                    try:
-                        yield normalize(a), normalize(b)
-                    except TooComplex:
-                        continue
-                case _:
-                    continue
-
-
-def conjuncts(condition: Expr) -> Iterator[Expr]:
-    if isinstance(condition, Apply) and condition.op == "and":
-        for arg in condition.args:
-            yield from conjuncts(arg)
-    else:
-        yield condition
-
-
-def divisions(expr: Expr) -> Iterator[tuple[Expr, Expr]]:
-    """Every exact division (whole, part) in a size; those inside ceil and floor may round."""
+def divisions(
+    expr: Expr, under: tuple[Expr, ...] = ()
+) -> Iterator[tuple[Expr, Expr, tuple[Expr, ...]]]:
+    """Every exact division (whole, part) in a size, with the conditions under which it is there;
+    those inside ceil and floor may round."""
     match expr:
         case Apply(op="ceil" | "floor"):
             return
+        case Apply(op="cond", args=(test, then, otherwise)):
+            yield from divisions(then, (*under, test))
+            yield from divisions(otherwise, (*under, said(test, False)))
+            return
         case Apply(op="/", args=(whole, part)):
-            yield whole, part
+            yield whole, part, under
         case _:
             pass
     if isinstance(expr, Apply):
         for arg in expr.args:
-            yield from divisions(arg)
+            yield from divisions(arg, under)
 
 
-def is_size(expr: Expr) -> bool:
-    """Whether an expression has no real number in it."""
-    return not any(
-        (isinstance(n, Const) and isinstance(n.value, float))
-        or (isinstance(n, Apply) and n.op in ("ln", "exp", "sqrt", "cos", "sin", "tanh"))
-        for n in walk(expr)
-    )
+def advice(whole: Expr, part: Expr, scope: Scope) -> str | None:
+    """What a table may say to make a division exact; None where it has no words for it."""
+    names = symbols(whole) | symbols(part)
+    definition = scope.definition
+    if definition is None:
+        return "a function has no requirements: give it the quotient as an argument's dim"
+    variables = sorted(n for n in names if n in scope.symbols and scope.symbols[n].kind == "axis")
+    if variables:
+        shown = " and ".join(f"`{name}`" for name in variables)
+        return f"nothing can be required of {shown}: let an argument's dim be a product, `2 × {variables[0]}`"
+    condition = Apply("==", (Apply("%", (whole, part)), ZERO))
+    return f'require {{ {size_text(condition)} "..." }}'

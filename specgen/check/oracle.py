@@ -18,8 +18,8 @@ class Oracle(Protocol):
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds; None where it depends on an index."""
 
-    def equates(self, left: Expr, right: Expr) -> bool:
-        """Whether two sizes are equal by the conditions decided so far."""
+    def known(self) -> Assumptions:
+        """What holds by the requirements and the conditions decided so far."""
 
 
 def simplified(expr: Expr, oracle: Oracle) -> Expr:
@@ -55,6 +55,9 @@ class ByValues:
         self.assumptions = assumptions
         self.taken: dict[Expr, bool] = {}
         self.bounded: dict[Expr, bool] = {}
+        #: The assumptions, and the first `counted` conditions that the values decided.
+        self.facts = assumptions
+        self.counted = 0
 
     def decide(self, condition: Expr) -> bool | None:
         expanded = substitute(condition, self.lets)
@@ -71,11 +74,12 @@ class ByValues:
         self.taken.setdefault(condition, found)
         return found
 
-    def equates(self, left: Expr, right: Expr) -> bool:
-        known = self.assumptions
-        for condition, value in self.taken.items():
-            known = known.assume(substitute(condition, self.lets), value) or known
-        return known.decide(Apply("==", (left, right))) is True
+    def known(self) -> Assumptions:
+        new = list(self.taken.items())[self.counted :]
+        for condition, value in new:
+            self.facts = self.facts.assume(substitute(condition, self.lets), value) or self.facts
+        self.counted += len(new)
+        return self.facts
 
 
 def literals(values: Mapping[str, Value]) -> dict[str, Expr]:
@@ -105,8 +109,8 @@ class ByForks:
         self.choices.append(condition)
         return value
 
-    def equates(self, left: Expr, right: Expr) -> bool:
-        return self.assumptions.decide(Apply("==", (left, right))) is True
+    def known(self) -> Assumptions:
+        return self.assumptions
 
 
 #: More combinations than this are not explored; the check says so.

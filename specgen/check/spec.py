@@ -11,7 +11,7 @@ from itertools import combinations
 
 from specgen.check.assumptions import Assumptions
 from specgen.check.dataflow import Body
-from specgen.check.divisibility import divides, divisions, is_size
+from specgen.check.divisibility import advice, divides, divisions
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
 from specgen.check.oracle import MAX_PATHS, ByForks, explore
 from specgen.check.signatures import Signature, signature
@@ -23,7 +23,8 @@ from specgen.elaborate.scope import Scope, Unresolved
 from specgen.elaborate.sharding import sharding
 from specgen.ir.model import SCALAR, Type
 from specgen.ops.context import size_text
-from specgen.sizes.expr import Expr
+from specgen.sizes.expr import TRUE, Expr, conjunction
+from specgen.sizes.facts import exact
 from specgen.sizes.normal import equal
 from specgen.syntax import tree
 
@@ -48,7 +49,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     check_sections(definition, diagnostics)
     check_names_of_rows(view, diagnostics)
     check_overlaps(view, start, diagnostics)
-    check_divisions(view, diagnostics)
+    check_divisions(view, start, diagnostics)
     tables.names(view, diagnostics)
     tables.configs(view, diagnostics)
     tables.reports(view, diagnostics)
@@ -147,29 +148,31 @@ def check_overlaps(view: ModuleView, start: Assumptions, diagnostics: Diagnostic
                 )
 
 
-def check_divisions(view: ModuleView, diagnostics: Diagnostics) -> None:
+def check_divisions(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> None:
     """Every `/` in a size must be exact by the table's own requirements."""
     scope = view.scope
-    sizes: list[tuple[Expr, Span]] = [
-        (dim, row.row.span) for rows in view.tensors.values() for row in rows for dim in row.shape
+    sizes: list[tuple[Expr, Expr, Span]] = [
+        (dim, row.condition, row.row.span)
+        for rows in view.tensors.values()
+        for row in rows
+        for dim in row.shape
     ]
     for binding in view.definition.tree.lets:
         expr = scope.lets.get(binding.name)
         if expr is not None and scope.kind(expr) == "size":
-            sizes.append((expr, binding.span))
-    for size, span in sizes:
-        for whole, part in divisions(size):
-            if (
-                is_size(whole)
-                and is_size(part)
-                and not divides(part, whole, view.requires, scope.expanded)
-            ):
+            sizes.append((expr, TRUE, binding.span))
+    for size, condition, span in sizes:
+        for whole, part, under in divisions(size):
+            known = start.assume(conjunction(condition, *under))
+            if known is None or not (exact(whole) and exact(part)):
+                continue
+            if not divides(part, whole, known, scope.expanded):
                 diagnostics.report(
                     "E0435",
                     span,
                     whole=size_text(whole),
                     part=size_text(part),
-                    help=f'require {{ {size_text(whole)} % {size_text(part)} == 0 "..." }}',
+                    help=advice(whole, part, scope),
                 )
 
 

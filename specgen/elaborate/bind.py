@@ -14,6 +14,7 @@ from specgen.elaborate.scope import DTYPES, Scope, Unresolved
 from specgen.ir.model import ParamValue
 from specgen.sizes.evaluate import EvaluationError, Number, Value, describe, evaluate, expression
 from specgen.sizes.expr import Const, Expr, symbols
+from specgen.sizes.facts import is_int
 from specgen.sizes.printing import TABLE, to_text
 from specgen.syntax import tree
 from specgen.syntax.builder import LIST_ITEMS
@@ -200,11 +201,11 @@ def check_value(
     wanted: str
     match param.type:
         case "size":
-            if is_whole(value) and 1 <= value <= MAX_SIZE:
+            if is_int(value) and 1 <= value <= MAX_SIZE:
                 return value
             wanted = f"a whole number from 1 to {MAX_SIZE}"
         case "count":
-            if is_whole(value) and 0 <= value <= MAX_SIZE:
+            if is_int(value) and 0 <= value <= MAX_SIZE:
                 return value
             wanted = f"a whole number from 0 to {MAX_SIZE}"
         case "real":
@@ -216,7 +217,7 @@ def check_value(
                 return value
             wanted = "true or false"
         case "counts":
-            if is_list(value) and all(is_whole(v) and 0 <= v <= MAX_SIZE for v in value):
+            if is_list(value) and all(is_int(v) and 0 <= v <= MAX_SIZE for v in value):
                 return tuple(map(int, value))
             wanted = f"a list of at most {LIST_ITEMS} whole numbers from 0 to {MAX_SIZE}"
         case "reals":
@@ -245,10 +246,6 @@ def check_value(
 
 def is_list(value: Value) -> TypeGuard[tuple[Number, ...]]:
     return isinstance(value, tuple) and len(value) <= LIST_ITEMS
-
-
-def is_whole(value: Value) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_requires(

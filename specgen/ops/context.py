@@ -37,6 +37,10 @@ class Typing(ABC):
         """Whether two sizes are equal."""
 
     @abstractmethod
+    def whole(self, expr: Expr) -> bool:
+        """Whether a compile-time number is a whole number by the table's own requirements."""
+
+    @abstractmethod
     def quotient(self, whole: Expr, part: Expr, span: Span) -> Expr:
         """whole / part, which must be a whole number by the table's own requirements."""
 

@@ -6,8 +6,6 @@ operand that has it and gives up on the statement.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from specgen.diagnostics.diagnostic import did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.ir.model import ACTIVATION, REST, Op, Scalar, Type, Value
@@ -21,8 +19,8 @@ from specgen.ops.context import (
     shape_text,
     size_text,
 )
-from specgen.sizes.expr import COMPARISONS, ONE, Apply, Const, Expr, total, walk
-from specgen.sizes.expr import Sym as Symbol
+from specgen.sizes.expr import ONE, Apply, Const, Expr, total
+from specgen.sizes.facts import is_flag
 from specgen.sizes.normal import tidy
 from specgen.syntax import tree
 
@@ -56,7 +54,7 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
     """An operator on values, at least one of them a tensor; broadcasts as numpy does."""
     name = BINARY[node.op]
     dtypes = [only(v).dtype for v in (left, right) if not is_scalar(v)]
-    real = any(isinstance(v, Scalar) and is_real(v.expr) for v in (left, right))
+    real = any(isinstance(v, Scalar) and not typing.whole(v.expr) for v in (left, right))
     if name in ("and", "or"):
         if is_scalar(left) or is_scalar(right) or set(dtypes) != {"bool"}:
             typing.fail(
@@ -92,30 +90,6 @@ def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str], real: bo
         typing.fail("E0402", node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in kinds)))
     (dtype,) = kinds
     return "f32" if real and dtype in ("i64", "i32") else dtype
-
-
-def is_flag(expr: Expr) -> bool:
-    """Whether a compile-time value is true or false."""
-    match expr:
-        case Const(value=value):
-            return isinstance(value, bool)
-        case Symbol(kind=kind):
-            return kind == "flag"
-        case Apply(op="cond", args=(_, then, _)):
-            return is_flag(then)
-        case Apply(op=op):
-            return op in (*COMPARISONS, "and", "or", "not", "contains")
-    assert_never(expr)
-
-
-def is_real(expr: Expr) -> bool:
-    """Whether a compile-time number is real rather than whole."""
-    return any(
-        (isinstance(n, Const) and isinstance(n.value, float))
-        or (isinstance(n, Symbol) and n.kind == "real")
-        or (isinstance(n, Apply) and n.op in ("ln", "exp", "sqrt", "cos", "sin", "tanh"))
-        for n in walk(expr)
-    )
 
 
 def unary(call: OpCall) -> Value:
@@ -208,7 +182,8 @@ def clamp(call: OpCall) -> Value:
 
 def fitting(call: OpCall, number: Expr, dtype: str, span: Span) -> None:
     """Reports a compile-time number that is none of the dtype."""
-    if is_flag(number) != (dtype == "bool") or (dtype not in FLOATS and is_real(number)):
+    wants_whole = dtype != "bool" and dtype not in FLOATS
+    if is_flag(number) != (dtype == "bool") or (wants_whole and not call.typing.whole(number)):
         expected = "true or false" if dtype == "bool" else f"a whole number, as {dtype} is"
         call.typing.fail("E0413", span, name=call.name, expected=expected, found=size_text(number))
 

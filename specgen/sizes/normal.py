@@ -2,13 +2,14 @@
 
 Sizes are rational functions of positive integers.  Here they become Laurent polynomials: sums
 of a rational coefficient times powers, possibly negative, of atoms.  An atom is a symbol or an
-opaque node (`ceil`, `floor`, a division by a sum) whose arguments are already normal.  Two
-sizes with the same normal form are equal; sizes that divide by sums are compared by sympy.
+opaque node (`ceil`, `floor`, a division by a sum) whose arguments are already normal.  What is
+computed in floats is an atom as it is written, since rounding obeys no law.  Two sizes with the
+same normal form are equal; sizes that divide by sums are compared by sympy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
@@ -27,6 +28,7 @@ from specgen.sizes.expr import (
     transform,
     walk,
 )
+from specgen.sizes.facts import Extent, exact, extent, is_int, whole
 
 Monomial = tuple[tuple[Expr, int], ...]
 
@@ -118,6 +120,11 @@ def normalize(expr: Expr) -> Polynomial:
     Raises:
         TooComplex: beyond the limits on terms and exponents.
     """
+    if isinstance(expr, Apply) and not exact(expr):
+        kept = [canonical(arg) for arg in expr.args]
+        if expr.op in ("+", "*"):  # the one law that rounding obeys
+            kept.sort(key=repr)
+        return atom(Apply(expr.op, tuple(kept)))
     match expr:
         case Const(value=value):
             if value is None or isinstance(value, bool | str) or not isfinite(value):
@@ -139,7 +146,10 @@ def normalize(expr: Expr) -> Polynomial:
             except ZeroDivisionError:
                 return atom(expr)
         case Apply(op="**", args=(a, Const(value=int(n)))) if not isinstance(n, bool):
-            return raised(normalize(a), n)
+            try:
+                return raised(normalize(a), n)
+            except ZeroDivisionError:
+                return atom(expr)
         case Apply(op="ceil" | "floor" as op, args=(a,)):
             inner = normalize(a)
             if inner.constant is not None:
@@ -166,21 +176,29 @@ def raised(p: Polynomial, n: int) -> Polynomial:
 
 
 def integral(p: Polynomial) -> bool:
-    """Whether the polynomial is visibly a whole number for whole-number symbols."""
-    return all(
-        c.denominator == 1 and all(power > 0 for _, power in monomial) for monomial, c in p.terms
-    ) and all(
-        isinstance(a, Sym) or a.op in ("ceil", "floor", "%", "min", "max", "length")
-        for monomial, _ in p.terms
-        for a, _ in monomial
-        if not isinstance(a, Const)
-    )
+    """Whether the polynomial is visibly a whole number, whatever values its names have."""
+    return all(integral_term(monomial, c) for monomial, c in p.terms)
+
+
+def integral_term(monomial: Monomial, c: Fraction) -> bool:
+    return c.denominator == 1 and all(power > 0 and whole(base) for base, power in monomial)
+
+
+def bounds(p: Polynomial, known: Callable[[Expr], Extent] = extent) -> Extent:
+    """Bounds on the value of the polynomial, from those of its atoms."""
+    result = Extent(Fraction(0), Fraction(0))
+    for monomial, c in p.terms:
+        term = Extent(c, c)
+        for base, power in monomial:
+            term = term * known(base).power(power)
+        result = result + term
+    return result
 
 
 def canonical(expr: Expr) -> Expr:
     """An expression that is the same for equal arguments of an opaque node."""
     match expr:
-        case Const(value=bool()) | Const(value=str()) | Const(value=None):
+        case Const():  # a float stays one
             return expr
         case Apply(
             op="and" | "or" | "not" | "cond" | "==" | "!=" | "<" | "<=" | ">" | ">=" as op,
@@ -287,8 +305,20 @@ def equal(left: Expr, right: Expr, lets: Mapping[str, Expr] | None = None) -> bo
             return False
     except TooComplex:
         pass
-    if any(isinstance(n, Const) and not isinstance(n.value, int) for n in walk(left)):
-        return False
     from specgen.sizes.symbolic import cancels  # sympy costs 0.4 s: only where it is needed
 
-    return cancels(Apply("-", (left, right)))
+    atoms: dict[Expr, Sym] = {}
+    return cancels(Apply("-", (skeleton(left, atoms), skeleton(right, atoms))))
+
+
+def skeleton(expr: Expr, atoms: dict[Expr, Sym]) -> Expr:
+    """The rational function with a symbol for each atom: algebra is all that is asked of sympy."""
+    match expr:
+        case Const(value=value) if is_int(value):
+            return expr
+        case Apply(op="+" | "-" | "*" | "/" | "neg" as op, args=args) if exact(expr):
+            return Apply(op, tuple(skeleton(arg, atoms) for arg in args))
+        case Apply(op="**", args=(base, Const(value=int()) as exponent)) if exact(expr):
+            return Apply("**", (skeleton(base, atoms), exponent))
+        case _:
+            return atoms.setdefault(canonical(expr), Sym(f"#{len(atoms)}", "size"))

@@ -14,11 +14,13 @@ from typing import Any, assert_never
 
 import sympy
 
-from specgen.sizes.expr import Apply, Const, Expr, Sym, membership
+from specgen.sizes.expr import Apply, Const, Expr, Kind, Sym, membership
 
 
-def symbol(name: str) -> sympy.Symbol:
-    """The one sympy symbol of that name: sizes and counts are non-negative integers."""
+def symbol(name: str, kind: Kind = "unknown") -> sympy.Symbol:
+    """The sympy symbol of a name: sizes and counts are non-negative integers, a real is real."""
+    if kind == "real":
+        return sympy.Symbol(name, real=True)
     return sympy.Symbol(name, integer=True, nonnegative=True)
 
 
@@ -33,8 +35,8 @@ def to_sympy(expr: Expr) -> sympy.Expr:
             if value is None or isinstance(value, bool | str):
                 raise ValueError(f"{value!r} is not a number")
             return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
-        case Sym(name=name):
-            return symbol(name)
+        case Sym(name=name, kind=kind):
+            return symbol(name, kind)
         case Apply(op="cond", args=(condition, then, otherwise)):
             return sympy.Piecewise(
                 (to_sympy(then), to_condition(condition)), (to_sympy(otherwise), True)

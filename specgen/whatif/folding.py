@@ -21,6 +21,7 @@ from specgen.sizes.expr import (
     total,
     transform,
 )
+from specgen.sizes.facts import exact, is_int, whole
 from specgen.sizes.normal import Polynomial, TooComplex, normalize, to_expr
 
 #: A value, or a definition in other names.
@@ -65,13 +66,15 @@ def reduced(expr: Expr) -> Expr:
                     return Apply("cond", (condition, reduced(then), reduced(otherwise)))
         case Apply(op="and" | "or" as op, args=args):
             return connected(op == "and", args)
-        case Apply(op="+" | "-" | "*" | "neg" | "**") if whole(expr):
+        case Apply(op="+" | "-" | "*" | "neg") if exact(expr):
+            return collected(expr)
+        case Apply(op="**", args=(base, exponent)) if is_exponent(exponent) and exact(base):
             return collected(expr)
         case Apply(op="/", args=(above, below)):
             return quotient(reduced(above), reduced(below))
         case Apply(op="ceil" | "floor" as op, args=(arg,)):
             inner = reduced(arg)
-            return inner if is_polynomial(inner) else computed(Apply(op, (inner,)))
+            return inner if whole(inner) else computed(Apply(op, (inner,)))
         case Apply(op="==", args=(Apply(op="%", args=(value, Const(value=1))), Const(value=0))):
             return computed(divides(reduced(value)))
         case Apply(op=op, args=args):
@@ -89,7 +92,7 @@ def divides(value: Expr) -> Apply:
 def quotient(above: Expr, below: Expr) -> Expr:
     """above / below; without the division where a number divides every term of a sum."""
     match below:
-        case Const(value=int(divisor)) if is_int(divisor) and divisor and whole(above):
+        case Const(value=int(divisor)) if is_int(divisor) and divisor and exact(above):
             try:
                 p = normalize(above)
             except TooComplex:
@@ -171,44 +174,8 @@ def collected(expr: Expr) -> Expr:
     return substitute(chosen, {symbol.name: node for node, symbol in atoms.items()})
 
 
-def is_polynomial(node: Expr) -> bool:
-    """Whether it is visibly a whole number for whole numbers, whose rounding changes nothing."""
-    match node:
-        case Sym(kind=kind):
-            return kind in ("size", "count", "index", "axis")
-        case Apply(op="+" | "-" | "*" | "neg", args=args):
-            return all(map(is_polynomial, args))
-        case Apply(op="ceil" | "floor" | "length"):
-            return True
-        case _:
-            return isinstance(node, Const) and is_int(node.value)
-
-
 def is_exponent(node: Expr) -> bool:
     return isinstance(node, Const) and is_int(node.value) and node.value in range(65)
-
-
-def is_int(value: Value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def whole(node: Expr) -> bool:
-    """Whether it visibly has no float in it: such sums and products may be put in another order."""
-    match node:
-        case Const(value=value):
-            return is_int(value)
-        case Sym(kind=kind):
-            return kind not in ("real", "flag", "choice", "dtype", "counts", "reals")
-        case Apply(op="ceil" | "floor" | "length"):
-            return True
-        case Apply(op="**", args=(base, exponent)):
-            return is_exponent(exponent) and whole(base)
-        case Apply(op="/" | "%" | "min" | "max" | "abs" | "+" | "-" | "*" | "neg", args=args):
-            return all(map(whole, args))
-        case Apply(op="cond", args=(_, then, otherwise)):
-            return whole(then) and whole(otherwise)
-        case _:
-            return False
 
 
 def numbered(expr: Expr) -> Expr:

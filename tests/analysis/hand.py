@@ -14,7 +14,7 @@ def expr(value: E) -> Expr:
     """An int as a constant, a text as a symbol."""
     if isinstance(value, int):
         return Const(value)
-    return Sym(value) if isinstance(value, str) else value
+    return Sym(value, "count") if isinstance(value, str) else value
 
 
 def op(name: Operator, *args: E) -> Expr:
@@ -193,11 +193,11 @@ def latent_moe() -> Program:
         lexical=True, names={"hf": hf["block"]},
     )  # fmt: skip
     copy = Tensor(
-        "embed", "array", (Sym("vocab_size"), Sym("dim")), "bf16", None, "act",
+        "embed", "array", (Sym("vocab_size", "size"), Sym("dim", "size")), "bf16", None, "act",
         shared="copy", target="embed.weight",
     )  # fmt: skip
     head = Tensor(
-        "head", "map", (Sym("vocab_size"), Sym("dim")), "bf16", None, "act",
+        "head", "map", (Sym("vocab_size", "size"), Sym("dim", "size")), "bf16", None, "act",
         shared="copy", target="head",
     )  # fmt: skip
     mtp = module(

@@ -30,6 +30,7 @@ from specgen.sizes.expr import (
     symbols,
     transform,
 )
+from specgen.sizes.facts import is_flag
 from specgen.sizes.normal import settled
 from specgen.sizes.printing import PYTHON, to_text
 
@@ -211,16 +212,6 @@ def described(row: Param | Let) -> str | None:
     """The description with the unit, quoted."""
     texts = [row.description or "", f"in {row.unit}" if row.unit else ""]
     return ", ".join(quote(text) for text in texts if text) or None
-
-
-def is_flag(expr: Expr) -> bool:
-    match expr:
-        case Const(value=bool()) | Sym(kind="flag"):
-            return True
-        case Apply(op=op):
-            return op in ("and", "or", "not", "==", "!=", "<", "<=", ">", ">=")
-        case _:
-            return False
 
 
 def plain(condition: Expr) -> Expr:

@@ -41,6 +41,7 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym, negation, substitute
+from specgen.sizes.facts import whole
 from specgen.sizes.normal import settled
 
 ANNOTATIONS: Final[Mapping[str, str]] = {
@@ -118,7 +119,7 @@ class Constructor:
         """A name as the constructor writes it."""
         name = sym.name
         if name in self.given:
-            return self.argument(self.given[name], sizes.is_whole(sym), self.in_config)
+            return self.argument(self.given[name], whole(sym), self.in_config)
         if name in self.own:
             self.needed.setdefault(name)
             return Atom(self.plan.parameter(name, self.stacked))

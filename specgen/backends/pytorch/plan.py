@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from specgen.analysis.instances import Instance, descend, environment, root
-from specgen.backends.pytorch import sizes
 from specgen.backends.pytorch.masks import narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
@@ -33,6 +32,7 @@ from specgen.ir.model import (
 )
 from specgen.sizes.evaluate import EvaluationError, evaluate_int
 from specgen.sizes.expr import TRUE, Apply, Expr, substitute, symbols
+from specgen.sizes.facts import whole
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
@@ -221,7 +221,7 @@ class Plan:
 
     def is_whole(self, module: Module, expr: Expr) -> bool:
         """Whether an expression in a module's names is a whole number, at the first indices."""
-        if not sizes.is_whole(expr):
+        if not whole(expr, divided=True):
             return False
         instance = self._instances[module.id]
         resolved = instance.resolve(expr)

@@ -49,6 +49,7 @@ from specgen.ir.model import (
     Tensor,
 )
 from specgen.sizes.expr import TRUE, Apply, Expr, Sym, walk
+from specgen.sizes.facts import whole
 
 SELF = Atom("self")
 CACHE = Atom("cache")
@@ -453,7 +454,7 @@ def stack(row: Tensor, held: Node = SELF) -> Node:
 def is_size(function: Function, name: str) -> bool:
     """Whether a compile-time argument is a whole number, as the body uses it."""
     return any(
-        isinstance(part, Sym) and part.name == name and sizes.is_whole(part)
+        isinstance(part, Sym) and part.name == name and whole(part)
         for expr in expressions(function.body)
         for part in walk(expr)
     )

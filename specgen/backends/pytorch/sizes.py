@@ -22,6 +22,7 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.quoting import literal
 from specgen.ir.model import ParamValue
 from specgen.sizes.expr import COMPARISONS, Apply, Const, Expr, Sym
+from specgen.sizes.facts import whole
 
 #: How a name of the table is written where the expression stands.
 Naming = Callable[[Sym], Node]
@@ -42,39 +43,9 @@ FUNCTIONS: Final[Mapping[str, str]] = {
 }
 
 
-def is_whole(expr: Expr) -> bool:
-    """Whether the expression has a whole number where its divisions are exact."""
-    match expr:
-        case Const(value=value):
-            return isinstance(value, int) and not isinstance(value, bool)
-        case Sym(kind=kind):
-            return kind in ("size", "count", "index", "axis")
-        case Apply(op="floor" | "ceil" | "length"):
-            return True
-        case Apply(op="cond", args=(_, then, otherwise)):
-            return is_whole(then) and is_whole(otherwise)
-        case Apply(op="**", args=(base, exponent)):
-            return is_whole(base) and is_whole(exponent) and not is_negative(exponent)
-        case Apply(op="+" | "-" | "*" | "/" | "%" | "neg" | "min" | "max" | "abs", args=args):
-            return all(map(is_whole, args))
-        case Apply():
-            return False
-    assert_never(expr)
-
-
-def is_negative(expr: Expr) -> bool:
-    match expr:
-        case Const(value=int() | float() as value):
-            return value < 0
-        case Apply(op="neg"):
-            return True
-        case _:
-            return False
-
-
 def size(expr: Expr, naming: Naming) -> Node:
     """An expression that stands for a size: its divisions are exact."""
-    return written(expr, naming, exact=is_whole(expr))
+    return written(expr, naming, exact=whole(expr, divided=True))
 
 
 def real(expr: Expr, naming: Naming) -> Node:
@@ -102,9 +73,13 @@ def written(expr: Expr, naming: Naming, exact: bool) -> Node:
             return Unary("-", inner(arg))
         case Apply(op="not", args=(arg,)):
             return Unary("not", inner(arg))
-        case Apply(op="floor", args=(Apply(op="/", args=(left, right)),)) if whole(left, right):
+        case Apply(op="floor", args=(Apply(op="/", args=(left, right)),)) if whole(left) and whole(
+            right
+        ):
             return Binary("//", size(left, naming), size(right, naming))
-        case Apply(op="ceil", args=(Apply(op="/", args=(left, right)),)) if whole(left, right):
+        case Apply(op="ceil", args=(Apply(op="/", args=(left, right)),)) if whole(left) and whole(
+            right
+        ):
             floor = Binary("//", Unary("-", size(left, naming)), size(right, naming))
             return Unary("-", floor)
         case Apply(op="floor" | "ceil" as op, args=(arg,)):
@@ -125,10 +100,6 @@ def written(expr: Expr, naming: Naming, exact: bool) -> Node:
         case Apply(op=op, args=args):
             return call(FUNCTIONS[op], *map(inner, args))
     assert_never(expr)
-
-
-def whole(*exprs: Expr) -> bool:
-    return all(map(is_whole, exprs))
 
 
 def constant(value: ParamValue) -> Node:

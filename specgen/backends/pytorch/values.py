@@ -44,6 +44,7 @@ from specgen.ir.model import (
 )
 from specgen.ir.verify import InternalFault
 from specgen.sizes.expr import ZERO, Expr
+from specgen.sizes.facts import whole as is_whole
 
 #: torch's name of each dtype that a table can name.
 DTYPES: Final[Mapping[str, str]] = {
@@ -213,7 +214,7 @@ class Writer:
             whole = any(arg.types[0].dtype in INTEGERS for arg in value.args)
             left, right = (
                 self.names.size(arg.expr)
-                if whole and isinstance(arg, Scalar) and sizes.is_whole(arg.expr)
+                if whole and isinstance(arg, Scalar) and is_whole(arg.expr, divided=True)
                 else self.write(arg)
                 for arg in value.args
             )
