@@ -203,7 +203,8 @@ class Model:
         `onnx` are the choices for model.onnx (`specgen.backends.onnx.Options`).
 
         Raises:
-            SpecError: the folder cannot be written, or a target needs a forward.
+            SpecError: the folder cannot be written, or a target needs a forward; or one cannot
+                express the table, after the files of the others are written.
             KeyError: there is no such target.
         """
         from specgen.artefacts.build import produce, write
@@ -213,7 +214,12 @@ class Model:
         for target in targets or ():
             if target not in TARGETS:
                 raise KeyError(f"no target {target!r}; there is {', '.join(TARGETS)}")
-        ((folder, _),) = write([produce(self.selection, targets, onnx or DEFAULT)], Path(out))
+        made = produce(self.selection, targets, onnx or DEFAULT)
+        ((folder, _),) = write([made], Path(out))
+        if made.refused:
+            from specgen.diagnostics.diagnostic import SpecError
+
+            raise SpecError(made.refused)
         return folder
 
 

@@ -18,11 +18,14 @@ from specgen.artefacts.drift import drift
 from specgen.artefacts.folder import ForeignFolder, replace
 from specgen.artefacts.manifest import MANIFEST
 from specgen.backends.onnx.options import DEFAULT, Options, OptionsError
+from specgen.backends.refusal import Refusal, Site
 from specgen.cache.results import pack, remembered, unpack
-from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
+from specgen.diagnostics.source import Span
 from specgen.selection import Selection
 
 if TYPE_CHECKING:
+    from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
 
 
@@ -30,12 +33,14 @@ if TYPE_CHECKING:
 class Artefacts:
     """The files of one variant; `place` is where they go below the output folder.
 
-    With a `checkpoint` they go into that folder, beside what lies there.
+    With a `checkpoint` they go into that folder, beside what lies there.  `refused` says why
+    targets that were asked for are not among them.
     """
 
     place: Path
     files: Mapping[str, Content]
     checkpoint: Path | None = None
+    refused: Sequence[Diagnostic] = ()
 
     def folder(self, output: Path) -> Path:
         return self.checkpoint or output / self.place
@@ -54,29 +59,37 @@ def produce(
 
     What was made from a checkpoint is not remembered: the cache does not know those files.
 
+    A target that cannot express the table is left out, and the others are made.
+
     Raises:
-        SpecError: the table is at fault, or a target was asked for that it has no content for.
+        SpecError: the table is at fault, or a target was asked for that it has no content for, or
+            there is none that can express it.
         OptionsError: other targets than onnx for the folder of a checkpoint.
     """
     files: Mapping[str, Content]
+    refused: Sequence[Diagnostic] = ()
     if onnx.beside_checkpoint:
         if targets is not None and set(targets) != {"onnx"}:
             raise OptionsError(
                 "a graph that points into a checkpoint lies there: nothing else does"
             )
         targets = ["onnx"]
-    if onnx.checkpoint is not None:
-        files = from_checkpoint(selection, targets, onnx, onnx.checkpoint)
-    else:
-        names = sorted(targets) if targets is not None else ["*"]
-        request = ("build", *names, *(f"{name}={value}" for name, value in onnx.given().items()))
-        files = unpack(remembered(selection, request, lambda: packed(selection, targets, onnx)))
+    try:
+        if onnx.checkpoint is not None:
+            files = from_checkpoint(selection, targets, onnx, onnx.checkpoint)
+        else:
+            names = sorted(targets) if targets is not None else ["*"]
+            chosen = (f"{name}={value}" for name, value in onnx.given().items())
+            request = ("build", *names, *chosen)
+            files = unpack(remembered(selection, request, lambda: packed(selection, targets, onnx)))
+    except Incomplete as error:  # which is not remembered: another run says it again
+        files, refused = error.files, error.refused
     manifest = files[MANIFEST]
     assert isinstance(manifest, bytes)
     written = json.loads(manifest)
     place = Path(written["spec"], written["variant"] or "default")
     if not onnx.beside_checkpoint:
-        return Artefacts(place, files)
+        return Artefacts(place, files, None, refused)
     others = {name: content for name, content in files.items() if name != MANIFEST}
     return Artefacts(place, {**others, beside.MANIFEST: manifest}, onnx.checkpoint)
 
@@ -114,21 +127,58 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
 
         counts = ledger(program)
     files: dict[str, Content] = {}
+    refused = Diagnostics()
+    written = []
     for target in chosen:
-        for name, content in target.emit(program, onnx, table, counts).items():
+        try:
+            made = target.emit(program, onnx, table, counts)
+        except Refusal as refusal:
+            span = span_of(table, refusal.site)
+            refused.report("E0905", span, target=target.name, reason=refusal.reason)
+            continue
+        written.append(target.name)
+        for name, content in made.items():
             assert name not in {*files, MANIFEST}, f"two targets write {name}"
             files[name] = content
+    if not written:
+        refused.raise_errors()
     header: dict[str, object] = {
         "spec": program.name,
         "variant": program.variant,
         "overrides": overridden(program, selection),
         "spec_hash": program.source_hash,
         "language": program.edition,
-        "targets": [target.name for target in chosen],
+        "targets": written,
     }
     if options := onnx.given():
         header["onnx"] = options
-    return {**files, MANIFEST: manifest(header, files)}
+    complete = {**files, MANIFEST: manifest(header, files)}
+    if refused.all:
+        raise Incomplete(complete, refused.all)
+    return complete
+
+
+def span_of(table: Opened, site: Site | None) -> Span:
+    """Where in the spec's text a site is: as near to it as the names lead, at least the model."""
+    functions = {one.tree.name: one.tree.span for one in table.loaded.functions()}
+    if site is not None and not site.module and site.name in functions:
+        return functions[site.name]
+    found = [d.tree for d in table.loaded.definitions() if site and d.name == site.module]
+    module = found[0] if found else table.model.tree
+    spans = {row.path.text: row.span for row in module.tensors}
+    spans |= {part.name: part.span for part in module.parts}
+    spans |= {function.name: function.span for function in module.functions}
+    spans |= {forward.name: forward.span for forward in reversed(module.forwards)}
+    return spans.get(site.name if site else "", module.span)
+
+
+class Incomplete(Exception):
+    """Some targets cannot express the table: what the others made, and why they cannot."""
+
+    def __init__(self, files: dict[str, Content], refused: Sequence[Diagnostic]) -> None:
+        super().__init__(refused)
+        self.files = files
+        self.refused = refused
 
 
 def overridden(program: Program, selection: Selection) -> dict[str, object]:

@@ -85,14 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
     except OptionsError as error:
         raise Usage(str(error)) from error
     refuse_twice(artefacts)
+    refused = [diagnostic for item in artefacts for diagnostic in item.refused]
+    if refused:
+        from specgen.cli.output import show
+
+        show(refused, arguments.diagnostics)
     if arguments.check:
         lines = differences(artefacts, output)
         for line in lines:
             print(line)
-        return 1 if lines else 0
+        return 1 if lines or refused else 0
     for folder, changed in write(artefacts, output):
         print(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}", file=sys.stderr)
-    return 0
+    return 1 if refused else 0
 
 
 def target_names(given: list[str] | None) -> list[str] | None:

@@ -26,6 +26,7 @@ from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
 from specgen.backends.onnx.weights import Embedded, Placed, Weights
+from specgen.backends.refusal import Refusal, site_of
 from specgen.checkpoint.config import config
 from specgen.checkpoint.fitting import fitting
 from specgen.checkpoint.generation import ending_tokens
@@ -121,7 +122,7 @@ def checked(
     try:
         return document(program, forward, compute, options, checkpoint, repeat)
     except EvaluationError as error:
-        raise refused("E0905", reason=str(error)) from error
+        raise Refusal("onnx", error, site_of(error)) from error
 
 
 def document(
@@ -197,12 +198,12 @@ def held(weights: Weights, options: Options) -> Iterable[Placed | Embedded]:
 def argument(graph: Graph, arg: Arg, inputs: Mapping[str, Edge]) -> Edge:
     """The graph's input for an argument of the root forward, in the argument's dtype."""
     if arg.name not in inputs:
-        reason = f"no input for the argument `{arg.name}` of the model's forward"
-        raise refused("E0905", reason=reason)
+        raise EvaluationError(f"no input for the argument `{arg.name}` of the model's forward")
     return convert(graph, arg.name, inputs[arg.name], arg.type.dtype)
 
 
 def refused(code: str, *, spec: str = "", reason: str = "", path: str = "") -> SpecError:
+    """What is no fault of the table's dataflow."""
     diagnostics = Diagnostics()
     diagnostics.report(code, None, target="onnx", spec=spec, reason=reason, path=path)
     return SpecError(diagnostics.all)

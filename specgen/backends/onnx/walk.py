@@ -20,6 +20,7 @@ from specgen.backends.onnx.lowering import Call, Operand, convert
 from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.patterns import linear
+from specgen.backends.refusal import Site, note_site
 from specgen.ir import model as ir
 from specgen.ir.verify import InternalFault
 from specgen.sizes.evaluate import EvaluationError
@@ -39,7 +40,12 @@ PAST = dims.symbol("past")
 
 def run(frame: Frame, function: ir.Function, names: Names) -> tuple[Operand, ...]:
     """The results, under the names, of a body whose arguments are bound."""
-    results = statements(frame, function.body, names)
+    try:
+        results = statements(frame, function.body, names)
+    except EvaluationError as error:
+        module = frame.module.name if frame.module is not None else ""
+        note_site(error, Site(module, function.name))
+        raise
     if results is None:
         raise InternalFault(f"{frame.place} does not return")
     return results

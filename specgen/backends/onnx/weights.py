@@ -27,6 +27,7 @@ from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.pieces import UNGATHERED, Piece
 from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
+from specgen.backends.refusal import Site, note_site
 from specgen.checkpoint.safetensors import Stretch
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import EvaluationError
@@ -107,7 +108,12 @@ class Weights:
                 self._share(row, mixed(row, stacks))
         for tensor in held(model, table, scheme_of(program), folder):
             if tensor.first.shared is None:
-                self._declare(tensor, mixed(tensor.first, stacks))
+                try:
+                    self._declare(tensor, mixed(tensor.first, stacks))
+                except EvaluationError as error:
+                    place = next(e for e in table if ".".join(e.path) == tensor.first.path)
+                    note_site(error, Site(place.instance.module.name, place.tensor.name))
+                    raise
         # Every name is taken before a node can take it: initializers keep the released names.
         edges = {s.name: s for s in self._stored.values()}
         self._edges = {

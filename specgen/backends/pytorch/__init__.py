@@ -23,7 +23,8 @@ from specgen.backends.pytorch.root import RootWriter
 from specgen.backends.pytorch.scope import Used
 from specgen.backends.pytorch.stacks import StackWriter
 from specgen.backends.pytorch.values import DTYPES, shape_text
-from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.backends.refusal import Refusal
+from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program
 
 
@@ -31,7 +32,8 @@ def emit(program: Program) -> Mapping[str, bytes]:
     """model.py, the same bytes for the same program.
 
     Raises:
-        SpecError: the table has no forward, or one that the file cannot express.
+        SpecError: the table has no forward.
+        Refusal: it has one that the file cannot express.
     """
     diagnostics = Diagnostics()
     if not program.has_dataflow:
@@ -44,8 +46,7 @@ def emit(program: Program) -> Mapping[str, bytes]:
             text = File(program, masked=True).text()
         return {"model.py": text.encode()}
     except Inexpressible as error:
-        diagnostics.report("E0905", None, target="pytorch", reason=error)
-        raise SpecError(diagnostics.all) from None
+        raise Refusal("pytorch", error, error.site) from None
 
 
 @dataclass

@@ -5,12 +5,14 @@ Values are written by `values`, names by `scope`; steps that change a shape say 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import assert_never
 
 from specgen.backends.pytorch import layout
+from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.intrinsics import lowered, unmasked
 from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
 from specgen.backends.pytorch.quoting import attribute
@@ -54,6 +56,10 @@ class Body(Scope):
         indices = self.index_lines()
         for name, (place, line) in reversed(self.places.items()):
             if name in self.dims:
+                code = (text.partition("  #")[0] for text in (*indices, *self.lines[:place]))
+                if any(re.search(rf"\b{self.dim(name)}\b", text) for text in code):
+                    reason = f"`{name}` is used before a cache row is there to read it from"
+                    raise Inexpressible(reason, self.site)
                 self.lines.insert(place, layout.INDENT * self.indent + line)
         return [*unmasked(self), *self.shape_variables(), *indices, *self.lines]
 

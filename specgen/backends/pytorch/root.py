@@ -18,6 +18,7 @@ from specgen.backends.pytorch.layout import INDENT, Node
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
+from specgen.backends.refusal import Site
 from specgen.ir.model import (
     ApplyMap,
     Arg,
@@ -112,7 +113,8 @@ class RootWriter(ClassWriter):
         """The forward of the model."""
         unknown = [a.name for a in function.args[1:] if a.name not in SUPPLIED]
         if unknown:
-            raise Inexpressible(f"the model's forward takes `{unknown[0]}`, which nobody gives it")
+            reason = f"the model's forward takes `{unknown[0]}`, which nobody gives it"
+            raise Inexpressible(reason, Site(self.module.name))
         body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD)
         lines = body.write()
         tokens, *_ = (body.variable(arg.name) for arg in function.args)

@@ -30,6 +30,7 @@ from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
 from specgen.backends.pytorch.values import DTYPES, Writer, shape_text, written_range
 from specgen.backends.pytorch.walking import expressions
+from specgen.backends.refusal import Site
 from specgen.ir.model import (
     ACTIVATION,
     REST,
@@ -93,6 +94,11 @@ class Scope:
         self.writer = Writer(self)
         self.scalars = {a.name for a in self.definition.args if a.type.dtype == SCALAR}
         self.taken = {self.variable(name) for name in bound_names(self.definition)}
+
+    @property
+    def site(self) -> Site:
+        """Where in the table the body stands."""
+        return Site(self.module.name if self.module else "", self.definition.name)
 
     def fresh(self, name: str) -> str:
         """A name that the body does not use yet."""
@@ -292,7 +298,7 @@ class Scope:
             found = self.row_at_hand(self.module, dtypes)
             if found is not None:
                 return found
-        raise Inexpressible("nothing here has the working dtype")
+        raise Inexpressible("nothing here has the working dtype", self.site)
 
     def row_at_hand(self, module: Module, dtypes: set[str] | None) -> Node | None:
         """A row of the module, else one that it is handed, else one below its parts."""
@@ -366,7 +372,7 @@ class Scope:
         if any(Sym(name) in mask.type.shape for mask in masks for name in left):
             raise Needed
         if left:
-            raise Inexpressible(f"no argument of a forward has `{left[0]}` for a dim")
+            raise Inexpressible(f"no argument of a forward has `{left[0]}` for a dim", self.site)
         for name, node in factors.items():
             lines += layout.lines(f"{self.dim(name)} = ", node, self.indent)
         return lines
