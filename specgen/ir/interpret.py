@@ -125,6 +125,11 @@ class Instance:
             )
         return self.children[name, number]
 
+    def has(self, row: str) -> bool:
+        """Whether the row exists for this instance."""
+        env, rows = self.environment({}), self.module.tensors_named(row)
+        return any(evaluate(found.condition, env) is True for found in rows)
+
     def one(self, rows: Sequence[ir.Tensor], env: Mapping[str, Value]) -> ir.Tensor:
         return next(row for row in rows if evaluate(row.condition, env) is True)
 
@@ -207,7 +212,7 @@ class Body:
                 return [self.number(expr)]
             case ir.ApplyMap(row=row, value=inner):
                 result = self.value(inner) @ self.instance.weight(row).T
-                if self.instance.module.tensors_named(f"{row}.bias"):
+                if self.instance.has(f"{row}.bias"):
                     result = result + self.instance.weight(f"{row}.bias")
                 return [result]
             case ir.Append(cache=cache, value=inner):

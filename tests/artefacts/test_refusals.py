@@ -51,7 +51,10 @@ model t "T" {
 """
 
 #: The table, the target that refuses it, and the line on which it says so.
-REFUSED = {"pytorch": (NOT_PYTORCH, 9, "no argument of a forward has `T`"), "onnx": (NOT_ONNX, 14, "instances differ")}
+REFUSED = {
+    "pytorch": (NOT_PYTORCH, 9, "no argument of a forward has `T`"),
+    "onnx": (NOT_ONNX, 14, "instances differ"),
+}
 
 FILES = {"pytorch": "model.py", "onnx": "model.onnx"}
 

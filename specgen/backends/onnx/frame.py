@@ -199,10 +199,13 @@ def past(state: State, home: str, layer: int, dtype: str, shape: Shape) -> Edge:
 
 
 def cache_key(state: State, home: str, layer: int) -> str:
-    """The layer and the cache's own name, with steps before it until no other is called so."""
+    """The layer and the cache's own name, with steps before it until no other is called so.
+
+    Stacks in stacks have instances of one number: what is left of those is told apart by another.
+    """
     *steps, own = home.split(".")
     while (key := f"{layer}.{own}") in state.pasts:
-        own = f"{steps.pop()}.{own}"
+        own = f"{steps.pop()}.{own}" if steps else f"{own}.2"
     return key
 
 

@@ -125,7 +125,7 @@ class Constructor:
             return Atom(self.plan.parameter(name, self.stacked))
         if name in self.own_lets:
             if name in self.used.attributes:
-                return Attribute(SELF, attribute(name))
+                return Attribute(SELF, self.plan.kept(self.module, name))
             self.lets.setdefault(name)
             return Atom(self.plan.variable(name))
         if sym.kind == "index":
@@ -139,7 +139,7 @@ class Constructor:
     def kept(self, sym: Sym) -> Node:
         """A name as a method writes it: kept by the constructor."""
         self.used.attributes.setdefault(sym.name)
-        return Attribute(SELF, attribute(sym.name))
+        return Attribute(SELF, self.plan.kept(self.module, sym.name))
 
     def size(self, expr: Expr) -> Node:
         return sizes.size(expr, self.naming)
@@ -174,7 +174,9 @@ class Constructor:
             line
             for name in dict.fromkeys(order)
             if name in self.used.attributes and name not in self.own_lets
-            for line in layout.lines(f"self.{attribute(name)} = ", self.naming(Sym(name)), 2)
+            for line in layout.lines(
+                f"self.{self.plan.kept(self.module, name)} = ", self.naming(Sym(name)), 2
+            )
         ]
 
     def parameters(self) -> list[str]:
@@ -187,7 +189,8 @@ class Constructor:
         for name, expr in reversed(list(self.own_lets.items())):  # a let uses only those before it
             if name in self.used.attributes or name in self.lets:
                 kept = name in self.used.attributes
-                target = f"self.{attribute(name)}" if kept else self.plan.variable(name)
+                own = self.plan.kept(self.module, name)
+                target = f"self.{own}" if kept else self.plan.variable(name)
                 value = self.argument(expr, self.plan.is_whole(self.module, expr))
                 lines[name] = layout.lines(f"{target} = ", value, 2)
         return [line for name in self.own_lets for line in lines.get(name, [])]

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from specgen.analysis.instances import Instance, descend, environment, root
 from specgen.backends.pytorch.masks import narrow_values, optional_arguments
-from specgen.backends.pytorch.quoting import class_name, function_name, variable
+from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
 from specgen.ir.model import (
     SCALAR,
@@ -111,6 +111,22 @@ class Plan:
         """A parameter of a constructor; those of stacks have a count beside the table's."""
         return variable(name, self.function_names | {"count"} if stacked else self.function_names)
 
+    def kept(self, module: Module, name: str) -> str:
+        """The attribute that keeps a param or let: none of the module's rows, parts or methods."""
+        return attribute(name, self._members[module.name])
+
+    @cached_property
+    def _members(self) -> Mapping[str, frozenset[str]]:
+        """What classes have beside params, by the name of the module."""
+        found: dict[str, set[str]] = {}
+        for module in self.program.modules.values():
+            members = found.setdefault(module.name, set())
+            members.update(part.name for part in module.parts)
+            members.update(function.name for function in (*module.forwards, *module.functions))
+            for row in module.tensors:
+                members |= {row.name.partition(".")[0], row.name.replace(".", "_")}
+        return {name: frozenset(members - {""}) for name, members in found.items()}
+
     def instance_name(self, part: Part) -> str:
         """What one instance of a repeated part is called: its index, if that says something."""
         name = part.index if part.index and len(part.index) > 1 else part.module
@@ -196,7 +212,8 @@ class Plan:
         """Whether the instances of a part differ in their tensors' values and in nothing else."""
         module = self.program.modules[part.module]
         return (
-            not any(part.index in symbols(expr) for expr in part.arguments.values())
+            bool(module.tensors)
+            and not any(part.index in symbols(expr) for expr in part.arguments.values())
             and not module.parts
             and not module.caches
             and not module.functions

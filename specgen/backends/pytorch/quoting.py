@@ -81,9 +81,9 @@ def variable(name: str, taken: Collection[str] = ()) -> str:
     return escaped(name, VARIABLES, taken)
 
 
-def attribute(name: str) -> str:
-    """A part, a row, a param or a method of a class."""
-    return escaped(name, ATTRIBUTES, ())
+def attribute(name: str, taken: Collection[str] = ()) -> str:
+    """A part, a row or a method of a class; or a param, `taken` what the class has of the others."""
+    return escaped(name, ATTRIBUTES, taken)
 
 
 def function_name(name: str) -> str:

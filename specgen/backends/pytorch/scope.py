@@ -122,8 +122,9 @@ class Scope:
         if name in self.scalars:
             return Atom(self.variable(name))
         if self.is_param(name):
+            assert self.module is not None
             self.used.attributes.setdefault(name)
-            return Attribute(SELF, attribute(name))
+            return Attribute(SELF, self.plan.kept(self.module, name))
         self.dims.setdefault(name)
         return Atom(self.dim(name))
 

@@ -1,0 +1,63 @@
+"""Random tables that pass `check` are the same function in every layer.
+
+Every seed is a table.  More of them, and from another seed on:
+
+    SPECGEN_FUZZ_PROGRAMS=20000 SPECGEN_FUZZ_SEED=100000 pytest tests/fuzz/test_programs.py -m slow
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from specgen.backends.onnx.options import Options
+from specgen.backends.refusal import Refusal
+from tests.agreement import EVERY, Layers, checked, differences
+from tests.fuzz.programs.tables import table
+from tests.fuzz.programs.values import PARAMS
+
+#: How many tables the slow test tries, and the first of them.
+PROGRAMS = int(os.environ.get("SPECGEN_FUZZ_PROGRAMS", "600"))
+SEED = int(os.environ.get("SPECGEN_FUZZ_SEED", "1000"))
+
+
+def failures(seeds: Iterable[int], forms: Sequence[Options], folder: Path) -> list[str]:
+    """What is wrong with the tables of these seeds; each is tried in one form of model.onnx."""
+    found = []
+    for seed in seeds:
+        place = folder / str(seed)
+        place.mkdir()
+        path = place / "t.dsv3"
+        path.write_text(table(seed))
+        option = forms[seed % len(forms)]
+        try:
+            layers = Layers(checked(path), place, seed)
+            found += [
+                f"{seed}: {line}"
+                for line in differences(layers, PARAMS["vocab_size"], [option], seed)
+            ]
+        except Refusal as refusal:
+            found.append(f"{seed}: {refusal.target} refuses it: {refusal.reason}")
+        except Exception as error:  # any: the seed is what a reader needs
+            found.append(f"{seed}: {type(error).__name__}: {error}")
+        shutil.rmtree(place)
+    return found
+
+
+def test_a_seed_is_a_table() -> None:
+    assert table(7) == table(7) != table(8)
+
+
+def test_a_few_random_tables_agree(tmp_path: Path) -> None:
+    assert failures(range(12), EVERY[:1], tmp_path) == []
+
+
+@pytest.mark.slow
+def test_random_tables_agree(tmp_path: Path) -> None:
+    assert failures(range(SEED, SEED + PROGRAMS), EVERY, tmp_path) == []
