@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection, select
+from specgen.selection import Selection, is_configuration, select
 
 if TYPE_CHECKING:
     import sympy
@@ -230,11 +230,24 @@ def load(
 ) -> Model:
     """One variant of the table in a file, or of a shipped table by its name (`"llama"`).
 
-    Keyword arguments override parameters after the variant.
+    A released config.json, or a folder that holds one, means the table, variant and overrides that
+    it is imported as.  Keyword arguments override parameters after the variant.
 
     Raises:
         SpecError: with every fault found, each with code, place and reason.
+        ValueError: a variant is asked for of a released configuration.
     """
-    chosen = select(os.fspath(path), overrides)
-    chosen = Selection(chosen.path, variant or chosen.variant, chosen.overrides)
+    text = os.fspath(path)
+    if variant is not None and is_configuration(Path(text)):
+        raise ValueError(f"{text} is one model: it has no variants")
+    chosen = select(text, overrides)
+    if chosen.stored:
+        import warnings
+
+        reason = f"stored otherwise than the table says: {chosen.stored}"
+        warnings.warn(
+            f"{text}: what is counted as stored is the table's; it is {reason}", stacklevel=2
+        )
+    if variant is not None:
+        chosen = replace(chosen, variant=variant)
     return Model(chosen, chosen.program())

@@ -1,6 +1,7 @@
 """Which table is meant: a file, a variant and overrides, as given on the command line.
 
-Knows the notation `FILE@VARIANT` and where shipped tables lie; nothing of what is in them.
+Knows the notation `FILE@VARIANT` and where shipped tables lie; nothing of what is in them.  A
+released config.json stands for the table, the variant and the overrides that it is imported as.
 """
 
 from __future__ import annotations
@@ -19,16 +20,25 @@ if TYPE_CHECKING:
     from specgen.ir.model import Program
 
 SUFFIX = ".dsv3"
+
+#: What a released configuration ends in, and what it is called in a folder.
+CONFIGURATION = ".json"
+CONFIGURATIONS = "config.json"
 VARIANT = re.compile(r"(?P<file>.+)@(?P<variant>[A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One variant of one table, with parameters overridden after it."""
+    """One variant of one table, with parameters overridden after it.
+
+    `stored` is how a release stores its weights, where it was chosen by one and its table does
+    not say so: then what is counted as stored is the table's, and not the release's.
+    """
 
     path: Path
     variant: str | None = None
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    stored: str = ""
 
     def program(self) -> Program:
         """The table, checked and typed.
@@ -71,8 +81,16 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
     """What `FILE` or `FILE@VARIANT` means.
 
     FILE is a path; where there is no such file, a name without a folder (`llama`) means the
-    table of that name that is shipped with specgen.
+    table of that name that is shipped with specgen.  A config.json, or a folder that holds one,
+    means what it is imported as.
+
+    Raises:
+        SpecError: a configuration is of no table, or says what its table cannot say.
     """
+    if is_configuration(Path(text)):
+        from specgen.checkpoint.imported import selection
+
+        return selection(text, overrides or {})
     found = None if Path(text).exists() else VARIANT.fullmatch(text)
     name, variant = (found["file"], found["variant"]) if found else (text, None)
     path = Path(name)
@@ -80,3 +98,10 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
         shipped = folder("specs") / (name if path.suffix == SUFFIX else name + SUFFIX)
         path = shipped if shipped.is_file() else path
     return Selection(path, variant, dict(overrides or {}))
+
+
+def is_configuration(path: Path) -> bool:
+    """Whether a released configuration is there, and no table."""
+    if path.suffix.lower() == CONFIGURATION:
+        return path.is_file()
+    return (path / CONFIGURATIONS).is_file()

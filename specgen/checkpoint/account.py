@@ -1,7 +1,7 @@
 """The account of a configuration: of each key what became of it, of each missing one why not.
 
 What the table reads from a file it must write again as the file says it; whatever it cannot is a
-fault, unless it is known to change nothing.  So nothing is passed over without a reason.
+fault, unless the key is known to change nothing.  So nothing is passed over without a reason.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 from specgen.analysis.instances import environment
 from specgen.analysis.json_text import Plain, plain
 from specgen.checkpoint.config import config, written
-from specgen.checkpoint.configuration import Entry, same, shown, shown_text
-from specgen.checkpoint.immaterial import IMMATERIAL
+from specgen.checkpoint.configuration import Entry, outside, same, shown, shown_text
+from specgen.checkpoint.immaterial import IMMATERIAL, UNSAID
 from specgen.checkpoint.reading import converted
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, suggestion
 from specgen.ir.model import ConfigRow, Param, Program
@@ -28,12 +28,17 @@ SCHEME: Final = "hf"
 #: Either of these says which class a file is of.
 IDENTITY: Final = ("architectures", "model_type")
 
-#: The dtype of what is stored, and the bytes of an element by the names that files have for it.
+#: The dtype of what is stored; no file needs to say it.
 STORED: Final = "torch_dtype"
-WIDTHS: Final = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
-#: Values that switch off what a table has not.
-OFF: Final[Sequence[object]] = (None, False, 0, "", [], {})
+#: Names of immaterial keys that stand for all that begin so.
+FAMILIES: Final = tuple(name.removesuffix("*") for name in IMMATERIAL if name.endswith("*"))
+
+#: Unread keys of a file for which a key with a similar name is looked for.
+SUGGESTED: Final = 20
+
+#: Why a key that the table lists as unread does not matter.
+UNREAD: Final = "the table says that its class does not read it"
 
 #: How to go on after a key that a table cannot say.
 GO_ON: Final = (
@@ -54,7 +59,12 @@ WANTED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What became of a key: `how` is "param", "same", "no effect", "off" or "ignored"."""
+    """What became of a key: `how` says in a word, `reason` why.
+
+    A key is of a "param", the "same" as the table says it, without effect ("no effect"), "ignored",
+    "unsaid" where it says what a file without it says, "not counted" where it is about storage
+    that the table does not say, or "outside" the model that is read.
+    """
 
     key: str
     value: object
@@ -78,11 +88,15 @@ def written_cells(program: Program, rows: Iterable[ConfigRow]) -> dict[str, Cell
     """
     config(program, SCHEME)
     env = environment(program)
-    return {
-        row.key: Cell(row, written(row, env))
-        for row in rows
-        if not row.role and evaluate(row.condition, env) is True
-    }
+    found: dict[str, Cell] = {}
+    for row in rows:
+        if row.role:
+            continue
+        if row.index is not None:
+            found.setdefault(row.key, Cell(row, None))  # compared item by item
+        elif evaluate(row.condition, env) is True:
+            found[row.key] = Cell(row, written(row, env))
+    return found
 
 
 def is_ignored(key: str, given: str, ignore: Sequence[str]) -> bool:
@@ -90,6 +104,18 @@ def is_ignored(key: str, given: str, ignore: Sequence[str]) -> bool:
     return any(
         name == path or path.startswith(f"{name}.") for name in ignore for path in (key, given)
     )
+
+
+def harmless(key: str, value: object) -> tuple[str, str] | None:
+    """What becomes of a key that says nothing, whatever the table, and why; None of others."""
+    for name in (key, *outside(key)):
+        if name in IMMATERIAL:
+            return "no effect", IMMATERIAL[name]
+    family = next((name for name in FAMILIES if key.startswith(name)), None)
+    if family is not None:
+        return "no effect", IMMATERIAL[f"{family}*"]
+    values, reason = UNSAID.get(key, ((), ""))
+    return ("unsaid", reason) if any(same(value, known) for known in values) else None
 
 
 @dataclass(frozen=True)
@@ -102,20 +128,41 @@ class Judge:
     entries: Mapping[str, Entry]
     defined: frozenset[str]
 
+    @cached_property
+    def by_key(self) -> Mapping[str, Sequence[ConfigRow]]:
+        found: dict[str, list[ConfigRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.key, []).append(row)
+        return found
+
+    @cached_property
+    def written_objects(self) -> Mapping[str, str]:
+        """The objects that the table writes, each with the first key in it."""
+        found: dict[str, str] = {}
+        for key in self.cells:
+            for outer in outside(key):
+                found.setdefault(outer, key)
+        return found
+
+    @cached_property
+    def objects(self) -> frozenset[str]:
+        """The objects that the file's keys stand in."""
+        return frozenset(outer for key in self.entries for outer in outside(key))
+
     def use(self, key: str, entry: Entry) -> Use | Diagnostic:
         """What becomes of one key."""
         cell = self.cells.get(key)
-        rows = [row for row in self.rows if row.key == key]
-        if entry.value is None and key in (*IDENTITY, STORED):
-            return Use(entry.key, None, "off", "null")
+        rows = self.by_key.get(key, ())
+        if key in (*IDENTITY, STORED) and entry.value in (None, [], ""):
+            return Use(entry.key, entry.value, "unsaid", "it says nothing")
+        if any(row.role == "unread" for row in rows):
+            return Use(entry.key, entry.value, "no effect", UNREAD)
         if any(row.index is not None for row in rows):
             return self.listed(rows, entry)
         if cell is not None and same(cell.value, entry.value):
             return Use(entry.key, entry.value, *self.source(cell.row))
         if cell is not None and self.name(cell.row) in self.defined:
             return Use(entry.key, entry.value, "ignored", f"`-D {self.name(cell.row)}`")
-        if cell is not None and key == STORED and self.as_wide(cell.value, entry.value):
-            return Use(entry.key, entry.value, "no effect", f"as wide as {cell.value}")
         for row in rows:
             follows = row.role == "absent" and entry.value is None
             if (cell is None or row.role == "read" or follows) and self.agrees(row, entry.value):
@@ -160,7 +207,7 @@ class Judge:
         """A list that follows a repeated part, compared item by item."""
         if not isinstance(entry.value, list):
             if entry.value is None:
-                return Use(entry.key, None, "off", "null")
+                return Use(entry.key, None, "unsaid", "null says nothing of the layers")
             return self.fault(entry, "the table has a list here")
         index = next(row.index for row in rows if row.index is not None)
         count = evaluate_int(index[1], self.env)
@@ -176,19 +223,25 @@ class Judge:
 
     def unread(self, key: str, entry: Entry) -> Use | Diagnostic:
         """A key that no row of the table is about."""
-        names = key.split(".")
-        outer = [".".join(names[:i]) for i in range(len(names), 0, -1)]
-        for name in outer:
-            if name in IMMATERIAL:
-                return Use(entry.key, entry.value, "no effect", IMMATERIAL[name])
-        if any(same(entry.value, off) for off in OFF):
-            return Use(entry.key, entry.value, "off", shown(entry.value))
-        for name in outer:
+        for name in outside(key):
+            if any(row.role == "unread" for row in self.by_key.get(name, ())):
+                return Use(entry.key, entry.value, "no effect", UNREAD)
+        inner = self.written_objects.get(key)
+        if inner is not None:
+            has = shown(self.cells[inner].value)
+            return self.fault(entry, f"it knows {has} for `{inner}` only")
+        nothing = harmless(key, entry.value)
+        if nothing is not None:
+            return Use(entry.key, entry.value, *nothing)
+        for name in outside(key):
             cell = self.cells.get(name)
             if cell is not None:
                 return self.fault(entry, f"it writes {shown(cell.value)} for `{name}`")
-        known = {row.key for row in self.rows}
-        close = suggestion(entry.key, known)
+        if key in UNSAID:
+            values = " or ".join(map(shown, UNSAID[key][0]))
+            return self.fault(entry, f"without a row for it, it knows {values} only")
+        seldom = len(self.entries) <= len(self.by_key) + len(IMMATERIAL) + SUGGESTED
+        close = suggestion(entry.key, self.by_key) if seldom else None
         hint = f" (it reads `{close}`)" if close else ""
         return self.fault(
             entry, f"none of its rows reads the key, which may change what the model is{hint}"
@@ -214,24 +267,33 @@ class Judge:
             return f"it knows {' and '.join(map(shown, said))} only"
         return "other keys say that this does not apply"
 
-    def gaps(self, assumed: Mapping[str, object], ignore: Sequence[str]) -> dict[str, Diagnostic]:
-        """What the table writes and the file does not say, by key."""
+    def gaps(
+        self, assumed: Mapping[str, object], ignore: Sequence[str], inferred: Iterable[str]
+    ) -> dict[str, Diagnostic]:
+        """What the table writes and the file does not say, by key.
+
+        `inferred` are params whose values other keys give.
+        """
         rows = [row for row in self.rows if self.name(row) and row.key in self.entries]
         given = {self.name(row) for row in rows if not row.role}
-        free = {self.name(row) for row in rows if row.role == "read"} | self.defined
+        free = {self.name(row) for row in rows if row.role == "read"}
+        free |= {*self.defined, *inferred}
         found: dict[str, Diagnostic] = {}
         for key, cell in self.cells.items():
             row = cell.row
-            below = any(k.startswith(f"{key}.") for k in self.entries)
             if (
                 self.says(key)
-                or below
-                or cell.value is None
+                or key in self.objects
+                or (cell.value is None and row.index is None)
                 or key == STORED
                 or is_ignored(key, row.key, ignore)
             ):
                 continue
             if key in IDENTITY and any(self.says(other) for other in IDENTITY):
+                continue
+            if row.index is not None:
+                if not any(other.role == "absent" for other in self.by_key[key]):
+                    found[key] = self.missing(key, cell)
                 continue
             name = self.name(row)
             if name in free or (name in given and row != self.first(row)):
@@ -250,7 +312,8 @@ class Judge:
     def first(self, row: ConfigRow) -> ConfigRow:
         """The row of the same param whose key a file must have; others only repeat it."""
         name = self.name(row)
-        return next(other for other in self.rows if not other.role and self.name(other) == name)
+        rows = (other for other in self.rows if not other.role and self.name(other) == name)
+        return next(rows, row) if name else row
 
     def fault(self, entry: Entry, reason: str) -> Diagnostic:
         """The diagnostic of a key that the table cannot say."""
@@ -260,7 +323,7 @@ class Judge:
             "E1003",
             None,
             key=key,
-            value=shown(entry.value),
+            value=entry.shown,
             spec=self.program.name,
             reason=reason,
             help=GO_ON.format(key=key),
@@ -279,11 +342,6 @@ class Judge:
             help=f"add it to the file, or give {wanted}",
         )
         return diagnostics.all[0]
-
-    def as_wide(self, ours: object, theirs: object) -> bool:
-        """Whether elements of both dtypes take the same room."""
-        widths = [WIDTHS.get(dtype) for dtype in (ours, theirs) if isinstance(dtype, str)]
-        return len(widths) == 2 and widths[0] is not None and widths[0] == widths[1]
 
 
 def holds(row: ConfigRow, env: Mapping[str, Value]) -> bool:

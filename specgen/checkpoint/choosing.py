@@ -10,10 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from specgen.checkpoint.account import IDENTITY, OFF, plain_value
+from specgen.checkpoint.account import IDENTITY, harmless, plain_value
 from specgen.checkpoint.binding import Table, bind, load_table
-from specgen.checkpoint.configuration import Configuration, Entry, same, shown, shown_text
-from specgen.checkpoint.immaterial import IMMATERIAL
+from specgen.checkpoint.configuration import (
+    Configuration,
+    Entry,
+    language_model,
+    same,
+    shown_text,
+)
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.resources import folder
 from specgen.selection import SUFFIX
@@ -22,17 +27,25 @@ from specgen.selection import SUFFIX
 LISTED: Final = 12
 
 
-def choose(found: Configuration) -> Table:
-    """The shipped table of the class that the configuration names.
+def choose(found: Configuration) -> tuple[Table, Configuration]:
+    """The shipped table of the class that the configuration names, and what is of that class.
+
+    That is the configuration, or the one of the language model in it.
 
     Raises:
         SpecError: it names none, or there is no table of it; with the closest table, and what
             does not fit there.
     """
-    named = [found.entries[key] for key in IDENTITY if key in found.entries]
-    named = [entry for entry in named if entry.value]
+    inner = nested(found)
+    for configuration in (found, inner):
+        for entry in named(configuration) if configuration is not None else ():
+            for path in mentioning(entry.value):
+                table = load_table(path)
+                if is_of(table, entry) and configuration is not None:
+                    return table, configuration
+    said = [*named(found), *(named(inner) if inner is not None else ())]
     diagnostics = Diagnostics()
-    if not named:
+    if not said:
         diagnostics.report(
             "E1002",
             None,
@@ -41,26 +54,51 @@ def choose(found: Configuration) -> Table:
             help="say which table it is of: `--spec SPEC`",
         )
         raise SpecError(diagnostics.all)
-    for entry in named:
-        for path in mentioning(entry.value):
-            table = load_table(path)
-            if is_of(table, entry):
-                return table
+    configuration = inner if inner is not None else found
     tables = [table for table in map(load_table, shipped()) if table.rows]
-    closest = max(tables, key=lambda table: closeness(table, found))
+    closest = max(tables, key=lambda table: closeness(table, configuration))
+    where = [f"its language model is in `{inner.inside}`"] if inner is not None else []
     diagnostics.report(
         "E1002",
         None,
         path=shown_text(found.path),
-        reason=" and ".join(f"`{e.key}` is {shown(e.value)}" for e in named),
+        reason=" and ".join(f"`{shown_text(e.key)}` is {e.shown}" for e in said),
         notes=[
+            *where,
             f"there are tables of {', '.join(table.program.name for table in tables)}",
             f"the closest is `{closest.program.name}`, where these do not fit:",
-            *misfits(closest, found),
+            *misfits(closest, configuration),
         ],
         help="write a table of it, or give the one to read it as: `--spec SPEC`",
     )
     raise SpecError(diagnostics.all)
+
+
+def read_as(table: Table, found: Configuration) -> Configuration:
+    """What of a configuration is of a table that the user chose: all, or the language model."""
+    inner = nested(found)
+    of_it = any(is_of(table, entry) for entry in named(found))
+    return found if inner is None or of_it else inner
+
+
+def nested(found: Configuration) -> Configuration | None:
+    """The language model in the configuration.
+
+    Raises:
+        SpecError: it contradicts what stands around it.
+    """
+    try:
+        return language_model(found)
+    except ValueError as error:
+        diagnostics = Diagnostics()
+        diagnostics.report("E1001", None, path=shown_text(found.path), reason=str(error))
+        raise SpecError(diagnostics.all) from error
+
+
+def named(found: Configuration) -> list[Entry]:
+    """What the configuration says of its class."""
+    entries = [found.entries[key] for key in IDENTITY if key in found.entries]
+    return [entry for entry in entries if entry.value]
 
 
 def shipped() -> list[Path]:
@@ -81,7 +119,8 @@ def mentioning(value: object) -> Iterator[Path]:
 def is_of(table: Table, entry: Entry) -> bool:
     """Whether a row of the table says what the configuration says of its class."""
     return any(
-        row.key == entry.key and same(plain_value(row, {}), entry.value) for row in table.rows
+        row.key == entry.key.rpartition(".")[2] and same(plain_value(row, {}), entry.value)
+        for row in table.rows
     )
 
 
@@ -98,17 +137,17 @@ def relevant(found: Configuration) -> list[str]:
     return [
         key
         for key, entry in found.entries.items()
-        if key.partition(".")[0] not in {*IMMATERIAL, *IDENTITY}
-        and not any(same(entry.value, off) for off in OFF)
+        if key not in IDENTITY and not harmless(key, entry.value)
     ]
 
 
 def misfits(table: Table, found: Configuration) -> Sequence[str]:
     """Why the configuration is not of this table, its class apart."""
+    read = {row.key for row in table.rows}
     messages = [
-        f"`{shown_text(found.entries[key].key)}` is {shown(found.entries[key].value)}, which no row reads"
+        f"`{shown_text(found.entries[key].key)}` is {found.entries[key].shown}, which no row reads"
         for key in relevant(found)
-        if not any(row.key == key for row in table.rows)
+        if key not in read
     ]
     try:
         bind(table, found, ignore=IDENTITY)

@@ -5,6 +5,7 @@ Values keep their types: a size is an int, a real a float, null is null.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,8 @@ from specgen.analysis.instances import environment
 from specgen.analysis.json_text import Plain
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import ConfigRow, Program
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
+from specgen.sizes.expr import Expr
 
 
 def config(program: Program, scheme: str) -> dict[str, Any]:
@@ -24,13 +26,19 @@ def config(program: Program, scheme: str) -> dict[str, Any]:
     env = environment(program)
     diagnostics = Diagnostics()
     found: dict[str, Any] = {}
-    for row in program.configs[scheme]:
-        if row.role:
+    rows = [row for row in program.configs[scheme] if not row.role]
+    lists: set[str] = set()
+    for row in rows:
+        if row.key in lists:
             continue
         try:
-            if evaluate(row.condition, env) is not True:
+            if row.index is not None:
+                lists.add(row.key)
+                value = items([other for other in rows if other.key == row.key], row.index, env)
+            elif evaluate(row.condition, env) is True:
+                value = written(row, env)
+            else:
                 continue
-            value = written(row, env)
         except EvaluationError as error:
             diagnostics.report("E0802", None, key=row.key, reason=error)
             continue
@@ -38,6 +46,22 @@ def config(program: Program, scheme: str) -> dict[str, Any]:
             reason = "it is written twice"
             diagnostics.report("E0802", None, key=row.key, reason=reason)
     diagnostics.raise_errors()
+    return found
+
+
+def items(rows: Sequence[ConfigRow], index: tuple[str, Expr], env: dict[str, Value]) -> object:
+    """The list that these rows write, an item for each value of the index.
+
+    Raises:
+        EvaluationError: an item has no value, or more than one.
+    """
+    found = []
+    for i in range(evaluate_int(index[1], env)):
+        inner = {**env, index[0]: i}
+        said = [written(r, inner) for r in rows if evaluate(r.condition, inner) is True]
+        if len(said) != 1:
+            raise EvaluationError(f"item {i} is written {len(said)} times")
+        found += said
     return found
 
 

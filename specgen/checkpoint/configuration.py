@@ -7,11 +7,12 @@ table: what the keys mean is `binding`'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from specgen.checkpoint.quantised import BESIDE, QUANTISED, algorithm
 from specgen.checkpoint.reading import SPELLINGS
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 
@@ -30,9 +31,14 @@ ROTARY: Final = "rope_parameters"
 SCALING: Final = "rope_scaling"
 KIND: Final = f"{SCALING}.rope_type"
 
+#: Where a model of several media has its language model's configuration.
+NESTED: Final = ("text_config", "llm_config", "language_config")
+
+#: Keys around it that speak of the language model too.
+SHARED: Final = ("torch_dtype", "tie_word_embeddings", QUANTISED)
+
 #: Other spellings of a key.
 SAME: Final[Mapping[str, str]] = {
-    **{other: key for key, other in SPELLINGS.items()},
     f"{SCALING}.type": KIND,
     "dtype": "torch_dtype",
 }
@@ -40,10 +46,16 @@ SAME: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value, and the dotted key as the file writes it."""
+    """A value, and the dotted key as the file writes it; `text` is what it writes for null."""
 
     key: str
     value: object
+    text: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The value as the file has it, short."""
+        return self.text or shown(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +63,17 @@ class Configuration:
     """What a file says: canonical key -> entry; and keys that others make meaningless, and why.
 
     `path` is as the user wrote it.  Lists, null and empty objects are values; other objects are
-    the keys below them.
+    the keys below them.  `around` are the keys around the object that holds all this, and `inside`
+    the name of that object, where it is not the whole file.  `beside` is how a file beside it says
+    that the weights are quantised.
     """
 
     path: str
     entries: Mapping[str, Entry]
     inert: Mapping[str, str]
+    around: tuple[Entry, ...] = ()
+    inside: str = ""
+    beside: str = ""
 
 
 def read(path: str | Path) -> Configuration:
@@ -68,11 +85,8 @@ def read(path: str | Path) -> Configuration:
     place = Path(path)
     try:
         place = place / FILE if place.is_dir() else place
-        with place.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it has over {MAX_BYTES:,} bytes")
-        return spelled(str(path), parsed(data))
+        found = spelled(str(path), loaded(place))
+        return replace(found, beside=beside(place.parent))
     except OSError as error:
         reason = error.strerror or str(error)
     except RecursionError:
@@ -86,8 +100,36 @@ def read(path: str | Path) -> Configuration:
     raise SpecError(diagnostics.all)
 
 
+def loaded(place: Path) -> dict[str, Any]:
+    """The JSON object in a regular file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too large, or no JSON object.
+    """
+    if place.exists() and not place.is_file():
+        raise ValueError("it is no regular file")
+    with place.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has over {MAX_BYTES:,} bytes")
+    return parsed(data)
+
+
+def beside(folder: Path) -> str:
+    """How a file of the folder says that its weights are quantised; "" where none does."""
+    place = folder / BESIDE
+    if not place.is_file():
+        return ""
+    try:
+        said = algorithm(loaded(place))
+    except (OSError, ValueError, RecursionError):
+        return f"{BESIDE}, which cannot be read"
+    return f"{shown_text(said)} ({BESIDE})" if said else ""
+
+
 def parsed(data: bytes) -> dict[str, Any]:
-    """The JSON object; numbers are finite, keys unique.
+    """The JSON object; keys are unique.  NaN and Infinity are read as Python writes them.
 
     Raises:
         ValueError: it is none; the message says why.
@@ -101,9 +143,6 @@ def parsed(data: bytes) -> dict[str, Any]:
             found[key] = value
         return found
 
-    def constant(text: str) -> float:
-        raise ValueError(f"{text} is no number of JSON")
-
     def real(text: str) -> float:
         value = float(text)
         if value - value != 0:
@@ -114,7 +153,6 @@ def parsed(data: bytes) -> dict[str, Any]:
         found = json.loads(
             data.decode("utf-8-sig"),
             object_pairs_hook=unique,
-            parse_constant=constant,
             parse_float=real,
         )
     except json.JSONDecodeError as error:
@@ -131,25 +169,72 @@ def spelled(path: str, content: Mapping[str, Any]) -> Configuration:
     Raises:
         ValueError: it contradicts itself, or is too deep or too long.
     """
+    listed = (Entry(".".join(names), value) for names, value in leaves(content))
+    entries, inert = gathered((entry.key, entry) for entry in listed)
+    return Configuration(path, entries, inert)
+
+
+def gathered(listed: Iterable[tuple[str, Entry]]) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Values by canonical keys, of dotted keys in any spelling; and what is meaningless, and why.
+
+    Raises:
+        ValueError: they contradict each other.
+    """
     entries: dict[str, Entry] = {}
-    for names, value in leaves(content):
-        entry = Entry(".".join(names), value)
-        key = canonical(entry.key)
-        known = entries.setdefault(key, entry)
-        if not same(known.value, value):
+    for name, entry in listed:
+        known = entries.setdefault(canonical(name), entry)
+        if known is not entry and not same(known.value, entry.value):
             raise ValueError(
-                f"`{shown_text(known.key)}` is {shown(known.value)} and `{shown_text(entry.key)}`"
-                f" is {shown(value)}, which mean the same"
+                f"`{shown_text(known.key)}` is {known.shown} and `{shown_text(entry.key)}`"
+                f" is {entry.shown}, which mean the same"
             )
     inert = without_scaling(entries)
+    below: dict[str, Entry] = {}
     for key, entry in entries.items():
-        below = next((other for other in entries if other.startswith(f"{key}.")), None)
-        if below is not None:
+        for outer in outside(key):
+            below.setdefault(outer, entry)
+    for key, entry in entries.items():
+        if key in below:
             raise ValueError(
-                f"`{shown_text(entry.key)}` is {shown(entry.value)}, and"
-                f" `{shown_text(entries[below].key)}` says otherwise"
+                f"`{shown_text(entry.key)}` is {entry.shown}, and"
+                f" `{shown_text(below[key].key)}` says otherwise"
             )
-    return Configuration(path, entries, inert)
+    return entries, inert
+
+
+def outside(key: str) -> Iterator[str]:
+    """The objects that a dotted key stands in, from the inside out."""
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
+
+
+def language_model(found: Configuration) -> Configuration | None:
+    """The configuration of the language model in that of a model of several media.
+
+    Raises:
+        ValueError: what it says, and what stands around it, contradict each other.
+    """
+    for name in NESTED:
+        inner, around = [], []
+        for key, entry in found.entries.items():
+            if key.startswith(f"{name}."):
+                inner.append((key.removeprefix(f"{name}."), entry))
+            else:
+                around.append((key, entry))
+        if not inner:
+            continue
+        given = {canonical(key).partition(".")[0] for key, _ in inner}
+        shared = [
+            (key, entry)
+            for key, entry in around
+            if (first := key.partition(".")[0]) in SHARED
+            and not (first == QUANTISED and first in given)
+        ]
+        entries, inert = gathered([*inner, *shared])
+        rest = tuple(entry for key, entry in around if (key, entry) not in shared)
+        return Configuration(found.path, entries, inert, rest, name, found.beside)
+    return None
 
 
 def leaves(content: Mapping[str, Any]) -> list[tuple[tuple[str, ...], object]]:
@@ -197,12 +282,16 @@ def without_scaling(entries: dict[str, Entry]) -> dict[str, str]:
     Returns what is thereby meaningless.
     """
     kind = entries.get(KIND)
-    if kind is None or kind.value != "default":
+    empty = entries.get(SCALING)
+    if empty is not None and empty.value == {}:
+        entries[SCALING] = Entry(empty.key, None, "{}")
+    if kind is None or kind.value not in ("default", None):
         return {}
+    said = shown(kind.value)
     below = [key for key in entries if key.startswith(f"{SCALING}.")]
-    inert = {entries.pop(key).key: f'`{kind.key}` is "default"' for key in below if key != KIND}
+    inert = {entries.pop(key).key: f"`{kind.key}` is {said}" for key in below if key != KIND}
     del entries[KIND]
-    entries.setdefault(SCALING, Entry(kind.key, None))
+    entries.setdefault(SCALING, Entry(kind.key, None, said))
     return inert
 
 

@@ -14,15 +14,30 @@ from specgen.analysis.json_text import json_text, plain
 from specgen.analysis.quantities import ledger
 from specgen.check.module import ModuleViews
 from specgen.checkpoint.binding import Bound, Table
-from specgen.checkpoint.configuration import shown, shown_text
+from specgen.checkpoint.binding import bind as bind_to
+from specgen.checkpoint.choosing import choose
+from specgen.checkpoint.configuration import read, shown, shown_text
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.elaborate import bind
 from specgen.elaborate.bind import Override
 from specgen.ir.model import ParamValue
+from specgen.selection import Selection
 from specgen.sizes.evaluate import describe
 
 #: Numbers of a list that stand on one line of a variant block.
 PER_LINE: Final = 8
+
+#: Quantities of what the release stores.
+STORED: Final = "stored_"
+
+#: What is said of keys that set nothing, by what became of them.
+HEADINGS: Final = {
+    "no effect": "without effect",
+    "unsaid": "as without the key",
+    "not counted": "says how weights are stored, which is not counted",
+    "outside": "of the model around it, which is not read",
+    "ignored": "ignored",
+}
 
 #: What the block calls the variant.
 VARIANT: Final = "imported"
@@ -44,9 +59,15 @@ def document(bound: Bound, path: str) -> dict[str, Any]:
     """
     found = ledger(bound.program).quantities.values()
     close = nearest(bound)
+    absent = {q.name: q.absent for q in found if q.absent is not None}
+    if bound.stored:
+        reason = f"stored otherwise than the table says: {bound.stored}"
+        absent |= {q.name: reason for q in found if q.name.startswith(STORED)}
     return {
         "file": path,
+        "inside": bound.inside or None,
         "spec": bound.program.name,
+        "stored": bound.stored or None,
         "equals": close.variant if close and not close.differs else None,
         "closest": close
         and {
@@ -55,14 +76,29 @@ def document(bound: Bound, path: str) -> dict[str, Any]:
         },
         "params": {name: plain(value) for name, value in bound.program.values.items()},
         "variant_block": block(bound),
-        "quantities": {q.name: q.value for q in found if q.value is not None},
-        "absent": {q.name: q.absent for q in found if q.absent is not None},
-        "assumed": dict(bound.assumed),
+        "quantities": {
+            q.name: q.value for q in found if q.value is not None and q.name not in absent
+        },
+        "absent": absent,
+        "assumed": {key: finite(value) for key, value in bound.assumed.items()},
         "keys": [
-            {"key": use.key, "value": use.value, "use": use.how, "why": use.reason}
+            {"key": use.key, "value": finite(use.value), "use": use.how, "why": use.reason}
             for use in bound.uses
         ],
     }
+
+
+def finite(value: object) -> object:
+    """A value of the file as JSON can hold it: NaN and infinities as texts."""
+    match value:
+        case float() if value - value != 0:
+            return shown(value)
+        case list():
+            return [finite(item) for item in value]
+        case dict():
+            return {key: finite(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def to_json(found: Mapping[str, Any]) -> bytes:
@@ -72,7 +108,10 @@ def to_json(found: Mapping[str, Any]) -> bytes:
 
 def to_text(found: Mapping[str, Any]) -> bytes:
     """The same for a terminal."""
-    lines = [f"{shown_text(found['file'])} is {found['spec']}{relation(found)}", ""]
+    inside = f" is a model whose `{found['inside']}`" if found["inside"] else ""
+    lines = [f"{shown_text(found['file'])}{inside} is {found['spec']}{relation(found)}", ""]
+    if found["stored"]:
+        lines[1:1] = [f"its weights are stored otherwise than the table says: {found['stored']}"]
     lines += [found["variant_block"], ""]
     width = max(map(len, found["quantities"]), default=0)
     values = {name: f"{value:,}" for name, value in found["quantities"].items()}
@@ -83,7 +122,7 @@ def to_text(found: Mapping[str, Any]) -> bytes:
     if found["assumed"]:
         said = ", ".join(f"{shown_text(k)} {shown(v)}" for k, v in found["assumed"].items())
         remarks.append(f"not in the file, and therefore: {said}")
-    for how, heading in (("no effect", "without effect"), ("off", "off"), ("ignored", "ignored")):
+    for how, heading in HEADINGS.items():
         keys = [shown_text(use["key"]) for use in found["keys"] if use["use"] == how]
         remarks += [f"{heading}: {', '.join(keys)}"] if keys else []
     lines += ["", *remarks] if remarks else []
@@ -113,6 +152,21 @@ def nearest(bound: Bound) -> Nearest | None:
         if found is None or len(differs) < len(found.differs):
             found = Nearest(variant.name, differs)
     return found
+
+
+def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
+    """The table, variant and overrides that a released configuration means, and `overrides` after.
+
+    Raises:
+        SpecError: it is of no table, or says what its table cannot say.
+    """
+    table, found = choose(read(path))
+    bound = bind_to(table, found, (), overrides)
+    close = nearest(bound)
+    if close is None:
+        return Selection(table.path, None, bound.overrides, bound.stored)
+    differs = {name: new for name, (_, new) in close.differs.items() if new is not None}
+    return Selection(table.path, close.variant, differs, bound.stored)
 
 
 def values(

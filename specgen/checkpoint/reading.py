@@ -44,7 +44,9 @@ def settled(
     implied: dict[str, Override] = {}
     refuted: dict[str, Override] = {}
     for row in rows:
-        if row.index is not None:
+        if row.index is not None or row.role == "unread":
+            continue
+        if row.role == "read" and row.key not in flat:
             continue
         if isinstance(row.value, Sym) and row.value.name in params:
             value = converted(flat.get(row.key), params[row.value.name])
@@ -54,9 +56,11 @@ def settled(
             found = implied if matches(row, flat.get(row.key, MISSING)) else refuted
             for name, value in fixed(row.condition):
                 found.setdefault(name, value)
+    stored = (implied[name] for name in implied if name in params and params[name].kind == "dtype")
+    plain = next(stored, program.activation_dtype)
     for name in refuted:
         if name in params and params[name].kind == "dtype":
-            implied.setdefault(name, program.activation_dtype)
+            implied.setdefault(name, plain)
     return {name: value for name, value in {**implied, **given}.items() if name in params}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from specgen.selection import Selection, select
@@ -32,7 +32,7 @@ def add_spec(parser: argparse.ArgumentParser, *names: str, many: bool = False) -
             name,
             metavar=name.upper(),
             nargs="+" if many else None,
-            help="a table: FILE or FILE@VARIANT",
+            help="a table: FILE or FILE@VARIANT; or a released config.json",
         )
     add_define(parser)
 
@@ -68,4 +68,21 @@ def definition(text: str) -> tuple[str, str]:
 def selections(specs: Sequence[str], arguments: argparse.Namespace) -> list[Selection]:
     """The tables given, each with the overrides given."""
     overrides = dict(arguments.defines)
-    return [select(spec, overrides) for spec in specs]
+    return [selected(spec, overrides, arguments) for spec in specs]
+
+
+def selected(spec: str, overrides: Mapping[str, str], arguments: argparse.Namespace) -> Selection:
+    """The table given; what its figures are not is said on stderr.
+
+    Raises:
+        SpecError: a released configuration is of no table, or says what its table cannot say.
+    """
+    found = select(spec, overrides)
+    if found.stored:
+        from specgen.cli.output import show
+        from specgen.diagnostics.diagnostic import Diagnostics
+
+        remarks = Diagnostics()
+        remarks.report("W1005", None, path=spec, stored=found.stored)
+        show(remarks.all, arguments.diagnostics)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from specgen.cli.arguments import Usage, add_format, add_spec
+from specgen.cli.arguments import Usage, add_format, add_spec, selected
 from specgen.cli.output import emit
 from specgen.selection import select
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from specgen.whatif.compare import complete
 
     overrides, variables = chosen(arguments)
-    a, b = (select(spec, overrides) for spec in (arguments.a, arguments.b))
+    a, b = (selected(spec, overrides, arguments) for spec in (arguments.a, arguments.b))
     found = difference(a.program(), b.program(), complete(variables))
     renderers = {
         "text": diff_listing.to_terminal,

@@ -29,17 +29,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.checkpoint import imported
     from specgen.checkpoint.binding import bind, load_table
-    from specgen.checkpoint.choosing import choose
+    from specgen.checkpoint.choosing import choose, read_as
     from specgen.checkpoint.configuration import read
 
     found = read(Path(arguments.config))
     if arguments.spec is None:
-        table = choose(found)
+        table, found = choose(found)
     else:
         selection = select(arguments.spec)
         if selection.variant is not None:
             raise Usage("--spec takes a table without a variant: the file says the values")
         table = load_table(selection.path)
+        found = read_as(table, found)
     bound = bind(table, found, arguments.ignore, dict(arguments.defines))
     document = imported.document(bound, arguments.config)
     render = imported.to_json if arguments.format == "json" else imported.to_text

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from specgen.cli.arguments import Usage, add_format, add_spec, definition
+from specgen.cli.arguments import Usage, add_format, add_spec, definition, selected
 from specgen.cli.output import emit
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection, select
+from specgen.selection import Selection
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities import Ledger
@@ -131,7 +131,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], di
     from specgen.analysis.terms import VARIABLES
     from specgen.whatif.points import value, variable
 
-    base = select(arguments.spec)
+    base = selected(arguments.spec, {}, arguments)
     model = base.opened().model
     params = {param.name for param in model.tree.params}
     overrides: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.code import Code, error
+from specgen.diagnostics.code import Code, error, warning
 
 CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
     "E1001": error(
@@ -13,9 +13,9 @@ CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
         "`{path}` is no configuration: {reason}",
         """
         `import` reads a config.json as Hugging Face's models have it: one JSON object in UTF-8, of a
-        moderate size, each key once, numbers finite.  Keys that have several spellings
+        moderate size, each key once.  Keys that have several spellings
         (`rope_theta` and `rotary_emb_base`) must not disagree.
-        wrong: {"hidden_size": NaN}
+        wrong: {"hidden_size": 4096, "hidden_size": 2048}
         right: {"hidden_size": 4096}
         """,
     ),
@@ -35,10 +35,11 @@ CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
         "key that the table cannot say",
         "`{key}` is {value}, and `{spec}` cannot say so: {reason}",
         """
-        Every key of a configuration must be read by the table, be known to change nothing, or
-        be off (null, false, 0).  Another key may change what the model computes, so that a
+        Every key of a configuration must be read by the table, or be known to change nothing.
+        Another key may change what the model computes, also by null, false or 0, so that a
         count without it would be a guess.  `--ignore KEY` reads the file as if the key were not
-        there, and the answer says so.
+        there, and the answer says so.  A table lists keys that its class does not read:
+        `_ -> "key" when read`.
         wrong: {"model_type": "llama", "attention_sinks": 4}
         right: specgen import config.json --ignore attention_sinks
         """,
@@ -52,6 +53,18 @@ CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
         be a guess.
         wrong: {"model_type": "llama", "vocab_size": 32000}
         right: specgen import config.json -D dim=4096
+        """,
+    ),
+    "W1005": warning(
+        "weights stored otherwise than the table says",
+        "the weights of `{path}` are stored otherwise than its table says ({stored}): what is counted"
+        " as stored is the table's",
+        """
+        A release may store its weights quantised, in a format that its table does not say.  The
+        parameters are the same; the tensors and bytes of the checkpoint are not, and are those of
+        the model as the table stores it.  `import` leaves them out.
+        wrong: specgen params gpt-oss-20b/config.json
+        right: specgen import gpt-oss-20b/config.json
         """,
     ),
 }

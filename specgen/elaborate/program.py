@@ -7,7 +7,9 @@ conditions are decided alike share one IR module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from specgen.check.assumptions import Assumptions, Bounds
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
@@ -25,7 +27,7 @@ from specgen.elaborate.sharding import sharding
 from specgen.ir import model as ir
 from specgen.ir.verify import verify
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
-from specgen.sizes.expr import TRUE, ZERO, Apply, Const, Expr, negation
+from specgen.sizes.expr import TRUE, ZERO, Apply, Const, Expr, negation, symbols
 from specgen.sizes.normal import Polynomial, normalize
 from specgen.syntax import tree
 
@@ -286,11 +288,22 @@ class Assembler:
         return tuple(done)
 
     def fixed(self, view: ModuleView, row: tree.Tensor) -> bool:
-        """Whether the row has a dtype or format of its own, which is no param's value."""
+        """Whether the row has a dtype or format of its own, and not that of all maps."""
         if row.format is None:
             return False
         symbol = view.scope.symbols.get(row.format.name)
-        return symbol is None or symbol.kind != "dtype"
+        return symbol is None or symbol.kind != "dtype" or symbol.name not in self.of_maps
+
+    @cached_property
+    def of_maps(self) -> frozenset[str]:
+        """The param that gives all maps their dtype or format."""
+        scope = self.views.of(self.model).scope
+        found: set[str] = set()
+        for row in self.model.tree.dtypes:
+            if row.name == "maps":
+                with suppress(Unresolved):
+                    found |= symbols(scope.resolve(row.value))
+        return frozenset(found)
 
     def dtype(self, name: str) -> str:
         """The dtype or format that the model's `dtypes` section gives to a kind of row."""

@@ -10,7 +10,7 @@ from specgen.diagnostics.diagnostic import Diagnostics, did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
-from specgen.sizes.expr import Expr, Sym, conjunction
+from specgen.sizes.expr import Const, Expr, Sym, conjunction
 from specgen.syntax import tree
 from specgen.syntax.parser import parse_expression
 
@@ -22,6 +22,9 @@ LISTED = re.compile(r"(?P<key>[^{}]+)\.\{(?P<index>[A-Za-z_][A-Za-z0-9_]*)\}")
 
 #: What may stand among the conditions of a row of `config` that is never written.
 ROLES = ("read", "absent")
+
+#: What stands in the place of the value of a key that may say anything.
+ANYTHING = "_"
 
 
 def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[str, ir.Template]]:
@@ -133,7 +136,7 @@ def config_row(
     scope, key, index = view.scope, row.key, None
     role, conditions = role_and_conditions(row.condition, scope)
     listed = LISTED.fullmatch(key)
-    if listed is not None and role:
+    if listed is not None:
         key, index = listed["key"], repeated(listed["index"], view)
         if index is not None:
             scope = scope.child([Sym(index[0], "index")])
@@ -142,7 +145,9 @@ def config_row(
         return None
     try:
         value: Expr | tuple[Expr, ...]
-        if isinstance(row.value, tree.ListOf):
+        if is_anything(row.value) and role == "read":
+            value, role = Const(None), "unread"
+        elif isinstance(row.value, tree.ListOf):
             value = tuple(scope.resolve(item) for item in row.value.items)
         else:
             value = scope.resolve(row.value)
@@ -150,6 +155,10 @@ def config_row(
     except Unresolved:
         return None
     return ir.ConfigRow(value, key, condition, role, index)
+
+
+def is_anything(value: tree.Expression | tree.ListOf) -> bool:
+    return isinstance(value, tree.Path) and value.names == (ANYTHING,)
 
 
 def role_and_conditions(

@@ -302,9 +302,9 @@ class Require:
 class ConfigRow:
     """`value` (a param, or a literal; lists are tuples) is written to the dotted `key`.
 
-    A `role` other than "" makes it a row that is never written: a file may say it so ("read"),
-    and one without the key means it ("absent").  With `index`, a name and its count, `value`
-    is the items of a list at which `condition` holds.
+    A `role` other than "" makes it a row that is never written: a file may say it so ("read"), one
+    without the key means it ("absent"), or whatever a file says there means nothing ("unread").
+    With `index`, a name and its count, `value` is the items of a list at which `condition` holds.
     """
 
     value: Expr | tuple[Expr, ...]
