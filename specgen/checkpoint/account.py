@@ -168,7 +168,8 @@ class Judge:
             if (cell is None or row.role == "read" or follows) and self.agrees(row, entry.value):
                 return Use(entry.key, entry.value, *self.source(row))
         if cell is not None:
-            return self.fault(entry, self.contradiction(cell, rows, entry.value))
+            name = self.name(cell.row) if entry.value is None else ""
+            return self.fault(entry, self.contradiction(cell, rows, entry.value), name)
         if rows:
             return self.fault(entry, self.otherwise(rows))
         return self.unread(key, entry)
@@ -217,7 +218,7 @@ class Judge:
             inner = {**self.env, index[0]: i}
             wanted = [plain_value(row, inner) for row in rows if holds(row, inner)]
             if not any(same(value, item) for value in wanted):
-                has = " or ".join(map(shown, wanted)) or "nothing"
+                has = " or ".join(dict.fromkeys(map(shown, wanted))) or "nothing"
                 return self.fault(entry, f"item {i} is {shown(item)}, where the table has {has}")
         return Use(entry.key, entry.value, "same", "the table's own pattern")
 
@@ -252,7 +253,8 @@ class Judge:
         name = self.name(cell.row)
         if not name:
             literals = [row.value for row in rows if not row.role]
-            others = sorted({shown(v.value) for v in literals if isinstance(v, Const)})
+            known = {shown(v.value) for v in literals if isinstance(v, Const)}
+            others = sorted(known - {shown(value)})
             return f"it knows {' and '.join(others) or shown(cell.value)} only"
         param = self.params[name]
         if value is None or converted(value, param) is None:
@@ -315,8 +317,8 @@ class Judge:
         rows = (other for other in self.rows if not other.role and self.name(other) == name)
         return next(rows, row) if name else row
 
-    def fault(self, entry: Entry, reason: str) -> Diagnostic:
-        """The diagnostic of a key that the table cannot say."""
+    def fault(self, entry: Entry, reason: str, name: str = "") -> Diagnostic:
+        """The diagnostic of a key that the table cannot say; `name` is a param that may be given."""
         diagnostics = Diagnostics()
         key = shown_text(entry.key)
         diagnostics.report(
@@ -326,7 +328,7 @@ class Judge:
             value=entry.shown,
             spec=self.program.name,
             reason=reason,
-            help=GO_ON.format(key=key),
+            help=GO_ON.format(key=key) + (f", or give `-D {name}=...`" if name else ""),
         )
         return diagnostics.all[0]
 

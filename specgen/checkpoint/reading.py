@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from specgen.analysis.terms import BYTES
 from specgen.elaborate.bind import Override
 from specgen.ir.model import ConfigRow, Param, Program
 from specgen.sizes.evaluate import EvaluationError, evaluate
@@ -56,8 +57,14 @@ def settled(
             found = implied if matches(row, flat.get(row.key, MISSING)) else refuted
             for name, value in fixed(row.condition):
                 found.setdefault(name, value)
-    stored = (implied[name] for name in implied if name in params and params[name].kind == "dtype")
-    plain = next(stored, program.activation_dtype)
+    plain = next(
+        (
+            value
+            for name, value in implied.items()
+            if name in params and params[name].kind == "dtype" and value in BYTES
+        ),
+        program.activation_dtype,
+    )
     for name in refuted:
         if name in params and params[name].kind == "dtype":
             implied.setdefault(name, plain)

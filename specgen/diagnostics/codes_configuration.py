@@ -14,7 +14,7 @@ CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
         """
         `import` reads a config.json as Hugging Face's models have it: one JSON object in UTF-8, of a
         moderate size, each key once.  Keys that have several spellings
-        (`rope_theta` and `rotary_emb_base`) must not disagree.
+        (`torch_dtype` and `dtype`) must not disagree.
         wrong: {"hidden_size": 4096, "hidden_size": 2048}
         right: {"hidden_size": 4096}
         """,

@@ -67,6 +67,7 @@ class Config:
     beta_slow: float = 1.0  # YaRN: turns below which a pair is interpolated
     mscale: float = 1.0  # YaRN: temperature of the rotary features
     mscale_all_dim: float = 1.0  # YaRN: temperature of all query/key features
+    dtype: Literal["bf16"] = "bf16"  # what numbers are stored and computed in
     weight_format: Literal["fp8_block"] = "fp8_block"  # storage of the projection matrices
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ class Config:
     tie_embeddings: Literal[False] = False  # whether the embedding is also the output projection
     attention_bias: Literal[False] = False  # whether the attention projections add a bias
     mlp_bias: Literal[False] = False  # whether the MLP projections add a bias
+    dtype: Literal["bf16"] = "bf16"  # what numbers are stored and computed in
 
     def __post_init__(self) -> None:
         for field in fields(self):
