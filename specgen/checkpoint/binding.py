@@ -66,7 +66,8 @@ class Bound:
 
     `assumed` are the keys that the file leaves out, with what the table says that this means.
     `stored` is how the release stores its weights where the table does not say so: then nothing
-    that is counted of the table's own storage is the release's.
+    that is counted of the table's own storage is the release's.  `silent` are params that no file
+    needs to set, and this one does not: the dtype.
     """
 
     table: Table
@@ -76,6 +77,7 @@ class Bound:
     assumed: Mapping[str, object]
     stored: str = ""
     inside: str = ""
+    silent: frozenset[str] = frozenset()
 
 
 def load_table(path: Path) -> Table:
@@ -163,9 +165,12 @@ def attempted(
     of_lists = {row.key for row in table.rows if judge.name(row) in listed}
     left = {k: value for k, value in assumed.items() if k not in inert and k not in of_lists}
     stored = cells.get(STORED)
-    if stored is not None and not judge.says(STORED):
+    silent: frozenset[str] = frozenset()
+    if stored is not None and (STORED not in entries or entries[STORED].value is None):
         left[STORED] = stored.value
-    return Bound(table, program, overrides, tuple(uses), left, inside=found.inside), faults
+        silent = frozenset(symbols(stored.row.condition)) - defines.keys()
+    bound = Bound(table, program, overrides, tuple(uses), left, inside=found.inside, silent=silent)
+    return bound, faults
 
 
 def assumptions(table: Table, values: Mapping[str, object]) -> dict[str, object]:

@@ -143,12 +143,18 @@ def relation(found: Mapping[str, Any]) -> str:
 
 
 def nearest(bound: Bound) -> Nearest | None:
-    """The variant of the table that has the most values in common; None where it has none."""
+    """The variant of the table that has the most values in common; None where it has none.
+
+    What the file leaves open makes no difference.
+    """
     ours = bound.program.values
     found: Nearest | None = None
     for variant in bound.table.definition.tree.variants:
         theirs = values(bound.table, variant.name, {})
-        differs = {n: (theirs.get(n), ours[n]) for n in ours if theirs.get(n) != ours[n]}
+        named = ours.keys() - bound.silent
+        differs = {
+            n: (theirs.get(n), ours[n]) for n in ours if n in named and theirs.get(n) != ours[n]
+        }
         if found is None or len(differs) < len(found.differs):
             found = Nearest(variant.name, differs)
     return found
@@ -165,7 +171,9 @@ def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
     close = nearest(bound)
     if close is None:
         return Selection(table.path, None, bound.overrides, bound.stored)
-    differs = {name: new for name, (_, new) in close.differs.items() if new is not None}
+    theirs = values(table, close.variant, {})
+    ours = bound.program.values
+    differs = {n: v for n, v in ours.items() if v is not None and v != theirs.get(n)}
     return Selection(table.path, close.variant, differs, bound.stored)
 
 
