@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
@@ -12,6 +13,7 @@ from specgen.elaborate.consequences import without_consequences
 from specgen.elaborate.files import Definition, Loaded, load_files
 from specgen.elaborate.recursion import check_recursion
 from specgen.ir.model import Program
+from specgen.syntax import tree
 
 #: Variants of a model: each is built and checked by itself.
 MAX_VARIANTS = 256
@@ -33,32 +35,57 @@ def load_program(
 
 
 def load_model(path: str | Path, diagnostics: Diagnostics) -> tuple[Loaded, Definition]:
-    """The files of a spec and its model.
+    """The files of a spec and its model, checked as far as that needs no values.
+
+    Nothing is answered of a table that `check` refuses, so that every question begins here.
 
     Raises:
-        SpecError: syntax faults, unknown imports, or a file without exactly one model.
+        SpecError: syntax faults, unknown imports, a file without exactly one model, or a module
+            that is at fault under some condition.
     """
     loaded = load_files(path, diagnostics)
-    if loaded is not None:
-        check_recursion(loaded, diagnostics)
-    if loaded is None or diagnostics.errors:
+    if loaded is None:
         raise SpecError(diagnostics.all)
+    check_modules(loaded, diagnostics)
+    if diagnostics.errors:
+        raise SpecError(without_consequences(diagnostics, trees(loaded)).all)
     return loaded, the_model(loaded, diagnostics)
+
+
+def check_modules(loaded: Loaded, diagnostics: Diagnostics) -> None:
+    """Reports what is at fault in the files, whatever values the params get."""
+    from specgen.check.spec import check_spec
+
+    try:
+        check_recursion(loaded, diagnostics)
+        check_spec(loaded, diagnostics)
+    except RecursionError:
+        for model in loaded.models():
+            too_deep(model, diagnostics)
+
+
+def trees(loaded: Loaded) -> Iterator[tree.File]:
+    return (file.tree for file in loaded.files.values())
 
 
 def the_model(loaded: Loaded, diagnostics: Diagnostics) -> Definition:
     models = list(loaded.models())
     if len(models) != 1:
-        span = models[1].tree.span if models else None
-        diagnostics.report("E0207", span, name=loaded.main.source.name, count=len(models))
+        several_models(loaded, models, diagnostics)
         raise SpecError(diagnostics.all)
     return models[0]
+
+
+def several_models(loaded: Loaded, models: Sequence[Definition], diagnostics: Diagnostics) -> None:
+    """Says so of a file with two models or more; or with none, where one is asked for."""
+    span = models[1].tree.span if models else None
+    diagnostics.report("E0207", span, name=loaded.main.source.name, count=len(models))
 
 
 def build_program(
     loaded: Loaded, model: Definition, variant: str | None, overrides: Mapping[str, Override]
 ) -> Program:
-    """The IR of one variant of files that are loaded already.
+    """The IR of one variant of files that `load_model` gave, checked.
 
     Raises:
         SpecError: with every fault found.
@@ -66,12 +93,14 @@ def build_program(
     from specgen.elaborate.program import assemble
 
     diagnostics = Diagnostics()
+    program = None
     try:
         program = assemble(loaded, model, variant, overrides, diagnostics)
+        if program is not None:
+            check_program(program, loaded, model, diagnostics)
     except RecursionError:
         too_deep(model, diagnostics)
-        program = None
-    if program is None:
+    if program is None or diagnostics.errors:
         raise SpecError(diagnostics.all)
     return program
 
@@ -83,16 +112,13 @@ def too_deep(model: Definition, diagnostics: Diagnostics) -> None:
 
 def check_file(path: str | Path) -> Diagnostics:
     """Every fault of a spec: its text, all its modules, and each of its variants."""
-    from specgen.check.spec import check_spec
-
     diagnostics = Diagnostics()
     try:
         loaded = load_files(path, diagnostics)
         if loaded is None:
             return diagnostics
+        check_modules(loaded, diagnostics)
         try:
-            check_recursion(loaded, diagnostics)
-            check_spec(loaded, diagnostics)
             check_variants(loaded, diagnostics)
         except RecursionError:
             for model in loaded.models():
@@ -102,14 +128,17 @@ def check_file(path: str | Path) -> Diagnostics:
             for diagnostic in error.diagnostics:
                 diagnostics.add(diagnostic)
         return diagnostics
-    return without_consequences(diagnostics, (file.tree for file in loaded.files.values()))
+    return without_consequences(diagnostics, trees(loaded))
 
 
 def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
     """Reports what only shows when the params of a model have values."""
     from specgen.elaborate.program import assemble
 
-    for model in loaded.models():
+    models = list(loaded.models())
+    if len(models) > 1:
+        several_models(loaded, models, diagnostics)
+    for model in models:
         names: list[str | None] = [variant.name for variant in model.tree.variants]
         if all(param.default is not None for param in model.tree.params):
             names.append(None)
@@ -133,9 +162,10 @@ def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
 def check_program(
     program: Program, loaded: Loaded, model: Definition, diagnostics: Diagnostics
 ) -> None:
-    """What only a whole variant shows: forwards that disagree, names that collide."""
+    """What only a whole variant shows: forwards that disagree, names and keys that collide."""
     from specgen.check.equivalence import disagreements
     from specgen.check.released import collisions
+    from specgen.checkpoint.config import config
 
     spans = {
         (definition.name, forward.name): forward.span
@@ -161,3 +191,9 @@ def check_program(
         shown = f"all instances of {shown} are" if len(rows) == 1 else f"{shown} are both"
         notes = [f"found for {variant}"]
         diagnostics.report("E0706", model.tree.span, name=name, rows=shown, notes=notes)
+    for section in model.tree.configs:
+        try:
+            config(program, section.scheme)
+        except SpecError as error:
+            for fault in error.diagnostics:
+                diagnostics.add(replace(fault, span=section.span, notes=(f"found for {variant}",)))

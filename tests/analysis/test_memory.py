@@ -74,7 +74,8 @@ MET = """
 #: The cache is averaged before it meets anything.
 AVERAGED = """
   y = mean(rearrange(kept, "b t d -> b d t"), over = -1)
-  return head(x + rearrange(y, "b d -> b 1 d"))
+  z = mean(rearrange(wk(x), "b s (h d) -> b s d h", h = heads), over = -1)
+  return head(z + rearrange(y, "b d -> b 1 d"))
 """
 
 

@@ -151,7 +151,10 @@ model small "{a}" {{
   function twice(x: [B, S, n]) -> [B, S, n] {{ return again(x) + x }}
   module layer "{h}" {{
     params {{ i : count "{a}" }}
-    tensors {{ w : n -> n when kind == "x" "{b}" }}
+    tensors {{
+      w : n -> n when kind == "x" "{b}"
+      w : n -> n when kind == "y" "{b}"
+    }}
     # {f}
     forward(x: [B, S, n]) -> [B, S, n] {{ return w(x) }}
     # {h}

@@ -179,10 +179,11 @@ def test_a_part_that_the_base_has_none_of(tmp_path: Path) -> None:
     table = tmp_path / "tiny.dsv3"
     text = TINY.replace("n_layers   : size = 2 ", "extra : count = 0  n_layers : size = 2 ")
     text = text.replace("block × n_layers }", "block × n_layers  more[k] : wider × extra }")
+    text = text.replace("head(layers(", "head(more(layers(").replace("tokens)))", "tokens))))")
     wider = """module wider {
     params { k : count }
-    tensors { up : dim -> 2 × dim }
-    forward(x: [B, S, dim]) -> [B, S, 2 × dim] { return up(x) }
+    tensors { up : dim -> dim  down : dim -> dim }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return x + down(up(x)) }
   }
   """
     table.write_text(text.replace("module block", f"{wider}module block"), encoding="utf-8")
