@@ -141,7 +141,8 @@ def part(
         value *= Fraction(evaluate_int(k, folder.env), evaluate_int(length, folder.env))
         share = k if index.count == length else Apply("/", (product(index.count, k), length))
         factors.append(share)
-        if not evident(k, length):
+        least = isinstance(k, Apply) and k.op == "min" and length in k.args
+        if not least and not evident(k, length):
             assumptions.append(at_most(k, length))
     full = whole(case, folder)
     assumed = (*full.assumptions, *assumptions)

@@ -34,15 +34,20 @@ from specgen.ir.model import (
 from specgen.sizes.evaluate import EvaluationError
 from specgen.sizes.expr import (
     FALSE,
+    ONE,
     TRUE,
     Apply,
     Expr,
+    Sym,
     conjunction,
     disjunction,
     negation,
+    product,
     substitute,
     total,
+    transform,
 )
+from specgen.sizes.normal import equal, tidy
 
 #: A module's own functions, called with different sizes, multiply; more calls are refused.
 MAX_CALLS = 4096
@@ -58,10 +63,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A part called under a condition; of a mixture's part, `chosen` instances are evaluated."""
+    """A part called under a condition; of a mixture's part, `chosen` instances are evaluated.
+
+    That is for one token: each element of axes that are no tokens (`spread`) chooses for itself.
+    """
 
     condition: Expr
     chosen: Expr | None
+    spread: bool = False
 
 
 @dataclass(slots=True)
@@ -125,7 +134,10 @@ def below(place: Reach, part: Part, child: Instance, known: dict[str, Uses]) -> 
     if part.index is not None and counts and all(count is not None for count in counts):
         index, length = child.indices[-1]
         ks = [place.instance.resolve(count) for count in counts if count is not None]
-        chosen[index] = ks[0] if len(ks) == 1 else Apply("min", (total(*ks), length))
+        chosen[index] = ks[0] if len(ks) == 1 else total(*ks)
+        if len(ks) > 1 or any(call.spread for call in calls):
+            whole = equal(chosen[index], length)
+            chosen[index] = length if whole else Apply("min", (chosen[index], length))
     return Reach(child, uses(child.module, known), reached, chosen)
 
 
@@ -189,8 +201,11 @@ class Walk:
                 self.values(args, condition, scope)
                 self.function(value, condition, scope)
             case Mixture(part=part, value=inner, weights=weights, index=index):
-                chosen = substitute(index.types[0].shape[-1], scope)
-                self.found.parts.setdefault(part, []).append(Call(condition, chosen))
+                *lead, each = (substitute(dim, scope) for dim in index.types[0].shape)
+                others = tidy(product(*map(beside_tokens, lead)))
+                chosen = each if others == ONE else tidy(product(others, each))
+                call = Call(condition, chosen, others != ONE)
+                self.found.parts.setdefault(part, []).append(call)
                 self.values((inner, weights, index), condition, scope)
             case Append(cache=cache, value=inner):
                 self.found.caches.setdefault(cache, []).append(condition)
@@ -221,6 +236,13 @@ class Walk:
         if len(self.walked) > MAX_CALLS:
             raise EvaluationError(f"`{self.module.name}` calls its functions in too many ways")
         self.statements(function.body, condition, inner)
+
+
+def beside_tokens(dim: Expr) -> Expr:
+    """How many elements of an axis there are for one token: shape variables count tokens."""
+    return transform(
+        dim, lambda node: ONE if isinstance(node, Sym) and node.kind == "axis" else node
+    )
 
 
 def method(module: Module, name: str) -> Function:

@@ -192,7 +192,11 @@ def mixture(body: Body, node: tree.Call) -> ir.Value:
             help=did_you_mean(name, body.around.parts),
         )
     view = body.part_row(name, node.arguments[0].span)
-    if view.row.count is None or view.signature is None or len(view.signature.args) != 1:
+    formal = view.signature.args if view.signature is not None else ()
+    rows = (
+        len(formal) == 1 and len(formal[0].type.shape) == 2 and formal[0].type.shape[0] == ir.REST
+    )
+    if view.row.count is None or view.signature is None or not rows:
         body.fail("E0450", node.arguments[0].span, name=name)
     x, weights, index = (body.single(argument) for argument in node.arguments[1:])
     binding = Binding(body, view.signature.axes)

@@ -444,8 +444,9 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
     ),
     "E0450": error(
         "not a mixture of parts",
-        "`{name}` must be a repeated part whose forward takes one tensor",
+        "`{name}` must be a repeated part whose forward takes one tensor `[..., N]`",
         """
+        The forward is evaluated on those rows of x that chose an instance, whatever their places.
         `mixture` chooses among the instances of a repeated part: experts[e] : expert × n.
         wrong: expert : swiglu               mixture(expert, x, weights, index)
         right: experts[e] : swiglu × n       mixture(experts, x, weights, index)
@@ -530,6 +531,16 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
         Params are lists.  A function is given the numbers of one as a tensor.
         wrong: function f(x: [B, N], gains: reals) -> [B, N] { ... }
         right: function f(x: [B, N], gains: f32 [N]) -> [B, N] { ... }
+        """,
+    ),
+    "E0465": error(
+        "cache row grows more than once",
+        "a forward of `{module}` cannot append to the cache row `{name}`: {reason}",
+        """
+        A step adds each new token to a cache row once, whichever way the forward takes: the row
+        then holds a token at each place.  A part with a cache is called once for the same reason.
+        wrong: old = slice(append(kept, x), 0, T - S)   all = append(kept, x + old)
+        right: all = append(kept, x)                    old = slice(all, 0, T - S)
         """,
     ),
     "E0458": error(

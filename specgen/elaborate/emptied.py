@@ -8,7 +8,7 @@ from typing import assert_never
 
 from specgen.diagnostics.source import Span
 from specgen.ir import model as ir
-from specgen.ir.verify import walk
+from specgen.ir.verify import inside
 from specgen.sizes.expr import TRUE, Expr, disjunction
 
 
@@ -79,18 +79,3 @@ def unchosen(function: ir.Function, empty: Empty) -> Iterator[tuple[str, Span]]:
         if isinstance(found, ir.Mixture):
             for one in empty.get(found.part, ()):
                 yield found.part, one.span
-
-
-def inside(body: Sequence[ir.Statement]) -> Iterator[ir.Value]:
-    """Every value in the statements."""
-    for statement in body:
-        match statement:
-            case ir.Assign(value=one):
-                yield from walk(one)
-            case ir.Return(values=several):
-                for one in several:
-                    yield from walk(one)
-            case ir.Branch(then=then, otherwise=otherwise):
-                yield from inside((*then, *otherwise))
-            case _:
-                assert_never(statement)

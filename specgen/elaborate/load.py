@@ -162,7 +162,10 @@ def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
 def check_program(
     program: Program, loaded: Loaded, model: Definition, diagnostics: Diagnostics
 ) -> None:
-    """What only a whole variant shows: forwards that disagree, names and keys that collide."""
+    """What only a whole variant shows: forwards that disagree, caches that grow twice, names and
+    keys that collide.
+    """
+    from specgen.check.appends import repeated
     from specgen.check.equivalence import disagreements
     from specgen.check.released import collisions
     from specgen.checkpoint.config import config
@@ -186,6 +189,11 @@ def check_program(
                 difference=f"{found.difference:.2g}",
                 notes=[f"found for {variant}"],
             )
+    for twice in repeated(program):
+        span = spans[twice.module, twice.forward]
+        values = {"name": twice.cache, "module": twice.module, "reason": twice.reason}
+        notes = [f"found for {variant}"]
+        diagnostics.report_values("E0465", span, values, notes=notes)
     for name, rows in collisions(program):
         shown = " and ".join(f"`{row}`" for row in rows)
         shown = f"all instances of {shown} are" if len(rows) == 1 else f"{shown} are both"

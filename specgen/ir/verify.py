@@ -128,6 +128,21 @@ def walk(value: ir.Value) -> Iterator[ir.Value]:
         yield from walk(child)
 
 
+def inside(body: Sequence[ir.Statement]) -> Iterator[ir.Value]:
+    """Every value in the statements."""
+    for statement in body:
+        match statement:
+            case ir.Assign(value=one):
+                yield from walk(one)
+            case ir.Return(values=several):
+                for one in several:
+                    yield from walk(one)
+            case ir.Branch(then=then, otherwise=otherwise):
+                yield from inside((*then, *otherwise))
+            case _:
+                assert_never(statement)
+
+
 def children(value: ir.Value) -> tuple[ir.Value, ...]:
     match value:
         case ir.Var() | ir.Weight() | ir.Scalar():

@@ -34,7 +34,7 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import Expr, substitute, symbols
+from specgen.sizes.expr import Expr, Sym, substitute, symbols
 from specgen.sizes.printing import to_text
 from tests.analysis.hand import array, expr, linear, module, op, part, program
 from tests.analysis.released import SPECS, table, with_values
@@ -294,7 +294,7 @@ def test_of_a_mixture_the_chosen_experts_are_active() -> None:
     expert = module(
         "expert", ("width",), (linear("w", "width", "width"),), forwards=(forward(Return((applied("w"),))),)
     )  # fmt: skip
-    picked = Type("act", (expr("B"), expr("S"), expr("k")))
+    picked = Type("act", (Sym("B", "axis"), Sym("S", "axis"), expr("k")))
     mixed = Mixture("experts", var(), var("weights", picked), var("index", picked), (X,))
     model = module(
         "model",

@@ -188,8 +188,8 @@ def outer(call: Call, tensors: Sequence[Edge], sides: Sequence[Axes], output: Ax
         turned = transpose(call.graph, f"{call.name}.{which}", x, side, order)
         wanted = iter(turned.shape)
         spread = tuple(next(wanted) if axis in side else 1 for axis in output)
-        while spread[:1] == (1,):
-            spread = spread[1:]
+        lacking = next((at for at, axis in enumerate(output) if axis in side), len(output))
+        spread = spread[lacking:]  # dims in front broadcast; an axis of 1 that it has stays
         operands.append(call.graph.reshape(f"{call.name}.{which}_spread", turned, spread))
     return elementwise(call.graph, call.name, "Mul", operands, call.dtype)
 

@@ -94,7 +94,7 @@ def compare(body: Source) -> Value | None:
     y = body.any(lambda y: y.dtype == x.dtype and fits(x.dims, y.dims))
     if y is None or body.random.random() < 0.5:
         return Value(
-            f"{x.text} {sign[0].replace('=', '<').replace('!', '>')} 0.125", "bool", x.dims
+            f"{x.text} {sign[0].replace('=', '<').replace('!', '>')} 0.1171875", "bool", x.dims
         )
     dims = broadcast(x.dims, y.dims)
     return dims and Value(f"{x.text} < {y.text} + 0.03125", "bool", dims)

@@ -34,7 +34,7 @@ class Program:
     modules: dict[str, str] = field(default_factory=dict)
     outside: dict[str, str] = field(default_factory=dict)  # modules of the file
     functions: dict[str, str] = field(default_factory=dict)
-    indexed: set[str] = field(default_factory=set)  # modules with a param `layer`
+    uses: dict[str, str] = field(default_factory=dict)
 
     def chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -47,8 +47,6 @@ class Program:
     def module(self, name: str, sections: str, forward: str, *, indexed: bool) -> None:
         """Adds a module, inside the model or beside it, where it has params of its own."""
         params = ["layer : count"] if indexed else []
-        if indexed:
-            self.indexed.add(name)
         inside = any(re.search(rf"\b{other}\b", sections) for other in self.modules)
         if not inside and self.chance(0.3):
             params += [f"{param} : size" for param in PARAMS]
@@ -135,6 +133,19 @@ class Program:
         assert found is not None
         return found.text
 
+    def attentive(self) -> str:
+        """Grouped attention with a cache, by the std functions that stand for platform operations."""
+        self.uses["attention"] = "use std.attention { attention, causal }"
+        self.uses["norm"] = "use std.norm { layernorm, rmsnorm }"
+        name = self.name("mixer")
+        norm = self.random.choice(["layernorm(width = dim, norm_eps = 0.01)",
+                                   "layernorm(width = dim, norm_eps = 0.01, bias = false)",
+                                   "rmsnorm(width = dim, norm_eps = 0.01)"])  # fmt: skip
+        shared = self.random.choice(["1", "heads"])
+        text = ATTENTIVE.replace("NORM", norm).replace("KEYS", shared)
+        self.modules[name] = f"module {name} {{\n{text}}}\n"
+        return name
+
     # ---- parts
 
     def part(self, body: Body, parts: list[str], name: str, depth: int, index: str | None) -> None:
@@ -149,11 +160,13 @@ class Program:
                 parts.append(f"{name} : {self.token(depth - 1)}")
                 body.add(Value(f"{name}({x})", "", dims))
             case "mixer":
-                parts.append(f"{name} : {self.mixer(depth - 1)}")
+                inner = self.attentive() if self.chance(0.5) else self.mixer(depth - 1)
+                parts.append(f"{name} : {inner}")
                 body.add(Value(f"{name}({x}, positions, mask)", "", dims))
             case "stack":
                 indexed = self.chance(0.5)
-                inner = self.mixer(depth - 1, indexed=indexed)
+                plain = not indexed and self.chance(0.3)
+                inner = self.attentive() if plain else self.mixer(depth - 1, indexed=indexed)
                 times = self.random.choice(["0", "1", "2", "3", "k"])
                 i = "layer" if indexed and index is None else "i"
                 given = "(layer = i)" if indexed and index is not None else ""
@@ -252,12 +265,35 @@ class Program:
         )
         inside = "".join(indent(text, "  ") for text in self.modules.values())
         model = f'model random "A random table" {{\n{sections}{forward}{inside}}}\n'
-        return "language 1\n" + model + "".join([*self.outside.values(), *self.functions.values()])
+        head = "\n".join(["language 1", *self.uses.values()])
+        return f"{head}\n{model}" + "".join([*self.outside.values(), *self.functions.values()])
 
 
 REQUIRE = """  require {
     heads × head == dim    "the heads are the width"
     dim % heads == 0       "heads divide it"
+  }
+"""
+
+#: A mixer with the platform's attention; its kind of norm and number of key heads vary.
+ATTENTIVE = """  parts { norm : NORM }
+  tensors {
+    wq : dim -> heads × head
+    wk : dim -> KEYS × head
+    wv : dim -> KEYS × k
+    wo : heads × k -> dim
+  }
+  cache {
+    key   : [B, T, KEYS, head] along T
+    value : [B, T, KEYS, k] along T
+  }
+  forward(x: [B, S, dim], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    y = norm(x)
+    q = rearrange(wq(y), "b s (h d) -> b s h d", h = heads, d = head)
+    n = append(key, rearrange(wk(y), "b s (h d) -> b s h d", h = KEYS, d = head))
+    v = append(value, rearrange(wv(y), "b s (h d) -> b s h d", h = KEYS, d = k))
+    mixed = attention(q, n, v, causal(positions, mask), head ** -0.5)
+    return tanh(x + wo(rearrange(mixed, "b s h d -> b s (h d)")))
   }
 """
 
