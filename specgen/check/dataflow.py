@@ -33,6 +33,9 @@ from specgen.sizes.expr import FUNCTIONS, LISTS, ONE, Apply, Const, Expr, Sym, p
 from specgen.sizes.normal import equal
 from specgen.syntax import tree
 
+#: Where a module names a compile-time number.
+LET = "move it to `let`"
+
 
 @dataclass
 class Body(Typing):
@@ -180,7 +183,10 @@ class Body(Typing):
         if self.is_list(name):
             return self.numbers(self.scope.name(name, node))
         known = [*self.vars, *self.around.tensors, *self.scope.names()]
-        self.fail("E0301", node.span, name=name, help=did_you_mean(name, known))
+        help_ = did_you_mean(name, known)
+        if node.names[0] in self.around.parts:
+            help_ = f"`{node.names[0]}` is a part: only its own forward and functions read its rows"
+        self.fail("E0301", node.span, name=name, help=help_)
 
     def numbers(self, members: Expr) -> ir.Value:
         """A list as a tensor; its dim is the size that its length is required to be, if one is."""
@@ -283,7 +289,10 @@ class Body(Typing):
             if len(value.types) != len(node.names):
                 self.fail("E0453", node.value.span, names=len(node.names), values=len(value.types))
             if is_scalar(value):
-                self.fail("E0454", node.value.span, name=node.names[0])
+                # A function outside of modules has no section in which to name it.
+                free = self.scope.definition is None
+                advice = "make it an argument, or write it where it is used" if free else LET
+                self.fail("E0454", node.value.span, name=node.names[0], advice=advice)
             if node.type is not None:
                 self.check_annotation(node, value)
             types = value.types

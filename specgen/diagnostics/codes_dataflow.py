@@ -490,11 +490,11 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
     ),
     "E0454": error(
         "compile-time value bound in dataflow",
-        "`{name}` is known at compile time: move it to `let`",
+        "`{name}` is known at compile time: {advice}",
         """
         Dataflow binds tensors; what derives from params alone is a row of `let`.
         wrong: forward(...) { scale = width ** -0.5  ... }
-        right: let { scale = width ** -0.5 }
+        right: let { scale = width ** -0.5 }      function f(x: [N], scale: real) -> [N] { ... }
         """,
     ),
     "E0455": error(
