@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specgen.regular_files import exists
 from specgen.resources import folder
 
 if TYPE_CHECKING:
@@ -91,17 +92,17 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
         from specgen.checkpoint.imported import selection
 
         return selection(text, overrides or {})
-    found = None if Path(text).exists() else VARIANT.fullmatch(text)
+    found = None if exists(text) else VARIANT.fullmatch(text)
     name, variant = (found["file"], found["variant"]) if found else (text, None)
     path = Path(name)
-    if not path.exists() and path.name == name:
+    if not exists(path) and path.name == name:
         shipped = folder("specs") / (name if path.suffix == SUFFIX else name + SUFFIX)
-        path = shipped if shipped.is_file() else path
+        path = shipped if exists(shipped) else path
     return Selection(path, variant, dict(overrides or {}))
 
 
 def is_configuration(path: Path) -> bool:
     """Whether a released configuration is there, and no table."""
     if path.suffix.lower() == CONFIGURATION:
-        return path.is_file()
-    return (path / CONFIGURATIONS).is_file()
+        return exists(path)
+    return exists(path / CONFIGURATIONS)

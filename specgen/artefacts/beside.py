@@ -20,7 +20,8 @@ from typing import Final
 
 from specgen.artefacts.content import Content, same
 from specgen.artefacts.folder import ForeignFolder, locked, sync, write
-from specgen.artefacts.manifest import listed_files
+from specgen.artefacts.manifest import MAX_MANIFEST, listed_files
+from specgen.regular_files import read_regular
 
 #: The manifest's name there: a plain manifest.json may be the checkpoint's.
 MANIFEST: Final = "model.onnx.manifest.json"
@@ -71,7 +72,7 @@ def refuse_foreign(folder: Path, files: Mapping[str, Content]) -> None:
     """A file that specgen did not write is never replaced."""
     listed: frozenset[str] | None = frozenset()
     with suppress(FileNotFoundError):
-        listed = listed_files((folder / MANIFEST).read_bytes())
+        listed = listed_files(read_regular(folder / MANIFEST, MAX_MANIFEST))
     if listed is None:
         raise ForeignFolder(f"its {MANIFEST} is not specgen's")
     present = [name for name in files if os.path.lexists(folder / name)]

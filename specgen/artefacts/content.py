@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from specgen.regular_files import open_regular, read_regular, size_of
+
 CHUNK: Final = 2**24
 
 
@@ -53,7 +55,7 @@ def copied(part: Part) -> Iterator[bytes]:
     if part.file is None:
         yield from map(bytes, sizes)
         return
-    with part.file.open("rb") as file:
+    with open_regular(part.file) as file:
         file.seek(part.start)
         for size in sizes:
             data = file.read(size)
@@ -68,10 +70,10 @@ def same(path: Path, content: Content) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    if path.stat().st_size != len(content):
+    if size_of(path) != len(content):
         return False
     if isinstance(content, bytes):
-        return path.read_bytes() == content
-    with path.open("rb") as file:
+        return read_regular(path, len(content)) == content
+    with open_regular(path) as file:
         pieces = ((file.read(len(data)), data) for data in chunks(content))
         return all(found == data for found, data in pieces)

@@ -8,10 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from specgen.artefacts.content import Content, Copied, Part, same
 from specgen.artefacts.folder import BYPRODUCTS
 from specgen.artefacts.manifest import digest
+from specgen.regular_files import read_regular, size_of
+
+#: Bytes of a file that is compared line by line; larger ones are described.
+COMPARED: Final = 1 << 26
 
 
 def drift(folder: Path, files: Mapping[str, Content], *, alone: bool = True) -> Iterator[str]:
@@ -37,14 +42,18 @@ def drift(folder: Path, files: Mapping[str, Content], *, alone: bool = True) -> 
 
 def read(path: Path, whole: bool) -> Content:
     """A file's bytes; of one that may be too large to be held, where they are."""
-    return path.read_bytes() if whole else Copied((Part(path, 0, path.stat().st_size),))
+    size = size_of(path)
+    if whole and size <= COMPARED:
+        return read_regular(path, COMPARED)
+    return Copied((Part(path, 0, size),))
 
 
 def difference(name: str, old: Content | None, new: Content | None) -> Iterator[str]:
     """The lines for one file; None stands for a file that is not there."""
     before, after = lines(old), lines(new)
     if before is None or after is None or before == after:  # equal but for the last line's end
-        yield f"{name}: {describe(old)} -> {describe(new)}"
+        sizes_tell = old is not None and new is not None and len(old) != len(new)
+        yield f"{name}: {describe(old, sizes_tell)} -> {describe(new, sizes_tell)}"
         return
     yield from difflib.unified_diff(
         before,
@@ -68,7 +77,10 @@ def lines(data: Content | None) -> list[str] | None:
     return text.removesuffix("\n").split("\n")
 
 
-def describe(data: Content | None) -> str:
+def describe(data: Content | None, sizes_tell: bool) -> str:
+    """Size and hash; of a very large file its size alone, where that tells the difference."""
     if data is None:
         return "absent"
+    if sizes_tell and len(data) > COMPARED:
+        return f"{len(data)} bytes"
     return f"{len(data)} bytes, sha256 {digest(data)[:16]}"

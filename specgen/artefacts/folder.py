@@ -22,7 +22,8 @@ from typing import Final
 
 from specgen.artefacts.content import Content, chunks, same
 from specgen.artefacts.exchange import exchange
-from specgen.artefacts.manifest import MANIFEST, listed_files
+from specgen.artefacts.manifest import MANIFEST, MAX_MANIFEST, listed_files
+from specgen.regular_files import read_regular
 
 #: What Python leaves beside a module that was imported; ours to remove.
 BYPRODUCTS: Final = frozenset({"__pycache__"})
@@ -79,7 +80,7 @@ def refuse_foreign(folder: Path) -> None:
     if not present:
         return
     try:
-        listed = listed_files((folder / MANIFEST).read_bytes())
+        listed = listed_files(read_regular(folder / MANIFEST, MAX_MANIFEST))
     except FileNotFoundError:
         listed = None
     if listed is None:

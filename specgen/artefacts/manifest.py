@@ -16,6 +16,9 @@ from specgen.artefacts.content import Content, chunks
 MANIFEST: Final = "manifest.json"
 GENERATOR: Final = "specgen"
 
+#: Bytes; a longer file is no manifest.
+MAX_MANIFEST: Final = 10_000_000
+
 
 def manifest(header: Mapping[str, object], files: Mapping[str, Content]) -> bytes:
     """The manifest of `files`; `header` says what they were made from."""
@@ -39,7 +42,7 @@ def listed_files(data: bytes) -> frozenset[str] | None:
     """The files that a manifest lists; None where it is not one of specgen's."""
     try:
         document = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or document.get("generator") != GENERATOR:
         return None

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 
 import specgen
+from specgen.diagnostics.source import with_plain_ends
+from specgen.regular_files import read_regular
 from specgen.resources import PACKAGE, folder
 from specgen.selection import SUFFIX, Selection
 
@@ -59,7 +61,7 @@ def inputs(path: Path) -> Iterator[tuple[str, bytes]]:
     """Each file that a spec consists of, by its path from the spec; std blocks excepted.
 
     Raises:
-        OSError: a file cannot be read, or is too large to be a spec.
+        OSError: a file cannot be read, is not a regular one, or is too large to be a spec.
     """
     seen = set()
     waiting = [path]
@@ -69,11 +71,9 @@ def inputs(path: Path) -> Iterator[tuple[str, bytes]]:
         if name in seen:
             continue
         seen.add(name)
-        if file.stat().st_size > MAX_SIZE:
-            raise OSError(f"{name} is too large")
-        data = file.read_bytes()
+        data = read_regular(file, MAX_SIZE)
         yield name, data
-        text = SKIPPED.sub(" ", data.decode(errors="replace"))
+        text = SKIPPED.sub(" ", with_plain_ends(data.decode(errors="replace")))
         for found in RELATIVE_USE.finditer(text):
             parts = [part.strip() for part in found[1].split("/")]
             waiting.append(file.parent.joinpath(*parts[:-1], parts[-1] + SUFFIX))

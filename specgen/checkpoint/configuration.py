@@ -15,6 +15,7 @@ from typing import Any, Final
 from specgen.checkpoint.quantised import BESIDE, QUANTISED, algorithm
 from specgen.checkpoint.reading import SPELLINGS
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.regular_files import exists, is_folder, read_regular, reason_of
 
 #: Bytes of a file, levels of nesting and values: no released configuration is near these.
 MAX_BYTES: Final = 4_000_000
@@ -84,11 +85,11 @@ def read(path: str | Path) -> Configuration:
     """
     place = Path(path)
     try:
-        place = place / FILE if place.is_dir() else place
+        place = place / FILE if is_folder(place) else place
         found = spelled(str(path), loaded(place))
         return replace(found, beside=beside(place.parent))
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = reason_of(error)
     except RecursionError:
         reason = f"it nests over {MAX_DEPTH} levels"
     except UnicodeDecodeError as error:
@@ -104,22 +105,16 @@ def loaded(place: Path) -> dict[str, Any]:
     """The JSON object in a regular file.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is too large, or no JSON object.
+        OSError: it cannot be read, or is too large.
+        ValueError: it is no JSON object.
     """
-    if place.exists() and not place.is_file():
-        raise ValueError("it is no regular file")
-    with place.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"it has over {MAX_BYTES:,} bytes")
-    return parsed(data)
+    return parsed(read_regular(place, MAX_BYTES))
 
 
 def beside(folder: Path) -> str:
     """How a file of the folder says that its weights are quantised; "" where none does."""
     place = folder / BESIDE
-    if not place.is_file():
+    if not exists(place):
         return ""
     try:
         said = algorithm(loaded(place))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from specgen.checkpoint.safetensors import DamagedCheckpoint
+from specgen.regular_files import read_regular, reason_of
 
 #: The first of them that names such tokens is believed, as transformers' `generate` does.
 FILES: Final = ("generation_config.json", "config.json")
@@ -24,8 +25,8 @@ def ending_tokens(folder: Path, vocabulary: int) -> tuple[int, ...]:
     """The ids of the tokens that end a text; none where no file of the folder names one.
 
     Raises:
-        DamagedCheckpoint: a file is no JSON object, or names what is no token of the vocabulary.
-        OSError: a file cannot be read.
+        DamagedCheckpoint: a file cannot be read, is no JSON object, or names what is no token of
+            the vocabulary.
     """
     for file in FILES:
         given = loaded(folder / file).get(KEY)
@@ -46,12 +47,13 @@ def is_token(value: object, vocabulary: int) -> bool:
 def loaded(path: Path) -> Mapping[str, Any]:
     """The JSON object in a file; nothing where there is no file."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_CONFIG + 1)
+        text = read_regular(path, MAX_CONFIG)
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {reason_of(error)}") from error
     try:
-        found = json.loads(text) if len(text) <= MAX_CONFIG else None
+        found = json.loads(text)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

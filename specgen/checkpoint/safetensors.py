@@ -14,8 +14,17 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-#: Longer headers than the format's own library reads.
+from specgen.regular_files import exists, open_regular, read_regular, reason_of
+
+#: Bytes of a header or an index; the format's own library reads no longer headers.
 MAX_HEADER: Final = 100_000_000
+
+#: Axes of a tensor, and elements along one: what runtimes can hold.
+MAX_RANK: Final = 64
+MAX_SIZE: Final = 2**63
+
+#: How much of a tensor's name a fault shows.
+SHOWN: Final = 100
 
 SUFFIX: Final = ".safetensors"
 SINGLE: Final = f"model{SUFFIX}"
@@ -55,7 +64,7 @@ def stretches(folder: Path) -> dict[str, Stretch]:
 
     Raises:
         DamagedCheckpoint: there is none, or a header is not as the format has it.
-        OSError: a file cannot be read.
+        OSError: the folder cannot be read.
     """
     found: dict[str, Stretch] = {}
     places = index(folder / INDEX)
@@ -77,7 +86,7 @@ def files(folder: Path, places: Mapping[str, str]) -> list[str]:
     """The names of the files that belong together."""
     if places:
         return sorted(set(places.values()))
-    if (folder / SINGLE).exists():
+    if exists(folder / SINGLE):
         return [SINGLE]
     names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
     if not names:
@@ -88,9 +97,11 @@ def files(folder: Path, places: Mapping[str, str]) -> list[str]:
 def index(path: Path) -> dict[str, str]:
     """The file of each tensor, where an index says so."""
     try:
-        document = parsed(path.read_bytes())
-    except FileNotFoundError:
+        document = parsed(read_regular(path, MAX_HEADER))
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {reason_of(error)}") from error
     places = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(places, dict) or not all(map(is_file_name, places.values())):
         raise DamagedCheckpoint(f"{path.name} does not say in which files the tensors are")
@@ -106,22 +117,24 @@ def header(path: Path) -> dict[str, Stretch]:
     """The tensors of one file.
 
     Raises:
-        DamagedCheckpoint: the file is not one of the format, or was cut short.
-        OSError: it cannot be read.
+        DamagedCheckpoint: the file cannot be read, is not one of the format, or was cut short.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8:
-            raise DamagedCheckpoint(f"{path.name} ends before its header does")
-        if length > MAX_HEADER:
-            raise DamagedCheckpoint(f"{path.name} has a header of over {MAX_HEADER:,} bytes")
-        document = parsed(file.read(length))
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise DamagedCheckpoint(f"{path.name} ends before its header does")
+            if length > MAX_HEADER:
+                raise DamagedCheckpoint(f"{path.name} has a header of over {MAX_HEADER:,} bytes")
+            document = parsed(file.read(length))
+    except OSError as error:
+        raise DamagedCheckpoint(f"{path.name}: {reason_of(error)}") from error
     if not isinstance(document, dict):
         raise DamagedCheckpoint(f"the header of {path.name} is no JSON object")
     try:
         found = dict(entries(path.name, document, 8 + length))
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise DamagedCheckpoint(f"the header of {path.name} is damaged: {error}") from error
     apart(path.name, found.values(), size)
     return found
@@ -147,18 +160,27 @@ def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tup
     for name, entry in document.items():
         if name == "__metadata__":
             continue
-        dtype, shape = entry["dtype"], tuple(entry["shape"])
-        start, stop = entry["data_offsets"]
-        if not isinstance(dtype, str) or not all(map(is_size, (*shape, start, stop))):
-            raise ValueError(f"`{name}` has no dtype, shape and place")
-        known, size = DTYPES.get(dtype, (dtype, None))
+        shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
+        try:
+            dtype, dims = entry["dtype"], entry["shape"]
+            start, stop = entry["data_offsets"]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"`{shown}` has no dtype, shape and place") from None
+        if not isinstance(dtype, str) or not isinstance(dims, list):
+            raise ValueError(f"`{shown}` has no dtype, shape and place")
+        if len(dims) > MAX_RANK:  # before they are multiplied
+            raise ValueError(f"`{shown}` has {len(dims):,} axes, and may have {MAX_RANK}")
+        if not all(map(is_size, (*dims, start, stop))):
+            raise ValueError(f"`{shown}` has no dtype, shape and place")
+        shape = tuple(dims)
+        known, size = DTYPES.get(dtype, (dtype[:SHOWN], None))
         if stop < start or (size is not None and stop - start != size * prod(shape)):
-            raise ValueError(f"`{name}` has {stop - start} bytes for {dtype} {list(shape)}")
+            raise ValueError(f"`{shown}` has {stop - start} bytes for {dtype[:SHOWN]} {dims}")
         yield name, Stretch(file, origin + start, known, shape, stop - start)
 
 
 def is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SIZE
 
 
 def apart(file: str, found: Iterable[Stretch], size: int) -> None:

@@ -28,7 +28,16 @@ class Source:
         """The text of a line, counted from 1, without its end."""
         start = self.line_starts[number - 1]
         end = self.text.find("\n", start)
-        return self.text[start : end if end >= 0 else len(self.text)].rstrip("\r")
+        return self.text[start : end if end >= 0 else len(self.text)]
+
+
+def with_plain_ends(text: str) -> str:
+    """The text with each line ended by a line feed alone, whatever system it was written on.
+
+    A lone carriage return ends a line, too: terminals and editors show it so, and what is shown
+    behind a comment must not be a part of it.
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 import specgen.syntax.tree as syntax
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
+from specgen.regular_files import exists, real_path
 from specgen.resources import std_folder
 from specgen.syntax.parser import parse, read_source
 
@@ -149,7 +150,7 @@ class Loader:
         self.done: dict[Path, LoadedFile] = {}
 
     def load(self, path: Path, name: str, chain: tuple[Path, ...]) -> LoadedFile | None:
-        key = path.resolve()
+        key = real_path(path)
         if key in self.done:
             return self.done[key]
         source = read_source(path, name, self.diagnostics)
@@ -184,13 +185,13 @@ class Loader:
     ) -> None:
         target, name = self.target(use, path, file.source.name)
         spelled = ("./" + "/".join(use.path)) if use.relative else ".".join(use.path)
-        if target is None or not target.is_file():
+        if target is None or not exists(target):
             known = [] if use.relative else [f"std.{p.stem}" for p in std_folder().glob("*.dsv3")]
             self.diagnostics.report(
                 "E0201", use.span, path=spelled, help=did_you_mean(spelled, known)
             )
             return
-        if target.resolve() in chain:
+        if real_path(target) in chain:
             self.diagnostics.report("E0202", use.span, path=spelled)
             return
         if len(self.done) >= MAX_FILES:
@@ -218,8 +219,8 @@ class Loader:
         inside = "/".join([*folders, last + ".dsv3"])
         if use.relative:
             target = path.parent.joinpath(*folders, last + ".dsv3")
-            roots = (self.folder.resolve(), std_folder().resolve())
-            if not any(target.resolve().is_relative_to(root) for root in roots):
+            roots = (real_path(self.folder), real_path(std_folder()))
+            if not any(real_path(target).is_relative_to(root) for root in roots):
                 return None, inside  # a link may lead out of the spec's folder tree
             shown = name.rsplit("/", 1)
             return target, f"{shown[0]}/{inside}" if len(shown) == 2 else inside

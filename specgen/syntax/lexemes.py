@@ -174,7 +174,7 @@ def mended(kind: str, word: str, span: Span, faults: Faults) -> str:
         case "text":
             if len(word) > 1 and word.endswith('"'):
                 return word
-            kept = word.rstrip("\r \t")
+            kept = word.rstrip(" \t")
             where = Span(span.source, span.start, span.start + len(kept))
             fix = Fix(Span(span.source, where.end, where.end), '"', 'close it with `"`')
             faults.report("E0109", where, fixes=[fix])

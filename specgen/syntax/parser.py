@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from specgen.diagnostics.diagnostic import Diagnostics, Fix
-from specgen.diagnostics.source import Source, Span
+from specgen.diagnostics.source import Source, Span, with_plain_ends
+from specgen.regular_files import TooLarge, read_regular, reason_of
 from specgen.syntax import tree
 from specgen.syntax.balance import balance
 from specgen.syntax.faults import Faults, UnreadableError
@@ -23,34 +24,18 @@ FILE_BYTES: Final = 1 << 20
 
 def read_source(path: str | Path, display_name: str, diagnostics: Diagnostics) -> Source | None:
     """The text of a spec file, or None after a report."""
-    path = Path(path)
     try:
-        size = path.stat().st_size
-        if path.is_dir():
-            reason = "it is a folder"
-        elif not path.is_file():
-            reason = "it is not a regular file"
-        elif size > FILE_BYTES:  # before reading: a checkpoint given by mistake has gigabytes
-            limit = f"{FILE_BYTES:,}"
-            diagnostics.report("E0102", None, path=display_name, size=f"{size:,}", limit=limit)
-            return None
-        else:
-            with path.open("rb") as file:
-                return decode(file.read(FILE_BYTES), display_name, diagnostics)
-    except FileNotFoundError:
-        reason = "there is no such file"
-    except NotADirectoryError:
-        reason = "a part of the path is not a folder"
+        return decode(read_regular(path, FILE_BYTES), display_name, diagnostics)
+    except TooLarge as fault:  # not read: a checkpoint given by mistake has gigabytes
+        size, limit = f"{fault.size:,}", f"{fault.limit:,}"
+        diagnostics.report("E0102", None, path=display_name, size=size, limit=limit)
     except OSError as fault:
-        reason = (fault.strerror or "the system refuses it").lower()
-    except ValueError:  # a NUL in the path
-        reason = "the path is not valid"
-    diagnostics.report("E0101", None, path=display_name, reason=reason)
+        diagnostics.report("E0101", None, path=display_name, reason=reason_of(fault))
     return None
 
 
 def decode(data: bytes, display_name: str, diagnostics: Diagnostics) -> Source | None:
-    """The text of a file's bytes; a byte order mark is left out."""
+    """The text of a file's bytes: without a byte order mark, lines ended by line feeds."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -65,7 +50,7 @@ def decode(data: bytes, display_name: str, diagnostics: Diagnostics) -> Source |
         reason = f"a NUL byte at offset {offset:,}, in line {line}"
         diagnostics.report("E0103", None, path=display_name, reason=reason)
         return None
-    return Source(display_name, text)
+    return Source(display_name, with_plain_ends(text))
 
 
 def parse(source: Source, diagnostics: Diagnostics) -> tree.File | None:

@@ -2,6 +2,12 @@
 
 Invariant: brackets match (see balance.py).  Every row start is marked, so a row that cannot be
 mended costs that row and nothing around it.
+
+Note [Progress]: a fault ends in one of two ways.  A row that is left out, or whose head is replaced
+by a plain one, never comes back: each such step uses up lexemes of the file.  A row that is mended
+is read again, and mends could undo each other for ever (a sign put in is a sign too many
+for the next), so no sign that was put in is taken out, and one place of the text is mended
+`MENDED` times at most.  So there are no more steps than a fixed number for each lexeme.
 """
 
 from __future__ import annotations
@@ -23,6 +29,9 @@ from specgen.syntax.tables import State, machine
 
 #: States on the parser's stack; what the limits on brackets and expressions allow stays below.
 STACK: Final = 4000
+
+#: Slips that are mended at one place of the text; each is one step, see Note [Progress].
+MENDED: Final = 3
 
 #: Words that a row or its middle may be misspelt for.
 HEAD_WORDS: Final = frozenset({"return", "if", "use"}) | SECTION_WORDS
@@ -66,6 +75,8 @@ class Reading:
         self.end = len(source.text) if end is None else end
         self.damaged: list[Span] = []
         self.machine = machine()
+        self.mended: dict[int, int] = {}  # offset -> times
+        self.steps = 0
 
     def run(self, start: str) -> Any:
         """The tree of what could be read; None where that is nothing.
@@ -144,6 +155,7 @@ class Reading:
 
     def recover(self, index: int) -> int:
         """Reports the fault at a lexeme, mends the row or leaves it out; where to go on."""
+        self.steps += 1
         if self.is_reported(index):
             return self.leave_out(index)
         line = self.cut_short(index)
@@ -176,6 +188,10 @@ class Reading:
 
     def mend(self, index: int) -> bool:
         """Tries the usual slips on the lexemes, each only if the text goes on well after it."""
+        place = self.lexemes[index].start
+        if self.mended.get(place, 0) == MENDED:
+            return False
+        self.mended[place] = self.mended.get(place, 0) + 1
         return (
             self.mend_separator(index)
             or self.mend_condition(index)
@@ -276,8 +292,8 @@ class Reading:
         return self.replace(index, name)
 
     def mend_missing(self, index: int) -> bool:
-        """A sign that was left out in front of the lexeme."""
-        if index == 0:
+        """A sign that was left out in front of the lexeme, which starts no line of its own."""
+        if index == 0 or (index == self.start and self.lexemes[index].first):
             return False
         for sign in (",", ":", "=", "->"):
             if self.fits(index, sign, skip=0):
@@ -291,7 +307,7 @@ class Reading:
 
     def mend_needless(self, index: int) -> bool:
         """A sign at the end of a row."""
-        if self.lexemes[index].text not in (",", "."):
+        if self.lexemes[index].text not in (",", ".") or self.lexemes[index].supplied:
             return False
         if index + 1 < len(self.lexemes) and not self.starts_row(index + 1):
             return False
@@ -388,12 +404,14 @@ class Reading:
     def stray(self, index: int) -> int:
         """The name in the middle of this line that was taken for the start of a row, if any."""
         depth = 0
+        state = self.mark.trial()
         for place in range(self.start, min(index, len(self.lexemes))):
             text = self.lexemes[place].text
             is_name = self.machine.terminals(text) == ("NAME",) and place > self.start
             is_inside = depth > 0 or self.starts_row(place)
-            if is_name and not is_inside and self.before(place).completes_row:
+            if is_name and not is_inside and state.completes_row:
                 return place
+            state.advance(self.lexemes[place])
             depth += (text in ("(", "[")) - (text in (")", "]"))
         return index
 

@@ -127,8 +127,12 @@ class State:
             UnexpectedToken: it does not fit; the state may have been reduced and is spent.
             UnreadableError: an expression nests too deeply.
         """
-        self._parser.feed_token(self._machine.token(lexeme, self.choices))
+        self.advance(lexeme)
         self._machine.builder.end = lexeme.end
+
+    def advance(self, lexeme: Lexeme) -> None:
+        """As `feed`, for a trial, which builds nothing."""
+        self._parser.feed_token(self._machine.token(lexeme, self.choices))
 
     def finish(self, end: int) -> Any:
         """The result, at the end of the text.  Raises as `feed` does."""
@@ -159,7 +163,7 @@ class State:
             ),
         )
         for lexeme in lexemes:
-            trial._parser.feed_token(self._machine.token(lexeme, trial.choices))
+            trial.advance(lexeme)
         return trial
 
     def fits(self, lexemes: Iterable[Lexeme]) -> bool:

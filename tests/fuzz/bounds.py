@@ -13,12 +13,16 @@ from typing import NoReturn
 from specgen.cli.main import main
 
 
+class Late(BaseException):
+    """The time is over.  No OSError, as TimeoutError is: commands answer those."""
+
+
 @contextlib.contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError inside of what runs longer."""
+    """Raises `Late` inside of what runs longer."""
 
     def late(_: int, __: FrameType | None) -> NoReturn:
-        raise TimeoutError(f"more than {seconds} s")
+        raise Late(f"more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

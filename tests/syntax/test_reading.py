@@ -20,13 +20,13 @@ def refused(path: Path | str) -> Diagnostic:
     return found
 
 
-def test_text_is_read_as_it_is(tmp_path: Path) -> None:
+def test_text_is_read_without_mark_and_returns(tmp_path: Path) -> None:
     path = tmp_path / "a.dsv3"
     path.write_bytes("language 1\r\n# 注意\n".encode("utf-8-sig"))
     diagnostics = Diagnostics()
     source = read_source(path, "a.dsv3", diagnostics)
     assert source is not None
-    assert (source.name, source.text) == ("a.dsv3", "language 1\r\n# 注意\n")
+    assert (source.name, source.text) == ("a.dsv3", "language 1\n# 注意\n")
     assert diagnostics.all == ()
 
 

@@ -136,9 +136,7 @@ def document(
     """The graph and all that belongs to its file."""
     level = LEVELS[options.ops]
     graph = Graph(level)
-    inputs = {
-        argument: graph.edge(name, "i64", shape) for argument, (name, shape) in INPUTS.items()
-    }
+    inputs = {role: graph.edge(name, "i64", shape) for role, (name, shape) in INPUTS.items()}
     graph.measure(inputs["tokens"], 0)
     graph.measure(inputs["tokens"], 1)
     graph.measure(inputs["mask"], 1)
