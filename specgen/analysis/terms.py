@@ -164,7 +164,11 @@ CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
         "bytes",
         "cache_elements_per_token_expanded in the dtype in which they meet the new token",
     ),
-    "cache_bytes": ("bytes", "the caches of B sequences of T tokens, in the cache's dtype"),
+    "cache_bytes": (
+        "bytes",
+        "the caches of B sequences of T tokens, in the cache's dtype; a layer with a window counts all T"
+        " of them, though it reads only those in its window",
+    ),
     "flops_prefill_causal": (
         "operations",
         "flops_prefill, products of every query with every key counted half: S × S / 2 pairs, not"

@@ -186,7 +186,7 @@ CHINESE: Final = Words(
         " token 增加的元素数：凡只取决于缓存、与新 token 无关，且在乘积中与新 token 相遇的值",
         "cache_bytes_per_token_expanded": "按与新 token 相遇时的数据类型计的"
         " cache_elements_per_token_expanded",
-        "cache_bytes": "B 个长度为 T 的序列的缓存，按缓存的数据类型",
+        "cache_bytes": "B 个长度为 T 的序列的缓存，按缓存的数据类型；带窗口的层也计全部 T 个，虽然只读窗口内的",
         "flops_prefill_causal": "同 flops_prefill，但 query 与 key 的乘积按一半计："
         "S × S / 2 对，而非 S × (S + 1) / 2；有窗口的层也一样",
         "flops_decode_main": "同 flops_decode，但各模块都用主前向：每一步都由缓存重新算出 key 与 value",
