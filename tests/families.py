@@ -1,11 +1,11 @@
 """The models that the shipped specs are tables of: released ones, and types of transformers.
 
-Knows names only; what is released lies in ../shared/truth.
+Knows names only; what is released lies in truth/data.
 """
 
 from __future__ import annotations
 
-#: Each model of ../shared/truth/truth.csv and the variant that it is.
+#: Each model of truth/data/counts.csv and the variant that it is.
 VARIANTS = {
     "cohere2-r7b": "cohere2@command_r7b",
     "deepseek-r1": "deepseek_v3@v3_671b",

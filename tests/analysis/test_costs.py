@@ -22,7 +22,7 @@ LLAMA = "llama@llama3_70b"
 
 
 def test_training_as_maxtext_counts() -> None:
-    """481.482208444416 TFLOPs for 2,048 tokens: ../shared/design/whatif.md."""
+    """481.482208444416 TFLOPs for 2,048 tokens."""
     found = ledger(table(V3))
     quantity = found.quantities["flops_training"]
     assert evaluated(quantity, {**found.values, "B": 1, "S": 2048}) == 481_482_208_444_416

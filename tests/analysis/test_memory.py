@@ -20,7 +20,7 @@ LLAMA = "llama@llama3_70b"
 
 @pytest.mark.parametrize(("spec", "elements"), [(V3, 2_498_560), (LLAMA, 163_840)])
 def test_a_cache_without_its_compression(spec: str, elements: int) -> None:
-    """Published figures: ../shared/design/whatif.md."""
+    """Published figures."""
     found = ledger(table(spec))
     assert found.value("cache_elements_per_token_expanded") == elements
     assert found.value("cache_bytes_per_token_expanded") == 2 * elements

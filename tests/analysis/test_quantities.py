@@ -42,7 +42,7 @@ from tests.analysis.unrolled import unrolled
 
 V3 = "deepseek_v3@v3_671b"
 
-#: From ../shared/design/whatif.md and truth/DEEPSEEK_V3.md, so that they hold where those are absent.
+#: The release's totals, added up apart from specgen.
 FIGURES = {
     V3: {
         "parameters": 671_026_419_200,

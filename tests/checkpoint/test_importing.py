@@ -1,6 +1,6 @@
 """`import`: released configurations bind to their tables, and nothing in them is passed over.
 
-The files are those of ../shared/truth; the defaults of classes are transformers' own.
+The figures are the releases'; the defaults of classes are transformers' own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from specgen.elaborate.load import load_program
 from tests.cli.running import PURE, specgen_here
 from tests.families import VARIANTS, spec_of
 from tests.truth import outside
-from tests.truth.outside import REPOSITORY, TRUTH, needs_truth
+from tests.truth.outside import REPOSITORY
 
 #: Configurations whose every key is changed, removed and joined by others.
 MUTATED = ("deepseek-v3", "llama-3.1-8b", "gemma2-9b", "gpt-oss-20b", "qwen2.5-7b")
@@ -84,14 +84,17 @@ def released(model_type: str, **more: object) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("name", VARIANTS)
-def test_released_configuration_is_its_variant_with_its_exact_count(name: str) -> None:
-    found = read(TRUTH / "configs" / f"{name}.json")
+def test_released_configuration_is_its_variant_with_its_exact_count(
+    name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{name}.json"
+    file.write_text(json.dumps(outside.config(name)))
+    found = read(file)
     model = bind(*choose(found))
     document = imported.document(model, name)
     quantities = document["quantities"]
-    # truth.csv counts what transformers builds, which leaves prediction heads out
+    # counts.csv counts what transformers builds, which leaves prediction heads out
     counted = quantities["parameters"] - quantities["parameters_outside_forward"]
     assert counted == int(outside.totals()[name]["total_with_buffers"])
     spec, _, variant = TWINS.get(VARIANTS[name], VARIANTS[name]).partition("@")
@@ -111,7 +114,6 @@ def keys(content: Mapping[str, Any], prefix: str = "") -> set[str]:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("name", ["phi-4-mini", "kimi-k2-instruct", "deepseek-v2-lite", "gpt2"])
 def test_the_variant_block_makes_the_model(name: str, tmp_path: Path) -> None:
     model = bound(outside.config(name))
@@ -201,7 +203,6 @@ def redundant(base: Bound, path: tuple[str, ...], without: Bound) -> bool:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("name", MUTATED)
 def test_no_change_of_a_key_is_passed_over(name: str) -> None:
     content = outside.config(name)
@@ -226,7 +227,6 @@ def is_off(value: object) -> bool:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("name", MUTATED)
 def test_no_added_key_is_passed_over(name: str) -> None:
     content = outside.config(name)
@@ -255,7 +255,6 @@ def test_another_class_is_another_table_or_none() -> None:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize(
     ("model_type", "more", "said"),
     [
@@ -293,7 +292,6 @@ def test_what_a_table_cannot_say_is_refused(
 
 
 @pytest.mark.slow
-@needs_truth
 def test_a_mixture_is_never_read_as_dense() -> None:
     """As InferSim reads DeepSeek-V3's configuration, at a fiftieth of its size."""
     content = released("deepseek_v3")
@@ -312,7 +310,6 @@ def test_a_mixture_is_never_read_as_dense() -> None:
 
 
 @pytest.mark.slow
-@needs_truth
 def test_the_class_decides_what_an_absent_key_means() -> None:
     content = released("mistral")
     del content["sliding_window"]

@@ -14,9 +14,9 @@ from specgen.checkpoint.reading import normalised, overrides_from_config
 from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from tests.families import VARIANTS
+from tests.truth import outside
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIGS = REPOSITORY.parent / "shared" / "truth" / "configs"
 
 #: Every shipped variant, and one more than the released models have.
 TABLES = sorted({*VARIANTS.values(), "deepseek_v3@v3_671b_mtp"})
@@ -56,11 +56,8 @@ def test_own_configuration(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMPLETE)
 def test_released_configuration(name: str) -> None:
-    path = CONFIGS / f"{name}.json"
-    if not path.is_file():
-        pytest.skip("released configurations (../shared/truth) are not here")
     program = table(COMPLETE[name])
-    again = read_back(program.name, json.loads(path.read_text()))
+    again = read_back(program.name, outside.config(name))
     assert again.values == program.values
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from specgen.checkpoint.safetensors import DamagedCheckpoint, stretches
 from tests.onnx.checkpoints import held, write_file, write_shards
-from tests.references import REFERENCES, needs_references
+from tests.references import needs_references, saved
 
 TENSORS = {
     "a.weight": held(np.arange(6, dtype=np.float32).reshape(2, 3), "BF16"),
@@ -45,7 +45,7 @@ def test_the_places_are_those_that_the_library_reads(tmp_path: Path) -> None:
 
 @needs_references
 def test_a_released_file() -> None:
-    found = stretches(REFERENCES / "llama")
+    found = stretches(saved("llama"))
     assert found["lm_head.weight"].dtype == "f32"
     assert {stretch.file for stretch in found.values()} == {"model.safetensors"}
 

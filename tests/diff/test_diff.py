@@ -19,7 +19,7 @@ from tests.cli.running import TINY, specgen_here
 
 V3 = "deepseek_v3@v3_671b"
 
-#: The seed's mistakes as ../shared/truth/DEEPSEEK_V3.md itemises them; the gate's bias, which
+#: The seed's mistakes as they are itemised against the release; the gate's bias, which
 #: reading A leaves out, with its sign.
 SEED = {
     "layers.{layer}.attn.wq": 7_163_871_232,
@@ -239,7 +239,7 @@ AT = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 
 
 def test_quantities_with_variables_are_functions_and_figures() -> None:
-    """The prefill of ../shared/design/whatif.md: 170,973,789,683,712 and 295,674,138,591,232."""
+    """The prefill: 170,973,789,683,712 and 295,674,138,591,232."""
     found = difference(table(V3), table("llama@llama3_70b"), AT)
     prefill = {change.name: change for change in found.functions}["flops_prefill"]
     assert (prefill.a.value, prefill.b.value) == (170_973_789_683_712, 295_674_138_591_232)

@@ -1,4 +1,4 @@
-"""model.py against the logits that transformers left in ../shared/truth/reference."""
+"""model.py against the logits of transformers (tests/references.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
 from tests.numeric.generated import form, forms, imported, program  # noqa: E402
-from tests.references import DECODED, REFERENCES, SPECS, needs_references, tolerance  # noqa: E402
+from tests.references import DECODED, SPECS, needs_references, saved, sizes, tolerance  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,13 +34,13 @@ class Reference:
 
 
 def loaded(name: str, spec: str, folder: Path, **more: Any) -> Reference:
-    config = json.loads((REFERENCES / name / "config.json").read_text())
+    config = json.loads((saved(name) / "config.json").read_text())
     overrides = overrides_from_config(program(spec), config) | more
     module = imported(program(spec, **overrides), folder)
     model = module.Model(module.Config()).eval()
-    model.load_checkpoint(REFERENCES / name)
-    meta = json.loads((REFERENCES / name / "meta.json").read_text())
-    arrays = load_file(REFERENCES / name / "reference.safetensors")
+    model.load_checkpoint(saved(name))
+    meta = json.loads((saved(name) / "meta.json").read_text())
+    arrays = load_file(saved(name) / "reference.safetensors")
     return Reference(module, model, arrays, tolerance(meta))
 
 
@@ -51,8 +51,8 @@ def reference(
     return loaded(request.param, SPECS[request.param], tmp_path_factory.mktemp("reference"))
 
 
-def test_every_reference_is_here() -> None:
-    assert {path.name for path in REFERENCES.iterdir() if path.is_dir()} == SPECS.keys()
+def test_every_reference_is_of_a_spec() -> None:
+    assert sizes().keys() == SPECS.keys()
 
 
 def test_full_pass(reference: Reference) -> None:

@@ -1,4 +1,4 @@
-"""The small reference models of ../shared/truth, and the programs that the specs make of them."""
+"""The small models of tests/references.py, and the programs that the specs make of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from specgen.checkpoint.reading import overrides_from_config
 from specgen.elaborate.load import load_program
 from specgen.ir.model import Module, Program
-from tests.references import REFERENCES, REPOSITORY, SPECS, tolerance
+from tests.references import REPOSITORY, SPECS, saved, tolerance
 
 Override = str | int | float | bool
 
@@ -60,7 +60,7 @@ def in_f32(program: Program) -> Program:
 def reference(name: str) -> Reference:
     from safetensors.numpy import load_file
 
-    folder = REFERENCES / name
+    folder = saved(name)
     return Reference(
         name,
         json.loads((folder / "config.json").read_text()),

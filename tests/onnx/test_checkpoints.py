@@ -25,7 +25,7 @@ from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.runtimes import RUNTIMES
 from tests.onnx.session import Session, fill, onnx, parsed
 from tests.onnx.test_storage import SIZES
-from tests.references import DECODED, REFERENCES, REPOSITORY, SPECS, needs_references
+from tests.references import DECODED, REPOSITORY, SPECS, needs_references, saved
 
 #: What goes with model.onnx for onnxruntime-genai.
 GENAI = {"model.genai.onnx", "genai_config.json"}
@@ -52,9 +52,7 @@ def run(path: Path, tokens: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", DECODED)
 def test_a_released_model_runs_from_its_own_file(name: str, experts: Any, tmp_path: Path) -> None:
     model = reference(name)
-    (tmp_path / "model.safetensors").write_bytes(
-        (REFERENCES / name / "model.safetensors").read_bytes()
-    )
+    (tmp_path / "model.safetensors").write_bytes((saved(name) / "model.safetensors").read_bytes())
     before = contents(tmp_path)
     spec = REPOSITORY / "specs" / f"{SPECS[name]}.dsv3"
     given = overrides_from_config(load_spec(SPECS[name]), model.config)

@@ -16,7 +16,7 @@ from tests.onnx.checkpoints import held, random_weights, write_file
 from tests.onnx.references import load_spec, reference
 from tests.onnx.session import fill, onnx, parsed
 from tests.onnx.test_pytorch import generated
-from tests.references import REFERENCES, needs_references
+from tests.references import needs_references, saved
 
 PROMPT, LENGTH = 12, 40
 
@@ -151,7 +151,7 @@ def test_greedy_tokens_are_those_of_model_py(name: str, options: Options, tmp_pa
 
     module = generated(emit_pytorch(program)["model.py"], tmp_path)
     model = module.Model(module.Config())
-    model.load_checkpoint(REFERENCES / name)
+    model.load_checkpoint(saved(name))
     tokens = ours.arrays["input_ids"][:PROMPT].tolist()
     prompt = np.array([tokens], dtype=np.int32)
     margins = []

@@ -14,7 +14,7 @@ from specgen.backends.onnx.build import build
 from specgen.backends.pytorch import emit as emit_pytorch
 from tests.onnx.references import reference
 from tests.onnx.session import Session, fill
-from tests.references import DECODED, REFERENCES, needs_references
+from tests.references import DECODED, needs_references, saved
 
 pytestmark = [pytest.mark.slow, needs_references]
 
@@ -39,7 +39,7 @@ def test_graph_and_model_agree(name: str, tmp_path: Path) -> None:
     program = ours.program()
     module = generated(emit_pytorch(program)["model.py"], tmp_path)
     model = module.Model(module.Config())
-    model.load_checkpoint(REFERENCES / name)
+    model.load_checkpoint(saved(name))
     row = np.concatenate([ours.arrays["input_ids"], ours.arrays["decode_tokens"]])
     tokens = np.stack([row, np.concatenate([np.zeros(7, np.int64), row[:-7]])])
     mask = np.ones_like(tokens)

@@ -13,7 +13,7 @@ from specgen.backends.onnx.build import build
 from specgen.checkpoint.reading import overrides_from_config
 from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.session import Session, fill
-from tests.references import REFERENCES, needs_references
+from tests.references import needs_references, saved
 
 pytestmark = [pytest.mark.slow, needs_references]
 
@@ -33,7 +33,7 @@ def test_padded_batch_against_transformers(name: str, tmp_path: Path) -> None:
 
     def opened(attention: str) -> Any:
         return transformers.AutoModelForCausalLM.from_pretrained(
-            REFERENCES / name, attn_implementation=attention
+            saved(name), attn_implementation=attention
         )
 
     model = opened("eager")

@@ -10,7 +10,7 @@ from specgen.checkpoint.config import config
 from specgen.elaborate.load import load_program
 from tests.families import VARIANTS
 from tests.truth import outside
-from tests.truth.outside import REPOSITORY, needs_truth
+from tests.truth.outside import REPOSITORY
 
 #: Keys of releases that say nothing about the architecture.
 OTHER = {
@@ -72,7 +72,6 @@ def table_of(name: str) -> str:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("name", VARIANTS)
 def test_config_says_what_the_release_says(name: str) -> None:
     """Every key of the released file that is of the architecture, with its value."""
@@ -81,7 +80,6 @@ def test_config_says_what_the_release_says(name: str) -> None:
     assert found == {**found, **{k: v for k, v in expected.items() if k in found}}
 
 
-@needs_truth
 @pytest.mark.parametrize("name", COMPLETE)
 def test_config_says_nothing_else(name: str) -> None:
     assert written(table_of(name)).keys() <= released(name).keys() | DEFAULTS

@@ -17,9 +17,9 @@ from specgen.checkpoint.reading import overrides_from_config
 from specgen.elaborate.load import load_program
 from tests.families import VARIANTS, spec_of
 from tests.truth import outside
-from tests.truth.outside import REPOSITORY, Tensors, needs_truth
+from tests.truth.outside import REPOSITORY, Tensors
 
-#: The released counts, so that they hold where the lists are absent too.
+#: The released counts.
 QUANTITIES = {
     "deepseek_v3@v3_671b": {
         "parameters": 671_026_419_200,
@@ -57,7 +57,7 @@ def configured(name: str) -> Document:
     path = REPOSITORY / "specs" / f"{spec_of(released['model_type'])}.dsv3"
     overrides = overrides_from_config(load_program(path), released)
     if "n_mtp_layers" in overrides:
-        overrides["n_mtp_layers"] = 0  # transformers has no such layer, and truth.csv none either
+        overrides["n_mtp_layers"] = 0  # transformers has no such layer, and counts.csv none either
     return document(load_program(path, None, overrides), "hf")
 
 
@@ -91,7 +91,6 @@ def test_quantities(spec: str) -> None:
     assert {name: found[name] for name in QUANTITIES[spec]} == QUANTITIES[spec]
 
 
-@needs_truth
 def test_every_released_model_has_a_variant() -> None:
     assert VARIANTS.keys() == outside.totals().keys()
 
@@ -114,7 +113,6 @@ def test_seed_table_with_the_gate_bias_that_its_summary_leaves_out() -> None:
 
 
 @pytest.mark.slow
-@needs_truth
 @pytest.mark.parametrize("made", [variant, configured], ids=["variant", "config"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_table_is_the_model_that_was_released(name: str, made: Callable[[str], Document]) -> None:
@@ -131,7 +129,6 @@ def test_table_is_the_model_that_was_released(name: str, made: Callable[[str], D
     assert_same(listed, outside.checkpoint(name, dtypes=dtypes))
 
 
-@needs_truth
 @pytest.mark.parametrize("mtp", [False, True], ids=["v3_671b", "v3_671b_mtp"])
 def test_deepseek_v3_stores_what_was_released(mtp: bool) -> None:
     """Names, shapes and dtypes of all 91,991 tensors; without the head, those before layer 61."""

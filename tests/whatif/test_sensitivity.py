@@ -111,7 +111,7 @@ def test_params_that_follow_are_named_and_moved() -> None:
 
 
 def test_a_param_at_zero_has_a_step_and_no_elasticity() -> None:
-    """One multi-token-prediction head more: 11,610,068,224 (../shared/truth)."""
+    """One multi-token-prediction head more: 11,610,068,224 (truth/data/tensors.json.xz)."""
     last = found(V3, "parameters").influences[-1]
     assert (last.name, last.elasticity) == ("n_mtp_layers", None)
     assert last.step is not None

@@ -22,7 +22,7 @@ from tests.cli.running import TINY, specgen_here
 V3 = "deepseek_v3@v3_671b"
 LLAMA = "llama@llama3_70b"
 
-#: ../shared/truth and ../shared/design/whatif.md: counted from the released checkpoints.
+#: Counted from the released checkpoints.
 TOTALS = {
     V3: {"parameters": 671_026_419_200, "parameters_active": 37_552_297_472},
     LLAMA: {"parameters": 70_553_706_496, "cache_bytes_per_token": 327_680},
