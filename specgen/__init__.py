@@ -15,6 +15,11 @@ __version__ = "0.1.0"
 __all__ = ["Diagnostic", "Model", "SpecError", "__version__", "load"]
 
 
+def __dir__() -> list[str]:
+    """Every public name, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     if name in ("Model", "load"):
         from specgen import api

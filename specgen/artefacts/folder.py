@@ -60,6 +60,28 @@ def replace(folder: Path, files: Mapping[str, Content]) -> bool:
         return True
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Makes a file hold `data`, completely or not at all.
+
+    What is no regular file, a pipe or a device, has nothing to keep and is written straight.
+
+    Raises:
+        OSError: it could not be written; what stood there before is as it was.
+    """
+    path = Path(os.path.realpath(path))
+    if os.path.lexists(path) and not path.is_file():
+        path.write_bytes(data)
+        return
+    staging = hidden(path, "new")
+    try:
+        write(staging, data)
+        if path.exists():
+            shutil.copymode(path, staging)
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
 def holds(folder: Path, files: Mapping[str, Content]) -> bool:
     """Whether the folder holds exactly these files."""
     try:

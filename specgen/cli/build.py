@@ -11,6 +11,7 @@ from specgen.artefacts.build import Artefacts, differences, produce, write
 from specgen.artefacts.targets import TARGETS
 from specgen.backends.onnx.options import CHOICES, Options, OptionsError
 from specgen.cli.arguments import Usage, add_spec, selections
+from specgen.cli.output import emit
 from specgen.diagnostics.diagnostic import suggestion
 
 OUTPUT: Final = "generated"
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         lines = differences(artefacts, output)
         for line in lines:
-            print(line)
+            emit(f"{line}\n".encode())
         return 1 if lines or refused else 0
     for folder, changed in write(artefacts, output):
         print(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}", file=sys.stderr)

@@ -48,9 +48,10 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Val
             overrides[name] = text
             continue
         from specgen.whatif.points import SweepError, value, variable  # numpy: 0.1 s
+        from specgen.whatif.question import QuestionError
 
         try:
             variables[name] = variable(name, value(name, text, None, models[0]))
-        except SweepError as error:
+        except (SweepError, QuestionError) as error:
             raise Usage(str(error)) from None
     return overrides, variables

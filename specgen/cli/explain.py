@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from specgen.cli.arguments import Usage
+from specgen.cli.output import emit
 from specgen.diagnostics.codes import CODES
 from specgen.diagnostics.diagnostic import suggestion
 
@@ -20,5 +21,5 @@ def run(arguments: argparse.Namespace) -> int:
         close = suggestion(name, CODES)
         raise Usage(f"there is no code `{arguments.code}`; did you mean `{close}`?" if close
                     else f"there is no code `{arguments.code}`")  # fmt: skip
-    print(f"{name} ({code.severity}): {code.title}\n\n{code.explanation}")
+    emit(f"{name} ({code.severity}): {code.title}\n\n{code.explanation}\n".encode())
     return 0

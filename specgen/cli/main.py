@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
 import specgen
@@ -50,6 +51,7 @@ class Command(Protocol):
 
 def entry() -> NoReturn:
     """The console script."""
+    own_outputs()
     gc.disable()  # the process ends soon, and looking for cycles takes a fifth of a build's time
     sys.exit(main(sys.argv[1:]))
 
@@ -63,13 +65,39 @@ def main(argv: Sequence[str]) -> int:
     try:
         status = dispatch(argv)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough.  Python flushes once more on its way out: into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        discard_output()
         return 0
+    except OSError as error:  # the disk behind it is full, or fails
+        discard_output()
+        reason = (error.strerror or str(error)).lower()
+        print(f"specgen: cannot write the output: {reason}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def own_outputs() -> None:
+    """Gives a process whose stdout or stderr is closed one that leads nowhere.
+
+    Else the next file that is opened gets the free number, and what is printed goes there.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+
+
+def discard_output() -> None:
+    """Python flushes stdout once more on its way out: into nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_of_output(error: Exception) -> bool:
+    """Whether an error is that of stdout, which takes nothing any more."""
+    from specgen.cli.output import STDOUT
+
+    return isinstance(error, OSError) and error.filename == STDOUT
 
 
 def dispatch(argv: Sequence[str]) -> int:
@@ -93,6 +121,8 @@ def dispatch(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if is_of_output(error):
+            raise
         return internal_fault(error)
 
 

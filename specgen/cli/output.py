@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import Diagnostic
+
+#: What errors of stdout have as their file.
+STDOUT: Final = "<stdout>"
 
 
 def show(diagnostics: Sequence[Diagnostic], form: str) -> None:
@@ -34,5 +37,9 @@ def wants_color() -> bool:
 
 def emit(data: bytes) -> None:
     """Prints a result as it is, whatever the locale says about encodings."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+    except OSError as error:
+        error.filename = STDOUT  # what could not be written is not kept: no later flush tells
+        raise

@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     from specgen.whatif.points import SweepError
     from specgen.whatif.question import QuestionError, asked
 
-    base, overrides, given = chosen(arguments)
-    inquiry = Inquiry(Selection(base.path, base.variant, overrides))
     try:
+        base, overrides, given = chosen(arguments)
+        inquiry = Inquiry(Selection(base.path, base.variant, overrides))
         question = asked(arguments.question, inquiry)
         emit(answer(arguments, inquiry, question, given).encode())
     except (QuestionError, SweepError, TooManyStructures) as error:

@@ -117,8 +117,10 @@ def deliver(arguments: argparse.Namespace, data: bytes) -> int:
 
 
 def save(path: Path, data: bytes) -> None:
+    from specgen.artefacts.folder import replace_file
+
     try:
-        path.write_bytes(data)
+        replace_file(path, data)
     except OSError as error:
         raise Usage(f"cannot write {path}: {(error.strerror or 'refused').lower()}") from None
 

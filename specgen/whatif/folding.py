@@ -199,4 +199,10 @@ def numbered(expr: Expr) -> Expr:
 
 def weight(expr: Expr) -> int:
     """The operations of one evaluation."""
-    return 1 + sum(map(weight, expr.args)) if isinstance(expr, Apply) else 0
+    found, waiting = 0, [expr]
+    while waiting:  # sums of many terms are deeper than Python's stack
+        node = waiting.pop()
+        if isinstance(node, Apply):
+            found += 1
+            waiting += node.args
+    return found

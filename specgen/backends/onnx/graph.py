@@ -130,7 +130,10 @@ class Graph:
     ) -> Edge:
         """A constant; equal ones are one node, in the outermost graph."""
         values = list(values)
-        data = struct.pack(f"<{len(values)}{PACKING[dtype]}", *values)
+        try:
+            data = struct.pack(f"<{len(values)}{PACKING[dtype]}", *values)
+        except (OverflowError, struct.error) as error:
+            raise EvaluationError(f"a constant is beyond the range of {dtype}") from error
         literal = Literal(dtype, shape, data)
         if literal not in self._literals:
             made = self.edge(f"c{len(self._literals)}", dtype, shape)
