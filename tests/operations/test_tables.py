@@ -13,6 +13,7 @@ from tests.agreement import Layers, checked, differences
 pytestmark = pytest.mark.slow
 
 HEAD = """language 1
+use std.attention { attention, causal }
 use std.norm { layernorm }
 use std.ffn { swiglu }
 model t "T" {
@@ -47,6 +48,22 @@ TABLES = {
   cache { kept : [B, T, dim] along T }
   forward(tokens: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
     return slice(append(kept, take(embed, tokens)), T - S, T, over = 1) * T
+  }
+}""",
+    "a size of a mask that attention alone reads, asked for before a cache row has it": """
+  parts { one : mixer }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    return one(take(embed, tokens), causal(positions, mask))
+  }
+  module mixer {
+    cache { kept : [B, T, 1, dim] along T }
+    forward(x: [B, S, dim], seen: bool [B, S, T]) -> [B, S, dim] {
+      y = x * T / 8
+      z = rearrange(y, "b s d -> b s 1 d")
+      all = append(kept, z)
+      return rearrange(attention(z, all, all, seen, 0.5), "b s h d -> b s (h d)")
+    }
   }
 }""",
     "a cache row of the model itself": """

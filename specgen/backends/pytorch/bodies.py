@@ -15,6 +15,7 @@ from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.intrinsics import lowered, unmasked
 from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
+from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, Scope
 from specgen.backends.pytorch.values import Abbreviations, type_text
@@ -58,6 +59,8 @@ class Body(Scope):
             if name in self.dims:
                 code = (text.partition("  #")[0] for text in (*indices, *self.lines[:place]))
                 if any(re.search(rf"\b{self.dim(name)}\b", text) for text in code):
+                    if any(Sym(name) in arg.type.shape for arg in self.definition.args):
+                        raise Needed  # a mask has it, which is left out where nothing is padded
                     reason = f"`{name}` is used before a cache row is there to read it from"
                     raise Inexpressible(reason, self.site)
                 self.lines.insert(place, layout.INDENT * self.indent + line)
