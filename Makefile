@@ -50,6 +50,7 @@ generated: setup  ## write generated/ anew
 
 accept: setup  ## take today's output as right: tables, goldens, docs, generated/; read the diff
 	$(BIN)/python -m specgen.syntax.prebuilt
+	$(BIN)/python -m specgen.check.shipped
 	$(BIN)/specgen build $(GENERATED)
 	$(BIN)/python docs/generate.py
 	SPECGEN_ACCEPT=1 $(BIN)/python -m pytest -m "not slow" -q

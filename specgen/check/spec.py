@@ -14,6 +14,7 @@ from specgen.check.dataflow import Body
 from specgen.check.divisibility import advice, divides, divisions
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
 from specgen.check.oracle import MAX_PATHS, ByForks, explore
+from specgen.check.shipped import passed
 from specgen.check.signatures import Signature, signature
 from specgen.diagnostics.diagnostic import Diagnostics, Label
 from specgen.diagnostics.source import Span
@@ -35,10 +36,13 @@ MAX_ALTERNATIVES = 100
 def check_spec(loaded: Loaded, diagnostics: Diagnostics) -> None:
     """Reports every fault that does not depend on a variant's values."""
     views = ModuleViews(diagnostics)
+    known = passed(loaded)
     for definition in loaded.definitions():
-        check_module(views.of(definition), diagnostics)
+        if definition.file not in known:
+            check_module(views.of(definition), diagnostics)
     for function in loaded.functions():
-        check_function(function, views, diagnostics)
+        if function.file not in known:
+            check_function(function, views, diagnostics)
 
 
 def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
