@@ -6,9 +6,10 @@ Built once per module definition; the oracle later says which of the rows exist.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from specgen.check.assumptions import Assumptions
 from specgen.check.signatures import Signature, signature
 from specgen.check.views import CacheView, PartView, TensorView
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
@@ -56,6 +57,21 @@ class ModuleView:
                 continue
         if self.definition.parent is not None:
             found.extend(self.views.of(self.definition.parent).requires)
+        return found
+
+    @cached_property
+    def required(self) -> Assumptions:
+        """What the requirements say before anything else is decided."""
+        if self.definition.parent is None:
+            found = Assumptions(self.scope.expanded, self.scope.choices)
+            mine = self.requires
+        else:
+            outer = self.views.of(self.definition.parent)
+            found = replace(outer.required, lets=self.scope.expanded, choices=self.scope.choices)
+            mine = self.requires[: len(self.requires) - len(outer.requires)]
+        for condition in mine:
+            narrowed = found.assume(condition)
+            found = narrowed if narrowed is not None else found
         return found
 
     def condition(self, node: tree.Expression | None) -> Expr:

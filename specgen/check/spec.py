@@ -49,7 +49,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     definition = view.definition
     if definition.parent is not None and definition.tree.modules:
         diagnostics.report("E0606", definition.tree.modules[0].span)
-    start = assumptions(view)
+    start = view.required
     check_sections(definition, diagnostics)
     check_names_of_rows(view, diagnostics)
     check_overlaps(view, start, diagnostics)
@@ -62,15 +62,6 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
         for part in parts:
             view.arguments(part.row)
     check_dataflow(view, start, diagnostics)
-
-
-def assumptions(view: ModuleView) -> Assumptions:
-    """What the requirements of a module say before anything is decided."""
-    found = Assumptions(view.scope.expanded, view.scope.choices)
-    for condition in view.requires:
-        narrowed = found.assume(condition)
-        found = narrowed if narrowed is not None else found
-    return found
 
 
 def check_sections(definition: Definition, diagnostics: Diagnostics) -> None:

@@ -97,9 +97,9 @@ class Assembler:
                 values.pop(name, None)
             else:
                 values[name] = value
-        known_all = Assumptions(bounds=bounds)
-        for condition in view.requires:  # sizes that are required to be equal are
-            known_all = known_all.assume(view.scope.expand(condition)) or known_all
+        known_all = view.required  # sizes that are required to be equal are
+        for key, within in bounds.items():
+            known_all = known_all.add_bounds(key, within) or known_all
         return values, known_all
 
     def module(self, definition: Definition, known: Mapping[str, Known], place: str) -> ir.Module:

@@ -63,10 +63,15 @@ class Sym:
 
 
 class Hashed:
-    """Room for a hash: expressions are keys of many dicts, and theirs is that of a whole tree."""
+    """Room for what is worked out of a whole tree: its hash, and its normal form.
 
-    __slots__ = ("_hash",)
+    The normal form follows the kinds of symbols, which equality leaves out: it is kept with the
+    tree itself, not under it.
+    """
+
+    __slots__ = ("_hash", "_normal")
     _hash: int
+    _normal: object
 
 
 @dataclass(frozen=True, slots=True)

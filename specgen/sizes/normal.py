@@ -120,6 +120,19 @@ def normalize(expr: Expr) -> Polynomial:
     Raises:
         TooComplex: beyond the limits on terms and exponents.
     """
+    if not isinstance(expr, Apply):
+        return normalized(expr)
+    try:
+        found = expr._normal
+    except AttributeError:
+        found = normalized(expr)
+        object.__setattr__(expr, "_normal", found)
+    assert isinstance(found, Polynomial)
+    return found
+
+
+def normalized(expr: Expr) -> Polynomial:
+    """`normalize`, worked out anew."""
     if isinstance(expr, Apply) and not exact(expr):
         kept = [canonical(arg) for arg in expr.args]
         if expr.op in ("+", "*"):  # the one law that rounding obeys
