@@ -299,6 +299,8 @@ class Body:
             case "softmax":
                 shifted = np.exp(args[0] - args[0].max(attrs["axis"], keepdims=True))
                 return [shifted / shifted.sum(attrs["axis"], keepdims=True)]
+            case "cumsum":
+                return [args[0].cumsum(attrs["axis"])]
             case "constant":
                 held = HELD.get(op.types[0].dtype, np.float64)
                 return [np.asarray(evaluate(attrs["value"], self.env), held)]

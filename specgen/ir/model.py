@@ -73,8 +73,8 @@ class Scalar:
 OPERATIONS: Final = frozenset({
     "rsqrt", "sqrt", "exp", "silu", "sigmoid", "tanh", "erf", "cos", "sin", "neg", "not",
     "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge", "and", "or",
-    "cast", "softmax", "sum", "mean", "max", "any", "where", "clamp", "iota", "constant", "take",
-    "gather", "topk", "split", "concat", "slice", "rearrange", "repeat", "einsum",
+    "cast", "softmax", "sum", "cumsum", "mean", "max", "any", "where", "clamp", "iota", "constant",
+    "take", "gather", "topk", "split", "concat", "slice", "rearrange", "repeat", "einsum",
 })  # fmt: skip
 
 

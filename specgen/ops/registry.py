@@ -44,6 +44,10 @@ OPS: Mapping[str, OpRecord] = {
         "softmax(x, over = -1)", "e ** x / sum(e ** x) along an axis", rules.softmax
     ),
     "sum": OpRecord("sum(x, over = -1, keep = false)", "the sum along an axis", rules.reduction),
+    "cumsum": OpRecord(
+        "cumsum(x, over = -1)", "along an axis, the sum of each number and those before it",
+        rules.cumulative,
+    ),
     "mean": OpRecord("mean(x, over = -1, keep = false)", "the mean along an axis", rules.reduction),
     "max": OpRecord(
         "max(x, over = -1, keep = false)", "the greatest along an axis", rules.reduction

@@ -150,6 +150,14 @@ def reduction(call: OpCall) -> Value:
     return call.done(Type(only(value).dtype, result), args=[value], axis=axis, keep=keep)
 
 
+def cumulative(call: OpCall) -> Value:
+    call.count(1)
+    value = call.tensor(0)
+    if only(value).dtype == "bool":
+        call.typing.fail("E0413", call.span(0), name=call.name, expected="numbers", found="bool")
+    return call.done(only(value), args=[value], axis=call.axis(only(value).shape))
+
+
 def where(call: OpCall) -> Value:
     call.count(3)
     condition = call.tensor(0, ("bool",))

@@ -164,6 +164,11 @@ def test_reductions(axis: int, keep: bool) -> None:
     close(found, np.any(X > 1, axis=axis, keepdims=keep))
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_cumsum(axis: int) -> None:
+    close(run("cumsum", [(X, "b s d4")], ["f32"], axis=axis)[0][0], X.cumsum(axis))
+
+
 def test_softmax_topk_gather_take_iota() -> None:
     e = np.exp(X - X.max(-1, keepdims=True))
     close(run("softmax", [(X, "b s d4")], ["f32"], axis=-1)[0][0], e / e.sum(-1, keepdims=True))

@@ -123,6 +123,12 @@ def softmax(call: Call) -> Edge:
     return call.graph.one(call.name, "Softmax", (x,), call.dtype, x.shape, axis=call.axis)
 
 
+def cumulative(call: Call) -> Edge:
+    x = call.tensor()
+    operands = (x, call.graph.scalar("i64", call.axis + len(x.shape)))
+    return call.graph.one(call.name, "CumSum", operands, call.dtype, x.shape)
+
+
 def reduction(call: Call) -> Edge:
     return reduced(call.graph, call.name, REDUCTION[call.op], call.tensor(), call.axis, call.keep)
 
@@ -218,6 +224,7 @@ OPS: Final[Mapping[str, Callable[[Call], Edge | tuple[Edge, ...]]]] = {
     "clamp": clamp,
     "cast": cast,
     "softmax": softmax,
+    "cumsum": cumulative,
     "constant": constant,
     "iota": iota,
     "take": take,

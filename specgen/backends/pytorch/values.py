@@ -163,8 +163,8 @@ class Writer:
                 return call("F.silu", self.write(args[0]))
             case "cast":
                 return self.cast(args[0], value.types[0].dtype)
-            case "softmax":
-                return method(self.write(args[0]), "softmax", self.axis(value))
+            case "softmax" | "cumsum":
+                return method(self.write(args[0]), name, self.axis(value))
             case "sum" | "mean" | "any":
                 return method(self.write(args[0]), name, *self.reduced(value))
             case "max":
