@@ -56,6 +56,7 @@ from specgen.sizes.expr import (
     substitute,
     symbols,
 )
+from specgen.sizes.solving import quotient, solve, variables
 
 Dims = tuple[Expr, ...]
 
@@ -299,6 +300,8 @@ def bound(
     """What the callee's names and `...` mean: `names`, and shape variables from the arguments."""
     scope = dict(names)
     rest: Dims = ()
+    formals: list[Dims] = []
+    actuals: list[Dims] = []
     for argument, value in zip(function.args, args, strict=True):
         if not value.types or isinstance(value, Scalar):
             continue
@@ -308,9 +311,12 @@ def bound(
             leading = len(actual) - (len(formal) - 1)
             rest, actual = actual[:leading], actual[leading:]
             formal = formal[1:]
-        for dim, size in zip(formal, actual, strict=True):
-            if isinstance(dim, Sym) and dim.name[:1].isupper():  # a shape variable: B, S, T
-                scope.setdefault(dim.name, written_out(size, {}, dim.name))
+        formals.append(formal)
+        actuals.append(actual)
+    for step in solve(formals, variables(formals) - scope.keys()):
+        whole = actuals[step.argument][step.axis]
+        size = quotient(whole, substitute(step.divisor, scope)) if step.divisor != ONE else whole
+        scope[step.name] = written_out(size, {}, step.name)
     for name, size in frame.scope.items():
         if name[:1].isupper():
             scope.setdefault(name, size)

@@ -29,8 +29,9 @@ from specgen.ops.context import (
     type_text,
 )
 from specgen.ops.rules import binary
-from specgen.sizes.expr import FUNCTIONS, LISTS, ONE, Apply, Const, Expr, Sym, product, substitute
+from specgen.sizes.expr import FUNCTIONS, LISTS, ONE, Apply, Const, Expr, Sym, substitute
 from specgen.sizes.normal import equal
+from specgen.sizes.solving import factors, without_factors
 from specgen.syntax import tree
 
 #: Where a module names a compile-time number.
@@ -63,7 +64,7 @@ class Body(Typing):
         return divides(ONE, expr, self.oracle.known(), self.scope.expanded)
 
     def quotient(self, whole: Expr, part: Expr, span: Span) -> Expr:
-        simple = without_factor(whole, part)
+        simple = without_factors(whole, factors(part))
         if simple is not None:
             return simple
         if not divides(part, whole, self.oracle.known(), self.scope.expanded):
@@ -375,21 +376,6 @@ class Body(Typing):
             done.append(ir.Return(tuple(values)))
         except Poisoned:
             pass
-
-
-def without_factor(whole: Expr, part: Expr) -> Expr | None:
-    """The product without one of its factors, as the table wrote it."""
-    if whole == part:
-        return ONE
-    if isinstance(whole, Apply) and whole.op == "*":
-        left, right = whole.args
-        rest = without_factor(left, part)
-        if rest is not None:
-            return product(rest, right)
-        rest = without_factor(right, part)
-        if rest is not None:
-            return product(left, rest)
-    return None
 
 
 def names_in(node: tree.Expression) -> list[tree.Path]:

@@ -13,6 +13,7 @@ from typing import Final
 from specgen.ir import model as ir
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.sizes.expr import LISTS, Expr, Sym, substitute, symbols
+from specgen.sizes.solving import variables
 
 #: Relative difference in float64 above which two forwards are not one function.
 TOLERANCE: Final = 1e-9
@@ -51,7 +52,8 @@ def compare(program: ir.Program, module: ir.Module) -> Iterator[Disagreement]:
     from specgen.ir.interpret import Instance
 
     instance = Instance(program, module, values, np.random.default_rng(0), past=3)
-    axes: dict[str, Value] = {"B": 2, "S": 2, "T": 5}
+    shapes = [[dim for dim in arg.type.shape if dim != ir.REST] for arg in module.forwards[0].args]
+    axes: dict[str, Value] = {**dict.fromkeys(variables(shapes), 3), "B": 2, "S": 2, "T": 5}
     args = arguments(instance.module, instance.environment(axes), np.random.default_rng(1))
     with np.errstate(all="ignore"):  # what is not a number is a difference, and is reported
         main, *others = (instance.call(forward, args, axes) for forward in module.forwards)

@@ -9,7 +9,8 @@ from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Arg, Type
 from specgen.ops.context import Typing, dtype_text, size_text, type_text
-from specgen.sizes.expr import LISTS, ONE, Apply, Const, Expr, Kind, Sym, substitute, symbols
+from specgen.sizes.expr import LISTS, ONE, Expr, Kind, Sym, substitute, symbols
+from specgen.sizes.solving import solve
 from specgen.syntax import tree
 
 #: Platform operations that a body may be declared equal to.
@@ -190,15 +191,14 @@ class Binding:
 
     def finish(self) -> None:
         """Solves the dims that mix variables and sizes, then compares all of them."""
+        for step in solve([[want for want, *_ in self.later]], self.axes - self.dims.keys()):
+            _, have, _, _, span, _ = self.later[step.axis]
+            divisor = substitute(step.divisor, self.dims)
+            self.dims[step.name] = (
+                have if divisor == ONE else self.typing.quotient(have, divisor, span)
+            )
         for want, have, formal, actual, span, name in self.later:
             open_axes = [n for n in symbols(want) if n in self.axes and n not in self.dims]
-            if len(open_axes) == 1 and is_product(want):
-                (axis,) = open_axes
-                known = substitute(substitute(want, {axis: ONE}), self.dims)
-                known = without_ones(known)
-                solved = have if known == ONE else self.typing.quotient(have, known, span)
-                self.dims[axis] = solved
-                continue
             if open_axes:
                 self.typing.fail("E0434", span, axes=", ".join(sorted(open_axes)))
             bound = substitute(want, self.dims)
@@ -239,24 +239,3 @@ class Binding:
             else:
                 dims.append(substitute(dim, self.dims))
         return Type(type_.dtype, tuple(dims))
-
-
-def is_product(expr: Expr) -> bool:
-    match expr:
-        case Apply(op="*", args=args):
-            return all(is_product(arg) for arg in args)
-        case Sym() | Const():
-            return True
-        case _:
-            return False
-
-
-def without_ones(expr: Expr) -> Expr:
-    match expr:
-        case Apply(op="*", args=(left, right)):
-            a, b = without_ones(left), without_ones(right)
-            if a == ONE:
-                return b
-            return a if b == ONE else Apply("*", (a, b))
-        case _:
-            return expr

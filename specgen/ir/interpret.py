@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from specgen.ir import model as ir
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.sizes.expr import Expr, Sym
+from specgen.sizes.solving import solve, variables
 
 Array = NDArray[Any]
 
@@ -138,11 +139,10 @@ class Instance:
     ) -> list[Array]:
         """The results of one of the module's forwards or functions."""
         known = dict(axes)
-        for arg, value in zip(function.args, args, strict=True):
-            dims = [dim for dim in arg.type.shape if dim != ir.REST]
-            for dim, length in zip(reversed(dims), reversed(np.shape(value)), strict=False):
-                if isinstance(dim, Sym) and dim.kind == "axis":
-                    known[dim.name] = int(length)
+        shapes = [[dim for dim in arg.type.shape if dim != ir.REST] for arg in function.args]
+        for step in solve(shapes, variables(shapes)):
+            length = int(np.shape(args[step.argument])[step.axis])
+            known[step.name] = length // evaluate_int(step.divisor, self.environment(known))
         body = Body(self, self.environment(known), known)
         for arg, value in zip(function.args, args, strict=True):
             if arg.type.dtype == ir.SCALAR:

@@ -22,7 +22,8 @@ from specgen.ir import model as ir
 from specgen.ir.model import REST, SCALAR
 from specgen.ir.verify import InternalFault
 from specgen.sizes.evaluate import EvaluationError, Value
-from specgen.sizes.expr import Sym
+from specgen.sizes.expr import Expr
+from specgen.sizes.solving import solve, variables
 
 
 @dataclass(slots=True)
@@ -229,15 +230,19 @@ def shape_variables(
 ) -> Mapping[str, Value | Extent]:
     """The names in the argument types that the scope lacks, and arguments that are numbers."""
     found: dict[str, Value | Extent] = {}
+    formals: list[Sequence[Expr]] = []
+    actuals: list[Shape] = []
     for arg, value in zip(function.args, arguments, strict=True):
         if not isinstance(value, Edge):
             found[arg.name] = value
             continue
-        declared = arg.type.shape
-        if declared[:1] == (REST,):
-            declared = declared[1:]
-        actual = value.shape[len(value.shape) - len(declared) :]
-        for expr, dim in zip(declared, actual, strict=True):
-            if isinstance(expr, Sym) and expr.name not in scope:
-                found[expr.name] = dim
+        declared = [dim for dim in arg.type.shape if dim != REST]
+        formals.append(declared)
+        actuals.append(value.shape[len(value.shape) - len(declared) :])
+    for step in solve(formals, variables(formals) - scope.keys()):
+        try:
+            divisor = dims.dim(step.divisor, {**scope, **found})
+            found[step.name] = dims.divide(actuals[step.argument][step.axis], divisor)
+        except EvaluationError:
+            continue  # the call may say it, and else its use does
     return found

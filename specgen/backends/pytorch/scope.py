@@ -49,8 +49,9 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
-from specgen.sizes.expr import TRUE, Apply, Expr, Sym, walk
+from specgen.sizes.expr import ONE, TRUE, Expr, Sym, walk
 from specgen.sizes.facts import whole
+from specgen.sizes.solving import solve, variables
 
 SELF = Atom("self")
 CACHE = Atom("cache")
@@ -358,7 +359,7 @@ class Scope:
     def shape_variables(self) -> list[str]:
         """The lines that take the shape variables in use from the arguments."""
         lines: list[str] = []
-        factors = {name: node for name in list(self.dims) if (node := self.factor(name))}
+        factors = self.factors()
         left = [name for name in self.dims if name not in {*factors, *self.places}]
         for arg in self.definition.args:
             if arg.type.dtype == SCALAR or self.may_lack(arg):
@@ -378,19 +379,20 @@ class Scope:
             lines += layout.lines(f"{self.dim(name)} = ", node, self.indent)
         return lines
 
-    def factor(self, name: str) -> Node | None:
-        """The size of a shape variable that is no dim of its own: G where a dim is `K × G`."""
-        shapes = [(a, a.type.shape) for a in self.definition.args if a.type.dtype != SCALAR]
-        if any(Sym(name) in shape for _, shape in shapes):
-            return None
-        for arg, shape in shapes:
-            for axis, dim in enumerate(shape):
-                if isinstance(dim, Apply) and dim.op == "*" and Sym(name) in dim.args:
-                    (other,) = (a for a in dim.args if a != Sym(name))
-                    place = axis - len(shape) if REST in shape else axis
-                    whole = method(Atom(self.variable(arg.name)), "size", number(place))
-                    return layout.Binary("//", whole, self.size(other))
-        return None
+    def factors(self) -> dict[str, Node]:
+        """The shape variables in use that are no dims of their own: G where a dim is `K × G`."""
+        args = [arg for arg in self.definition.args if arg.type.dtype != SCALAR]
+        shapes = [[dim for dim in arg.type.shape if dim != REST] for arg in args]
+        found: dict[str, Node] = {}
+        # The last needs no other; what a quotient divides by may be one of those before it.
+        for step in reversed(solve(shapes, variables(shapes))):
+            if step.name not in self.dims or step.divisor == ONE:
+                continue
+            arg = args[step.argument]
+            place = step.axis if REST in arg.type.shape else step.axis + len(arg.type.shape)
+            whole = method(Atom(self.variable(arg.name)), "size", number(place))
+            found[step.name] = layout.Binary("//", whole, self.size(step.divisor))
+        return dict(reversed(found.items()))
 
     def unpacked(self, arg: Arg, names: Sequence[str]) -> str:
         shape, value = arg.type.shape, self.variable(arg.name)
