@@ -24,6 +24,7 @@ from specgen.elaborate.scope import (
     module_scope,
 )
 from specgen.ir.model import ACTIVATION
+from specgen.ops.context import size_text
 from specgen.sizes.expr import TRUE, Expr, Sym, substitute
 from specgen.syntax import tree
 
@@ -261,17 +262,22 @@ class ModuleView:
                     found[name] = scope.resolve(given[name].value)
                 except Unresolved:
                     complete = False
-            elif name in scope.symbols:
-                found[name] = scope.symbols[name]
-            elif name in scope.lets:
-                found[name] = Sym(name, scope.let_kinds[name])
             elif param.default is not None:
+                wanted, otherwise = around(param.default)
+                if wanted is not None and (wanted in scope.symbols or wanted in scope.lets):
+                    found[name] = named(scope, wanted)
+                    continue
                 child_scope = self.views.of(child).scope
                 try:
-                    default = child_scope.expand(child_scope.resolve(param.default))
+                    default = child_scope.expand(child_scope.resolve(otherwise))
                     found[name] = substitute(default, found)
                 except Unresolved:
                     complete = False
+                    continue
+                if name in scope.symbols or name in scope.lets:
+                    self.warn_of_default(row, param, found[name])
+            elif name in scope.symbols or name in scope.lets:
+                found[name] = named(scope, name)
             else:
                 self.diagnostics.report(
                     "E0603",
@@ -294,6 +300,18 @@ class ModuleView:
                     labels=[Label(params[name].span, "the parameter")],
                 )
         return found if complete else None
+
+    def warn_of_default(self, row: tree.Part, param: tree.Param, default: Expr) -> None:
+        """A name that stands here is not what a part's param of that name is."""
+        self.diagnostics.report(
+            "W0612",
+            row.module_span,
+            name=param.name,
+            module=row.module,
+            labels=[Label(param.span, "has a default")],
+            help=f"`{row.module}({param.name} = {param.name})` passes it on, "
+            f"`{row.module}({param.name} = {size_text(default)})` says the default",
+        )
 
     # ---- caches, signatures
 
@@ -348,6 +366,24 @@ class ModuleView:
         own = [f.name for f in self.definition.tree.functions]
         file = self.definition.file.names
         return own + [n for n, item in file.items() if isinstance(item, FreeFunction)]
+
+
+def around(default: tree.Expression) -> tuple[str | None, tree.Expression]:
+    """What a default says of the part's surroundings: `NAME when given else DEFAULT` is the name
+    that is looked for there, and what stands where there is none."""
+    match default:
+        case tree.Operation(
+            op="cond",
+            operands=(tree.Path(names=("given",)), tree.Path(names=(name,)), otherwise),
+        ):
+            return name, otherwise
+        case _:
+            return None, default
+
+
+def named(scope: Scope, name: str) -> Expr:
+    """A param, index or let of a scope."""
+    return scope.symbols[name] if name in scope.symbols else Sym(name, scope.let_kinds[name])
 
 
 @dataclass(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.code import Code, error
+from specgen.diagnostics.code import Code, error, warning
 
 ROW_CODES: Final[Mapping[str, Code]] = {
     # ---- E05xx: rows ------------------------------------------------------------------
@@ -219,6 +219,17 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         An axis has one row in `sharding`.
         wrong: sharding { tensor over n_heads   tensor over inter_dim }
         right: sharding { tensor over n_heads, inter_dim }
+        """,
+    ),
+    "W0612": warning(
+        "default taken beside a name",
+        "`{name}` of `{module}` has its default here, not the `{name}` of this module",
+        """
+        A part's params are given, or have their default; only those without one are filled by
+        name.  Where a name stands here that a param with a default is called as well, say which
+        is meant.
+        wrong: params { bias : flag = false }   parts { norm : layernorm(width = dim) }
+        right: parts { norm : layernorm(width = dim, bias = true) }
         """,
     ),
     # ---- E07xx: names, config, report --------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from specgen.check.assumptions import Assumptions, Bounds
-from specgen.check.module import FunctionView, ModuleView, ModuleViews
+from specgen.check.module import FunctionView, ModuleView, ModuleViews, around
 from specgen.check.oracle import ByValues, simplified
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
@@ -371,7 +371,7 @@ class Assembler:
         for param in definition.tree.params:
             if param.name not in found and param.default is not None:
                 try:
-                    found[param.name] = child.scope.resolve(param.default)
+                    found[param.name] = child.scope.resolve(around(param.default)[1])
                 except Unresolved:
                     continue
         id_ = definition.name
