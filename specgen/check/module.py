@@ -274,7 +274,8 @@ class ModuleView:
                 except Unresolved:
                     complete = False
                     continue
-                if name in scope.symbols or name in scope.lets:
+                known = name in scope.symbols or name in scope.lets
+                if known and scope.kind(named(scope, name)) in TAKEN[WANTED[param.type]]:
                     self.warn_of_default(row, param, found[name])
             elif name in scope.symbols or name in scope.lets:
                 found[name] = named(scope, name)

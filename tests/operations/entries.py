@@ -298,6 +298,10 @@ ENTRIES: Mapping[str, tuple[Entry, ...]] = {
         "or": [*ranked("{} or b0", "b", ("bool",)), Entry('b3 or rearrange(b1, "s -> s 1")', "B S 12")],
         "cast": converted(),
         "softmax": everywhere("softmax({}, over = {axis})", [("a", d) for d in ("act", "f32", "f64")]),
+        "cumsum": everywhere(
+            "cumsum({}, over = {axis})",
+            [*(("a", d) for d in ("act", "f32", "f64")), ("i", "i64"), ("i", "i32")],
+        ),
         "sum": [*reduced("sum", "a", FLOATS), *reduced("sum", "i", WHOLE)],
         "mean": reduced("mean", "a", FLOATS),
         "max": [*reduced("max", "a", FLOATS), *reduced("max", "i", WHOLE)],
