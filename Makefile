@@ -13,7 +13,7 @@ GENERATED = specs/deepseek_v3.dsv3@v3_671b specs/deepseek_v3.dsv3@v2_lite_16b \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types test test-fast current generated accept format bench speed sweep \
-        check-oldest clean
+        check-oldest check-pythons fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,20 @@ check-oldest:  ## the fast tests with the oldest releases that pyproject allows
 	  $$($(PYTHON) -c "$$OLDEST") pytest hypothesis interegular
 	$(VENV)-oldest/bin/python -m pytest -m "not slow" -q
 
+PYTHONS ?= 3.11 3.12.1 3.12 3.13 3.14
+
+check-pythons:  ## the fast tests under each of PYTHONS that is here or that uv can fetch
+	$(PYTHON) tests/project/pythons.py $(PYTHONS)
+
+SPECS       ?= 20000
+CONFIGS     ?= 3000
+CHECKPOINTS ?= 1500
+SEED        ?= 1
+
+fuzz: setup  ## damaged tables, configurations and checkpoints: SPECS=, CONFIGS=, CHECKPOINTS=, SEED=
+	$(BIN)/python -m tests.fuzz.campaign --specs $(SPECS) --configs $(CONFIGS) \
+	  --checkpoints $(CHECKPOINTS) --seed $(SEED)
+
 define OLDEST
 import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
@@ -82,4 +96,4 @@ endef
 export OLDEST
 
 clean:  ## remove what the targets above made, .venv included
-	rm -rf $(VENV) $(VENV)-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-oldest .venv-pythons .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

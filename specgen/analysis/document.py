@@ -15,6 +15,7 @@ from specgen.analysis.quantities import Ledger, Quantity, ledger
 from specgen.analysis.rows import Row, pattern
 from specgen.analysis.stored import expand, stored
 from specgen.ir.model import Program
+from specgen.printable import safe_json
 from specgen.sizes.expr import Expr, substitute
 from specgen.sizes.printing import to_text
 
@@ -125,5 +126,5 @@ def to_json(documents: Document | Sequence[Document]) -> str:
     """A document, or a list of them, as one JSON text; long lists of tensors stay compact."""
     found = [documents] if isinstance(documents, dict) else documents
     if any("tensors" in document for document in found):
-        return json.dumps(documents, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return safe_json(json.dumps(documents, ensure_ascii=False, separators=(",", ":"))) + "\n"
     return json_text(documents)

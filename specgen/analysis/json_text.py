@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from specgen.printable import safe_json
 from specgen.sizes.evaluate import Value, describe
 
 WIDTH = 100
@@ -11,7 +12,7 @@ WIDTH = 100
 
 def json_text(value: object) -> str:
     """The value as a JSON text that ends in a newline; the same bytes for the same value."""
-    return "".join((*lines(value, ""), "\n"))
+    return safe_json("".join((*lines(value, ""), "\n")))
 
 
 def lines(value: object, indent: str) -> list[str]:

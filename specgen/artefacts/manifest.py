@@ -12,6 +12,7 @@ from typing import Final
 
 import specgen
 from specgen.artefacts.content import Content, chunks
+from specgen.printable import safe_json
 
 MANIFEST: Final = "manifest.json"
 GENERATOR: Final = "specgen"
@@ -28,7 +29,7 @@ def manifest(header: Mapping[str, object], files: Mapping[str, Content]) -> byte
         **header,
         "files": {name: digest(files[name]) for name in sorted(files)},
     }
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    return (safe_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n").encode()
 
 
 def digest(content: Content) -> str:

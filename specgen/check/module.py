@@ -13,7 +13,7 @@ from specgen.check.assumptions import Assumptions
 from specgen.check.signatures import Signature, signature
 from specgen.check.views import CacheView, PartView, TensorView
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
-from specgen.elaborate.files import Definition, FreeFunction
+from specgen.elaborate.files import Definition, FreeFunction, std_use
 from specgen.elaborate.scope import (
     DTYPES,
     TAKEN,
@@ -221,7 +221,8 @@ class ModuleView:
                 "E0601",
                 row.module_span,
                 name=row.module,
-                help=did_you_mean(row.module, self.definition.visible_modules),
+                help=std_use(row.module)
+                or did_you_mean(row.module, self.definition.visible_modules),
             )
             return None
         arguments = self.arguments(row)

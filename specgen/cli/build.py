@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ from specgen.artefacts.build import Artefacts, differences, produce, write
 from specgen.artefacts.targets import TARGETS
 from specgen.backends.onnx.options import CHOICES, Options, OptionsError
 from specgen.cli.arguments import Usage, add_spec, selections
-from specgen.cli.output import emit
+from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import suggestion
 
 OUTPUT: Final = "generated"
@@ -94,10 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         lines = differences(artefacts, output)
         for line in lines:
-            emit(f"{line}\n".encode())
+            emit(f"{line}\n".encode(errors="backslashreplace"))
         return 1 if lines or refused else 0
     for folder, changed in write(artefacts, output):
-        print(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}", file=sys.stderr)
+        remark(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}")
     return 1 if refused else 0
 
 

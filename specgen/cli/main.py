@@ -18,6 +18,7 @@ from typing import Final, NoReturn, Protocol, cast
 import specgen
 from specgen.cli.arguments import Usage, add_diagnostics_option
 from specgen.diagnostics.diagnostic import SpecError, suggestion
+from specgen.printable import safe, safe_lines
 
 #: Name -> what it does; the module of the same name implements it, or that of `MODULES`.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -37,6 +38,13 @@ COMMANDS: Final[Mapping[str, str]] = {
 MODULES: Final[Mapping[str, str]] = {"import": "importing"}
 
 DEBUG: Final = "SPECGEN_DEBUG"
+
+
+class Parser(argparse.ArgumentParser):
+    """Of command lines; what is said of their faults holds nothing raw."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(safe_lines(message))
 
 
 class Command(Protocol):
@@ -114,7 +122,8 @@ def dispatch(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         close = suggestion(name, COMMANDS)
         hint = f"; did you mean `{close}`?" if close else ""
-        print(f"specgen: there is no command `{name}`{hint}\n\n{overview()}", file=sys.stderr)
+        said = f"specgen: there is no command `{safe(name)}`{hint}\n\n{overview()}"
+        print(said, file=sys.stderr)
         return 2
     try:
         return run(name, argv[1:])
@@ -129,9 +138,7 @@ def dispatch(argv: Sequence[str]) -> int:
 def run(name: str, argv: Sequence[str]) -> int:
     """Runs one command; what is at fault in the command line or the tables is shown."""
     command = cast("Command", import_module(f"specgen.cli.{MODULES.get(name, name)}"))
-    parser = argparse.ArgumentParser(
-        f"specgen {name}", description=command.__doc__, allow_abbrev=False
-    )
+    parser = Parser(f"specgen {name}", description=command.__doc__, allow_abbrev=False)
     add_diagnostics_option(parser)
     command.configure(parser)
     arguments = parser.parse_intermixed_args(argv)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from specgen.printable import safe_lines
+
 if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import Diagnostic
 
@@ -28,6 +30,11 @@ def show(diagnostics: Sequence[Diagnostic], form: str) -> None:
         print(text.rstrip("\n"), file=sys.stderr)
 
 
+def remark(text: str) -> None:
+    """Prints a line on stderr, escaped: it may hold what the user wrote."""
+    print(safe_lines(text), file=sys.stderr)
+
+
 def wants_color() -> bool:
     """Colours are for terminals whose user has not said no (https://no-color.org)."""
     return (
@@ -35,11 +42,11 @@ def wants_color() -> bool:
     )
 
 
-def emit(data: bytes) -> None:
-    """Prints a result as it is, whatever the locale says about encodings."""
+def emit(data: bytes, *, is_text: bool = True) -> None:
+    """Prints a result, whatever the locale says about encodings; of a text nothing is raw."""
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.write(safe_lines(data.decode()).encode() if is_text else data)
     except OSError as error:
         error.filename = STDOUT  # what could not be written is not kept: no later flush tells
         raise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from specgen.cli.arguments import Usage, add_format, add_spec, definition, selected
 from specgen.cli.output import emit
+from specgen.cli.output import remark as say
 from specgen.diagnostics.diagnostic import suggestion
 from specgen.selection import Selection
 
@@ -109,8 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def deliver(arguments: argparse.Namespace, data: bytes) -> int:
     """Writes an answer where it is asked for."""
+    is_text = arguments.format != "parquet"
     if arguments.output is None:
-        emit(data)
+        emit(data, is_text=is_text)
     else:
         save(arguments.output, data)
     return 0
@@ -276,7 +278,7 @@ def swept(arguments: argparse.Namespace) -> bytes:
         save(arguments.plot, answer.picture(arguments.plot.suffix[1:]))
     if arguments.format in ("csv", "parquet"):
         for remark in answer.remarks:
-            print(f"specgen: {remark}", file=sys.stderr)
+            say(f"specgen: {remark}")
     return rendered(answer, arguments.format)
 
 

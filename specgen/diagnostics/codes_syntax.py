@@ -185,8 +185,8 @@ SYNTAX_CODES: Final[Mapping[str, Code]] = {
         "`{found}` is not written so here: {meant}",
         """
         Some things are written differently from what a programmer's fingers expect.
-        wrong: heads if grouped else 1     a && b     x // 2     2 ^ n
-        right: heads when grouped else 1   a and b    floor(x / 2)   2 ** n
+        wrong: heads if grouped else 1     a && b     x // 2     2 ^ n   block x 4
+        right: heads when grouped else 1   a and b    floor(x / 2)   2 ** n   block × 4
         """,
     ),
     "E0119": error(

@@ -13,6 +13,7 @@ from typing import Final
 
 from specgen.diagnostics.diagnostic import Diagnostic, Fix
 from specgen.diagnostics.source import Source, Span
+from specgen.printable import safe
 
 TAB: Final = 4
 #: Columns of a source line that are shown around a span; the released tables stay below.
@@ -24,8 +25,6 @@ YELLOW: Final = "\x1b[1;33m"
 BLUE: Final = "\x1b[1;34m"
 GREEN: Final = "\x1b[32m"
 RESET: Final = "\x1b[0m"
-
-UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +172,6 @@ def mended(fix: Fix, gutter: int, paint: Paint) -> Iterator[str]:
     line = line[:start] + fix.replacement + line[start + fix.span.end - fix.span.start :]
     row = Row.around(source, number, start, line)
     yield f"{paint(BLUE, f'{number:>{gutter}}')} {paint(GREEN, '~')} {row.text}".rstrip()
-
-
-def safe(text: str) -> str:
-    """The text with every character escaped that could do something to a terminal."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"\\u{{{ord(char):x}}}" if unicodedata.category(char) in UNSAFE else char for char in text
-    )
 
 
 def char_width(char: str) -> int:

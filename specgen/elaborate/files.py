@@ -7,6 +7,7 @@ with specgen and files in its own folder tree.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,15 @@ class Loaded:
             for item in file.names.values():
                 if isinstance(item, FreeFunction) and item.file is file:
                     yield item
+
+
+def std_use(name: str) -> str | None:
+    """How a file comes to see a module or function that std has; None where std has none."""
+    defines = re.compile(rf"^(?:module|function) {re.escape(name)}\b", re.MULTILINE)
+    for path in sorted(std_folder().glob("*.dsv3")):
+        if defines.search(path.read_text(encoding="utf-8")):
+            return f"std has it: add `use std.{path.stem} {{ {name} }}`"
+    return None
 
 
 def load_files(path: str | Path, diagnostics: Diagnostics) -> Loaded | None:

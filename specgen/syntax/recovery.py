@@ -195,6 +195,7 @@ class Reading:
         return (
             self.mend_separator(index)
             or self.mend_condition(index)
+            or self.mend_times(index)
             or self.mend_spelling(index)
             or self.mend_reserved(index)
             or self.mend_missing(index)
@@ -253,6 +254,22 @@ class Reading:
             fixes=[Fix(self.span(index), "when", "use `when`")],
         )
         return self.replace(index, "when")
+
+    def mend_times(self, index: int) -> bool:
+        """The letter x for the sign: the lexeme itself, or before it where it read as a name."""
+        for place in (index, index - 1):
+            if place <= self.start or self.lexemes[place].text not in ("x", "X"):
+                continue
+            rest = self.lexemes[place + 1 : index + 2]
+            times = Lexeme("×", self.lexemes[place].start, self.lexemes[place].end, -1)
+            if self.lexemes[place].first or not self.before(place).fits([times, *rest]):
+                continue
+            span = self.span(place)
+            fix = Fix(span, "×", "use `×`")
+            meant = "times is `×` or `*`"
+            self.faults.report("E0118", span, found=span.text, meant=meant, fixes=[fix])
+            return self.replace(place, "×")
+        return False
 
     def mend_spelling(self, index: int) -> bool:
         """A word of the language with a slip in it: the lexeme itself or the one before."""

@@ -257,3 +257,17 @@ def test_killed_at_random_moments_the_folder_is_whole(folder: Path) -> None:
     assert specgen("build", "tiny.dsv3", "-D", "dim=24", cwd=folder).status == 0
     assert whole(built) == 24
     assert os.listdir(built.parent) == ["default"]
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_line_ends_of_a_table_are_in_no_byte(end: bytes, tmp_path: Path) -> None:
+    from specgen.artefacts.build import produce
+    from specgen.selection import Selection
+
+    text = (Path(__file__).parents[2] / "specs" / "gpt2.dsv3").read_bytes()
+    written = []
+    for this in (b"\n", end):
+        path = tmp_path / "gpt2.dsv3"
+        path.write_bytes(text.replace(b"\n", this))
+        written.append(produce(Selection(path, "gpt2_124m")).files)
+    assert written[0] == written[1]

@@ -94,3 +94,18 @@ def test_what_is_not_utf8_is_named_by_its_byte(data: bytes, reason: str, tmp_pat
     found = refused(path)
     assert found.code == "E0103"
     assert found.message.endswith(reason)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_mean_the_same(end: str, tmp_path: Path) -> None:
+    from specgen.diagnostics import jsonlines
+    from specgen.elaborate.load import check_file
+
+    text = 'language 1\n# note\nmodel m {\n  params { d : size = 4 "t" }\n  tensors {\n    w : [e]\n  }\n}\n'
+    path = tmp_path / "a.dsv3"
+    found = []
+    for this in ("\n", end):
+        path.write_bytes(text.replace("\n", this).encode())
+        found.append(jsonlines.render(check_file(path).all))
+    assert found[0] == found[1]
+    assert '"line": 6, "column": 10' in found[0]

@@ -10,6 +10,7 @@ import json
 from typing import Final
 
 from specgen.analysis.markdown import line
+from specgen.printable import safe_json
 
 ENTITIES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "`": "&#96;"}
@@ -29,4 +30,4 @@ def html(text: str) -> str:
 def data(value: object) -> str:
     """A value as JSON, harmless inside `<script>` and as an expression of JavaScript."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace").decode().translate(ESCAPES)
+    return safe_json(text).encode("utf-8", "replace").decode().translate(ESCAPES)
