@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import Diagnostic, SpecError
 
 __version__ = "0.1.0"
+
+#: What `pip install` calls it; `specgen` is somebody else's package.
+DISTRIBUTION = "specgen-llm"
 __all__ = ["Diagnostic", "Model", "SpecError", "__version__", "load"]
 
 

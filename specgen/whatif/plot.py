@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from specgen import DISTRIBUTION
 from specgen.sizes.evaluate import Value, describe
 from specgen.whatif.sheet import MissingPackage
 
@@ -54,7 +55,9 @@ def plot(picture: Picture, form: str) -> bytes:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPackage("--plot needs matplotlib: pip install 'specgen[plot]'") from None
+        raise MissingPackage(
+            f"--plot needs matplotlib: pip install '{DISTRIBUTION}[plot]'"
+        ) from None
     rows = len(next(iter(picture.columns.values()), ()))
     if not rows:
         raise PlotError("there is no row to plot")

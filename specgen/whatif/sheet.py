@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any, Final
 
+from specgen import DISTRIBUTION
 from specgen.analysis import markdown
 from specgen.analysis.json_text import plain
 from specgen.sizes.evaluate import Value, describe
@@ -142,7 +143,7 @@ def to_parquet(sheet: Sheet, metadata: Mapping[str, str]) -> bytes:
         from pyarrow import parquet
     except ImportError:
         raise MissingPackage(
-            "--format parquet needs pyarrow: pip install 'specgen[parquet]'"
+            f"--format parquet needs pyarrow: pip install '{DISTRIBUTION}[parquet]'"
         ) from None
     arrays = {name: arrow(pyarrow, column) for name, column in sheet.columns.items()}
     notes = {key.encode(): value.encode() for key, value in metadata.items()}

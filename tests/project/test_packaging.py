@@ -48,6 +48,24 @@ def test_nothing_is_evaluated() -> None:
                 assert name not in {"eval", "exec", "sympify", "parse_expr", "S"}, path
 
 
+def test_what_people_are_told_to_install_is_this_project() -> None:
+    """`specgen` on the index is somebody else's; extras that are named exist."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert PROJECT["project"]["name"] == specgen.DISTRIBUTION
+    texts = [ROOT / "README.md"]
+    for name in ("specgen", "docs", "templates", "generated"):
+        texts += (p for p in (ROOT / name).rglob("*") if p.suffix in {".py", ".md", ".j2", ".js"})
+    told = [
+        (path.name, name.replace("{DISTRIBUTION}", specgen.DISTRIBUTION), extra)
+        for path in texts
+        for name, extra in re.findall(
+            r"pip install '?([A-Za-z{][\w{}-]*)(?:\[(\w+)\])?", path.read_text(encoding="utf-8")
+        )
+    ]
+    assert {name for _, name, _ in told if name.startswith("specgen")} == {specgen.DISTRIBUTION}
+    assert {extra for _, name, extra in told if name == specgen.DISTRIBUTION} <= {"", *extras}
+
+
 def test_the_data_folders_are_in_the_wheel() -> None:
     mapped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert mapped == {n: f"specgen/_data/{n}" for n in ("grammar", "specs", "templates")}

@@ -20,7 +20,7 @@ PICTURE = Picture(
 
 def test_without_matplotlib_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingPackage, match=r"pip install 'specgen\[plot\]'"):
+    with pytest.raises(MissingPackage, match=r"pip install 'specgen-llm\[plot\]'"):
         plot(PICTURE, "svg")
 
 

@@ -79,7 +79,7 @@ def test_no_rows() -> None:
 
 def test_parquet_without_pyarrow_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingPackage, match=r"pip install 'specgen\[parquet\]'"):
+    with pytest.raises(MissingPackage, match=r"pip install 'specgen-llm\[parquet\]'"):
         to_parquet(SHEET, {})
 
 
