@@ -52,20 +52,27 @@ def fitting(program: Program, folder: Path, ignore: Sequence[str] = ()) -> Mappi
 
 
 def faults(
-    program: Program, found: Mapping[str, Stretch], ignore: Sequence[str]
+    program: Program,
+    found: Mapping[str, Stretch | None],
+    ignore: Sequence[str],
+    exact: frozenset[str] = EXACT,
 ) -> Iterator[tuple[str, str]]:
-    """What is missing, misshapen, of another dtype or in excess: the kind, and which tensor."""
+    """What is missing, misshapen, of another dtype or in excess: the kind, and which tensor.
+
+    Of a name without a stretch nothing but the name is known.  Dtypes of `exact` are taken for
+    each other.
+    """
     needed = set()
     for tensor in stored(program, scheme_of(program)):
         for name, _ in expand(tensor):
             needed.add(name)
             stretch = found.get(name)
             if stretch is None:
-                if tensor.first.shared != "copy":  # the graph reads what it is a copy of
+                if name not in found and tensor.first.shared != "copy":  # the graph reads the other
                     yield "missing", f"{name} {list(tensor.dims)}"
             elif stretch.shape != tensor.dims:
                 yield "misshapen", f"{name} is {list(stretch.shape)}, not {list(tensor.dims)}"
-            elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= EXACT:
+            elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= exact:
                 yield "of another dtype", f"{name} is {stretch.dtype}, not {tensor.dtype}"
     for name in found:
         if name not in needed and not any(fnmatchcase(name, pattern) for pattern in ignore):

@@ -57,10 +57,11 @@ class Stretch:
         return self.start + self.length
 
 
-def stretches(folder: Path) -> dict[str, Stretch]:
+def stretches(folder: Path, *, links: bool = False) -> dict[str, Stretch]:
     """Every tensor of the checkpoint in a folder, by its name.
 
-    The files are those of model.safetensors.index.json, else model.safetensors, else all.
+    The files are those of model.safetensors.index.json, else model.safetensors, else all.  They may be
+    `links` where only headers are of interest.
 
     Raises:
         DamagedCheckpoint: there is none, or a header is not as the format has it.
@@ -70,7 +71,7 @@ def stretches(folder: Path) -> dict[str, Stretch]:
     places = index(folder / INDEX)
     for file in files(folder, places):
         # Runtimes refuse links, lest a model reads what it should not.
-        if (folder / file).is_symlink():
+        if not links and (folder / file).is_symlink():
             raise DamagedCheckpoint(f"{file} is a link, which runtimes do not follow")
         for name, stretch in header(folder / file).items():
             if name in found:

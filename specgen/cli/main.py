@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sensitivity": "print how a quantity moves with each parameter, sorted",
     "whatif": "every quantity of a changed table, or of many configurations",
     "diff": "print what differs between two tables, row by row",
+    "verify": "hold a checkpoint or a config.json against a table, by headers alone",
     "import": "read a released config.json: its table, its variant, its counts",
 }
 

@@ -278,6 +278,24 @@ def test_a_session_opens_within_200_megabytes(form: Form, tmp_path: Path) -> Non
     assert int(found.stdout) <= 200_000  # kilobytes: all of the process at its largest
 
 
+@FORMS
+@pytest.mark.parametrize("level", ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_ALL"])
+def test_weights_as_inputs_open_as_they_are(form: Form, level: str, tmp_path: Path) -> None:
+    """Nothing lies beside the file: onnx checks and loads it, onnxruntime makes a session."""
+    ort = pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    data = build(load_spec(*V3), Options(form=form, weights="none"))
+    assert len(data) <= 700_000
+    path.write_bytes(data)
+    onnx.checker.check_model(path, full_check=True)
+    inputs = {value.name for value in onnx.load(path).graph.input}
+    assert {t.name for t in model(*V3, form).graph.initializer} <= inputs
+    options = ort.SessionOptions()
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    assert {value.name for value in session.get_inputs()} == inputs
+
+
 def test_a_pure_table_has_no_graph() -> None:
     with pytest.raises(SpecError) as caught:
         emit(load_spec("dsv3_table"))
