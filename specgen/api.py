@@ -43,6 +43,10 @@ class Model:
     selection: Selection
     program: Program
 
+    def __repr__(self) -> str:
+        variant = "" if self.program.variant is None else f"@{self.program.variant}"
+        return f"<specgen.Model {self.program.name}{variant}>"
+
     @cached_property
     def ledger(self) -> Ledger:
         """Everything counted, in closed form and as numbers.

@@ -76,3 +76,9 @@ def test_faults_are_exceptions_that_read_well(folder: Path) -> None:
         model.build(folder / "out", targets=["onnx"])
     with pytest.raises(AttributeError):
         _ = specgen.no_such_name
+
+
+def test_a_model_is_short_to_look_at() -> None:
+    """Whatever its size: a shell prints it after every load."""
+    assert repr(specgen.load("deepseek_v3", "v3_671b")) == "<specgen.Model deepseek_v3@v3_671b>"
+    assert repr(specgen.load("dsv3_table")) == "<specgen.Model dsv3_table>"
