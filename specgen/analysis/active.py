@@ -16,6 +16,7 @@ from specgen.analysis.reach import Reach
 from specgen.analysis.rows import Entry
 from specgen.analysis.terms import Quantity, Term, quantity
 from specgen.ir.model import Program
+from specgen.ir.roots import is_language_model
 from specgen.sizes.evaluate import evaluate_int
 from specgen.sizes.expr import (
     FALSE,
@@ -114,7 +115,8 @@ def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Q
             no_vocabulary += terms
     yield quantity("parameters_active", everything)
     yield quantity("parameters_active_no_embedding", no_embedding)
-    yield quantity("parameters_active_no_vocabulary", no_vocabulary)
+    if forward is None or is_language_model(forward):
+        yield quantity("parameters_active_no_vocabulary", no_vocabulary)
     yield quantity("parameters_outside_forward", outside)
 
 

@@ -30,12 +30,13 @@ from specgen.sizes.expr import ONE, Apply, Const, Expr, Sym, conjunction, negati
 from specgen.sizes.normal import settled
 
 __all__ = [
-    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "CacheRow", "Ledger", "Quantity", "Storage", "evaluated", "ledger",
+    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage", "evaluated", "ledger",
     "quantities",
 ]  # fmt: skip
 
 NO_DATAFLOW: Final = "the table has no forward"
 NO_CACHE: Final = "the forward keeps no cache"
+NO_TOKENS: Final = "the forward is no language model's: it has no vocabulary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def counted(program: Program) -> Ledger:
         absent = None
         if name not in found:
             absent = NO_CACHE if program.has_dataflow else NO_DATAFLOW
+            if program.has_dataflow and name == "parameters_active_no_vocabulary":
+                absent = NO_TOKENS
         elif taken := [v for v in found[name].variables if v in program.values]:
             absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
         if absent is not None:

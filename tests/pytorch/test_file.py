@@ -298,12 +298,13 @@ def test_config_refuses_what_the_file_is_not_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["scale: [B, S]", "lengths: i64 [B]"])
-def test_an_argument_that_nobody_gives(argument: str, tmp_path: Path) -> None:
+def test_an_argument_of_its_own_is_asked_for(argument: str, tmp_path: Path) -> None:
     source = spec(*["words"] * 8).replace("mask: bool [B, T]", argument)
     path = tmp_path / "small.dsv3"
     path.write_text(source)
-    with pytest.raises(SpecError) as caught:
-        emit(load_program(path))
-    (found,) = caught.value.diagnostics
-    assert found.code == "E0905"
-    assert argument.partition(":")[0] in found.message
+    text = emit(load_program(path))["model.py"].decode()
+    root = text[text.index("class Model(") :]
+    given = root[root.index("def forward(") : root.index("-> Tensor")]
+    assert f"{argument.partition(':')[0]}: Tensor" in given
+    assert "mask" not in given
+    assert "def main()" not in text

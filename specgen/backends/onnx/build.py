@@ -13,13 +13,13 @@ import specgen
 from specgen.analysis.costs import savings
 from specgen.analysis.instances import environment
 from specgen.artefacts.content import Content
-from specgen.backends.onnx import embedding, genai
+from specgen.backends.onnx import dims, embedding, genai
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import Extent, symbol
+from specgen.backends.onnx.dims import Environment, Extent, symbol
 from specgen.backends.onnx.frame import Frame, State, shape_variables
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.levels import LEVELS
-from specgen.backends.onnx.lowering import convert
+from specgen.backends.onnx.lowering import convert, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.proto import Document, serialize
@@ -32,9 +32,11 @@ from specgen.checkpoint.fitting import fitting
 from specgen.checkpoint.generation import ending_tokens
 from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
-from specgen.ir.model import Arg, Function, Program
+from specgen.ir.model import SCALAR, Arg, Function, Program
+from specgen.ir.roots import is_language_model
 from specgen.ir.verify import InternalFault
 from specgen.sizes.evaluate import EvaluationError
+from specgen.sizes.expr import Sym, symbols
 
 #: What the file says of the names in it.
 NAMES: Final = {
@@ -70,7 +72,9 @@ def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
     if options.weights == "embed" and options.checkpoint is not None:
         files |= embedding.copies(made.weights, options.checkpoint)
     caches = genai.layers(made)
-    if options.weights != "none" and genai.expressible(caches):
+    forward = program.model.forward
+    spoken = forward is not None and is_language_model(forward)
+    if options.weights != "none" and spoken and genai.expressible(caches):
         model = config(program, "hf") if "hf" in program.configs else {}
         files[genai.GRAPH] = serialize(genai.adapted(made, caches))
         files[genai.CONFIG] = genai.settings(made, caches, model, ending(made, options.checkpoint))
@@ -136,14 +140,13 @@ def document(
     """The graph and all that belongs to its file."""
     level = LEVELS[options.ops]
     graph = Graph(level)
-    inputs = {role: graph.edge(name, "i64", shape) for role, (name, shape) in INPUTS.items()}
-    graph.measure(inputs["tokens"], 0)
-    graph.measure(inputs["tokens"], 1)
-    graph.measure(inputs["mask"], 1)
-    weights = Weights(program, graph, options, checkpoint)
-    arguments = [argument(graph, arg, inputs) for arg in forward.args]
     scope = environment(program)
-    lengths = {**LENGTHS, **shape_variables(forward, arguments, scope)}
+    conventional = is_language_model(forward)
+    inputs = usual(graph) if conventional else own(graph, forward, scope, compute)
+    weights = Weights(program, graph, options, checkpoint)
+    arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
+    lengths: Environment = LENGTHS if conventional else {}
+    lengths = {**lengths, **shape_variables(forward, arguments, scope)}
     flat = options.form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
     state = State(program, graph, weights, compute, scope, lengths, recordings)
@@ -151,15 +154,18 @@ def document(
     if not flat:
         state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
     frame = Frame(state, program.model, "", "", scope, scope, weights.read, 0)
-    (logits,) = run(frame.enter(forward, arguments), forward, ("logits",))
-    if not isinstance(logits, Edge):
-        raise InternalFault("the forward gives no tensor")
-    outputs = {"logits": logits}
+    names = ("logits",) if conventional else results_of(forward)
+    results = run(frame.enter(forward, arguments), forward, names)
+    outputs = {}
+    for result, name in zip(results, names, strict=True):
+        if not isinstance(result, Edge):
+            raise InternalFault("the forward gives no tensor")
+        outputs[name] = result
     outputs |= {f"present.{key}": edge for key, edge in state.presents.items()}
     nodes = graph.finish(outputs)
     # Names are half the file in the form of functions; a rule for each row says as much.
     ruled = not flat and options.experts == "stacked" and checkpoint is None
-    names = weights.places() if ruled else weights.patterns()
+    called = weights.places() if ruled else weights.patterns()
     return Document(
         name=program.name,
         version=specgen.__version__,
@@ -182,7 +188,7 @@ def document(
         functions=state.definitions,
         landmarks=state.landmarks,
         named=graph.named,
-        names=names,
+        names=called,
     )
 
 
@@ -193,11 +199,54 @@ def held(weights: Weights, options: Options) -> Iterable[Placed | Embedded]:
     return weights.placed()
 
 
-def argument(graph: Graph, arg: Arg, inputs: Mapping[str, Edge]) -> Edge:
-    """The graph's input for an argument of the root forward, in the argument's dtype."""
-    if arg.name not in inputs:
-        raise EvaluationError(f"no input for the argument `{arg.name}` of the model's forward")
-    return convert(graph, arg.name, inputs[arg.name], arg.type.dtype)
+def usual(graph: Graph) -> Mapping[str, Edge]:
+    """The inputs of a language model, all of them whatever it takes: clients give them."""
+    inputs = {
+        argument: graph.edge(name, "i64", shape) for argument, (name, shape) in INPUTS.items()
+    }
+    graph.measure(inputs["tokens"], 0)
+    graph.measure(inputs["tokens"], 1)
+    graph.measure(inputs["mask"], 1)
+    return inputs
+
+
+def own(graph: Graph, forward: Function, scope: Environment, compute: str) -> Mapping[str, Edge]:
+    """The inputs of any other forward: its arguments, under their names and in their dtypes.
+
+    Raises:
+        EvaluationError: an argument is a number, or a shape variable is never a dim by itself.
+    """
+    inputs: dict[str, Edge] = {}
+    measured: set[str] = set()
+    for arg in forward.args:
+        if arg.type.dtype == SCALAR:
+            raise EvaluationError(f"`{arg.name}`, which the model's forward takes, is no tensor")
+        free = {name for dim in arg.type.shape for name in symbols(dim)} - scope.keys()
+        env = {**scope, **{name: LENGTHS.get(name, symbol(name)) for name in free}}
+        shape = tuple(dims.dim(dim, env) for dim in arg.type.shape)
+        inputs[arg.name] = edge = graph.edge(arg.name, inside(arg, compute), shape)
+        for axis, dim in enumerate(arg.type.shape):
+            if isinstance(dim, Sym) and dim.name in free - measured:
+                graph.measure(edge, axis)
+                measured.add(dim.name)
+    for arg in forward.args:
+        for dim in arg.type.shape:
+            if unknown := sorted(symbols(dim) - scope.keys() - measured):
+                reason = f"no argument of the model's forward has `{unknown[0]}` as a dim by itself"
+                raise EvaluationError(reason)
+    return inputs
+
+
+def inside(arg: Arg, compute: str) -> str:
+    return dtype_in_graph(arg.type.dtype, compute)
+
+
+def results_of(forward: Function) -> tuple[str, ...]:
+    """The names of the outputs: the table's, where they are no argument's."""
+    taken = {arg.name for arg in forward.args}
+    many = len(forward.results) > 1
+    names = [name or f"result{n if many else ''}" for n, name in enumerate(forward.result_names)]
+    return tuple(f"{name}.result" if name in taken else name for name in names)
 
 
 def refused(code: str, *, spec: str = "", reason: str = "", path: str = "") -> SpecError:

@@ -26,6 +26,7 @@ from specgen.backends.pytorch.values import DTYPES, shape_text
 from specgen.backends.refusal import Refusal
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program
+from specgen.ir.roots import is_language_model
 
 
 def emit(program: Program) -> Mapping[str, bytes]:
@@ -109,6 +110,8 @@ class File:
         return template("model.py.j2").render(
             source=f"{program.name}{variant}",
             title=quote(program.model.title or program.name),
+            takes_tokens=is_language_model(forward),
+            inputs=", ".join(arg.name for arg in forward.args),
             result=shape_text(forward.results[0].shape, {}),
             uses_math=config.uses_math or "math" in self.used.helpers,
             helpers=self.used.helpers,

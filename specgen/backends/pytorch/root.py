@@ -12,13 +12,11 @@ from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.bodies import Body
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.layout import INDENT, Node
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
-from specgen.backends.refusal import Site
 from specgen.ir.model import (
     ApplyMap,
     Arg,
@@ -29,6 +27,7 @@ from specgen.ir.model import (
     Value,
     Var,
 )
+from specgen.ir.roots import is_language_model
 
 #: The arguments of the model's forward, behind the tokens, that the class supplies.
 SUPPLIED = ("positions", "mask")
@@ -110,11 +109,9 @@ class RootWriter(ClassWriter):
         return [f"{INDENT * 2}self.config = config", *super().attributes()]
 
     def entrance(self, function: Function) -> list[str]:
-        """The forward of the model."""
-        unknown = [a.name for a in function.args[1:] if a.name not in SUPPLIED]
-        if unknown:
-            reason = f"the model's forward takes `{unknown[0]}`, which nobody gives it"
-            raise Inexpressible(reason, Site(self.module.name))
+        """The forward of the model; one that is no language model's takes what the table says."""
+        if not is_language_model(function):
+            return super().method(function, "forward")
         body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD)
         lines = body.write()
         tokens, *_ = (body.variable(arg.name) for arg in function.args)
@@ -158,8 +155,9 @@ class RootBody(Body):
     """The body of the model's forward: what is done for each token is done for the last alone."""
 
     def give(self, results: Sequence[Node]) -> None:
-        last = self.definition.body[-2]
-        if is_for_each_token(self.definition) and isinstance(last, Assign):
+        if is_for_each_token(self.definition):
+            last = self.definition.body[-2]
+            assert isinstance(last, Assign)
             margin, name = INDENT * self.indent, self.variable(last.names[0])
             self.lines += [f"{margin}if last:", f"{margin}{INDENT}{name} = {name}[:, -1:]"]
         super().give(results)

@@ -11,7 +11,7 @@ from typing import Final
 
 from specgen.analysis.caches import UNMET
 from specgen.analysis.peak import TOO_LONG, TOO_MANY
-from specgen.analysis.quantities import CONVENTIONS, NO_CACHE, NO_DATAFLOW
+from specgen.analysis.quantities import CONVENTIONS, NO_CACHE, NO_DATAFLOW, NO_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ ENGLISH: Final = Words(
     at="{quantity} at {values}",
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
     conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
-    reasons={reason: reason for reason in (NO_DATAFLOW, NO_CACHE, UNMET, TOO_LONG, TOO_MANY)},
+    reasons={
+        reason: reason for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
+    },
 )
 
 CHINESE: Final = Words(
@@ -199,6 +201,7 @@ CHINESE: Final = Words(
     reasons={
         NO_DATAFLOW: "本表没有前向",
         NO_CACHE: "前向没有缓存",
+        NO_TOKENS: "前向不是语言模型的前向，没有词表",
         UNMET: "没有乘积逐个 token 地读缓存",
         TOO_LONG: "前向中的尺寸表达式太长，无法比较",
         TOO_MANY: "前向中可能占用最多的时刻太多",
