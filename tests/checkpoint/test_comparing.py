@@ -110,7 +110,7 @@ def test_a_configuration_is_held_against_the_parameters(tmp_path: Path) -> None:
     assert compare(TABLE, file).differences == (expected,)
 
 
-@pytest.mark.parametrize(("name", "said"), [("a.gguf", "GGUF"), ("a.safetensors", "No such file")])
+@pytest.mark.parametrize(("name", "said"), [("a.gguf", "GGUF"), ("a.safetensors", "no such file")])
 def test_what_cannot_be_read_is_refused(name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=said):
         compare(TABLE, tmp_path / name)

@@ -78,8 +78,8 @@ def test_data_is_json_that_cannot_end_its_script(value: Any) -> None:
     assert json.loads(text) == value
 
 
-def test_half_a_character_is_written_as_a_question_mark() -> None:
-    assert data("a\ud800") == '"a?"'
+def test_half_a_character_is_escaped() -> None:
+    assert data("a\ud800") == '"a\\ud800"'
 
 
 def test_texts_of_a_table_add_no_tag_and_no_script() -> None:
