@@ -224,6 +224,8 @@ def fill(model: Any) -> None:
             tensor.normal_(std=0.6)
         elif tensor.dim() > 1:
             tensor.normal_(std=1.2 / tensor.shape[-1] ** 0.5)
+        elif name.endswith("correction_bias"):  # more, and some experts would never be chosen
+            tensor.normal_(std=0.05)
         elif name.endswith("bias"):
             tensor.normal_(std=0.2)
         else:

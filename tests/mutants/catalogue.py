@@ -68,7 +68,7 @@ ROWS: Final = (
     Mutant("dropped shared expert", V3, "routed + shared(x) when has(shared) else routed", "routed", "E0512"),
     Mutant("dropped gain of a norm", NORM, "like = x) * weight", "like = x)", "E0512"),
     Mutant("cache that does not grow", V3, "latent : [B, T, kv_lora_rank + ", "latent : [B, S, kv_lora_rank + ", "E0506"),
-    Mutant("unknown kind of dtype", V3, "    caches      = bf16", "    cache       = bf16", "E0509"),
+    Mutant("unknown kind of dtype", V3, "    caches      = dtype", "    cache       = dtype", "E0509"),
     Mutant("bias of no map", LLAMA.replace("llama", "std/attention"), "wo.bias : ", "w0.bias : ", "E0504"),
 )  # fmt: skip
 
@@ -108,8 +108,8 @@ TENSORS: Final = (
     Mutant("only the activated experts", V3, ") × n_routed_experts ", ") × n_activated_experts ", "tensors"),
     Mutant("one shared expert always", V3, "hidden = n_shared_experts × moe_inter_dim", "hidden = moe_inter_dim", "tensors"),
     Mutant("gate bias whatever the width", V3, "flag  = dim == 7168", "flag  = dim >= 5120", "tensors"),
-    Mutant("head in fp8", V3, "head : dim -> vocab_size    as bf16", "head : dim -> vocab_size           ", "tensors"),
-    Mutant("joining projection in fp8", V3, "2 × dim -> dim     as bf16", "2 × dim -> dim            ", "tensors"),
+    Mutant("head in fp8", V3, "head : dim -> vocab_size    as dtype", "head : dim -> vocab_size            ", "tensors"),
+    Mutant("joining projection in fp8", V3, "2 × dim -> dim     as dtype", "2 × dim -> dim             ", "tensors"),
     Mutant("embedding of the head not stored again", V3, "embed_copy : copy", "embed_copy : tied", "tensors"),
     Mutant("scales of half a tile", QUANT, "block : size = 128", "block : size = 64 ", "tensors"),
     Mutant("scales rounded down", QUANT, "ceil(R / block), ceil(C / block)", "floor(R / block), floor(C / block)", "tensors"),
@@ -126,7 +126,7 @@ TENSORS: Final = (
 #: Rows that are right, and a config.json that is not the release's.
 CONFIG: Final = (
     Mutant("misspelt key", V3, '-> "hidden_size"', '-> "hiden_size"', "config"),
-    Mutant("key of another param", V3, '-> "topk_group"', '-> "topk_groups"', "config"),
+    Mutant("key of another param", V3, 'n_limited_groups       -> "topk_group"', 'n_limited_groups       -> "topk_groups"', "config"),
     Mutant("rank 0 for no rank", V3, '-> "q_lora_rank"                                    when q_lora_rank > 0\n    null                       -> "q_lora_rank"                                    when q_lora_rank == 0', '-> "q_lora_rank"', "config"),
     Mutant("scaling beside its section", LLAMA, '"rope_scaling.rope_type"  ', '"rope_scaling_rope_type"  ', "config"),
     Mutant("scales of other tiles", V3, "[128, 128]  ", "[128, 64]  ", "config"),
@@ -157,7 +157,7 @@ NUMBERS: Final = (
     Mutant("rotated backwards", ROPE, "a * c - b * s, b * c + a * s", "a * c + b * s, b * c - a * s", "deepseek_v3", times=2),
     Mutant("sees the next token", ATTENTION, "iota(T) == here or", "iota(T) == here + 1 or", "deepseek_v3"),
     Mutant("does not see the last token", ATTENTION, "iota(T) < here and", "iota(T) < here - 1 and", "deepseek_v3"),
-    Mutant("slots counted from 0 with a cache", ATTENTION, "iota(S) + (T - S)", "iota(S)", "deepseek_v3", times=2),
+    Mutant("slots counted from 0 with a cache", ATTENTION, "iota(S) + (T - S)", "iota(S)", "deepseek_v3"),
     Mutant("padding seen", ATTENTION, 'iota(T) < here and rearrange(mask, "b t -> b 1 t")', 'iota(T) < here and rearrange(mask or not mask, "b t -> b 1 t")', "deepseek_v3"),
     Mutant("softmax over the queries", ATTENTION, "softmax(visible, over = T)", "softmax(visible, over = S)", "E0458", times=2),
     Mutant("scores not scaled", ATTENTION, "grouped, k) * scale", "grouped, k) * (scale / scale)", "deepseek_v3", times=3),
@@ -177,7 +177,7 @@ NUMBERS: Final = (
     Mutant("long wavelengths kept", ROPE, "(1 - smooth) * plain / rope_factor", "(1 - smooth) * plain", "llama3_rope"),
     Mutant("two regimes for three", ROPE, "clamp((turns - low_freq_factor) / (high_freq_factor - low_freq_factor), 0, 1)", "clamp(turns - low_freq_factor, 0, 1)", "llama3_rope"),
     Mutant("key and value swapped", ATTENTION, "mixed = attention(q_at, k_at, append(value, v)", "mixed = attention(q_at, append(value, v), k_at", "llama"),
-    Mutant("window one token wider", ATTENTION, "iota(T) > here - window", "iota(T) >= here - window", "mistral"),
+    Mutant("window one token wider", ATTENTION, "> here - window", ">= here - window", "mistral"),
     Mutant("cap not given back", ATTENTION, "tanh(cast(scores, f32) / cap) * cap", "tanh(cast(scores, f32) / cap)", "gemma2"),
     Mutant("sinks without a score", ATTENTION, "concat([visible, nowhere])", "concat([visible, 0 * nowhere])", "gpt_oss"),
     Mutant("last features turned", ATTENTION, "first, rest = split(x, [rotary_dim, head_dim - rotary_dim])", "rest, first = split(x, [head_dim - rotary_dim, rotary_dim])", "glm4_moe"),

@@ -132,6 +132,7 @@ CONFIGS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
             "head_dim": 16,
             "first_k_dense_replace": 1,
             "n_routed_experts": 6,
+            "num_nextn_predict_layers": 0,  # transformers has no class for those layers
             "rope_parameters": {**LLAMA["rope_parameters"], "partial_rotary_factor": 0.5},
         },
     ),

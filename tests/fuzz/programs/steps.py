@@ -97,7 +97,7 @@ def compare(body: Source) -> Value | None:
             f"{x.text} {sign[0].replace('=', '<').replace('!', '>')} 0.1171875", "bool", x.dims
         )
     dims = broadcast(x.dims, y.dims)
-    return dims and Value(f"{x.text} < {y.text} + 0.03125", "bool", dims)
+    return None if dims is None else Value(f"{x.text} < {y.text} + 0.03125", "bool", dims)
 
 
 def logic(body: Source) -> Value | None:
@@ -119,10 +119,11 @@ def where(body: Source) -> Value | None:
     other = body.random.choice(["0", "-2", "T - S"] if x.dtype == "i64" else ["0", "-0.5", "1"])
     y = body.any(lambda y: y.dtype == x.dtype and dims is not None and fits(y.dims, dims))
     if y is not None and body.random.random() < 0.5:
-        other, dims = y.text, dims and broadcast(dims, y.dims)
+        other, dims = y.text, None if dims is None else broadcast(dims, y.dims)
     pair = [x.text, other]
     body.random.shuffle(pair)
-    return dims and Value(f"where({test.text}, {pair[0]}, {pair[1]})", x.dtype, dims)
+    text = f"where({test.text}, {pair[0]}, {pair[1]})"
+    return None if dims is None else Value(text, x.dtype, dims)
 
 
 def whole(body: Source) -> Value | None:

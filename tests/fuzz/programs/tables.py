@@ -248,8 +248,10 @@ class Program:
         result = "dim"
         if self.chance(0.5):
             tied = self.chance(0.4)
-            rows.lines["head"] = "head : tied embed" if tied else "head : dim -> vocab_size"
-            lines[-1] = f"return head({lines[-1].removeprefix('return ')})"
+            rows.lines["readout"] = (
+                "readout : tied embed" if tied else "readout : dim -> vocab_size"
+            )
+            lines[-1] = f"return readout({lines[-1].removeprefix('return ')})"
             result = "vocab_size"
         forward = f"  forward({takes}) -> [B, S, {result}] {{\n"
         forward += "".join(f"    {line}\n" for line in lines) + "  }\n"
