@@ -233,7 +233,7 @@ def reference(name: str, folder: Path) -> Reference:
 
     kind, changed = CONFIGS[name]
     config = {**(DEEPSEEK if kind.startswith("Deepseek") else LLAMA), **changed}
-    heads = config.pop("num_nextn_predict_layers", 0)
+    heads = config.get("num_nextn_predict_layers", 0)
     layers = config["num_hidden_layers"]
     settings = getattr(transformers, f"{kind}Config")(
         **{**config, "num_hidden_layers": layers + heads}, attn_implementation="eager"
