@@ -33,21 +33,39 @@ def divides(part: Expr, whole: Expr, known: Assumptions, lets: Mapping[str, Expr
 
 
 def is_whole(expr: Expr, known: Assumptions, budget: list[int]) -> bool:
+    for case, conditions in doubtful(expr, (), budget):
+        assumed = known.assume(Apply("and", conditions)) if conditions else known
+        if assumed is None:  # the case never is
+            continue
+        if case is None or not follows(case, Facts(assumed), budget, ()):
+            return False
+    return True
+
+
+def doubtful(
+    expr: Expr, under: tuple[Expr, ...], budget: list[int]
+) -> Iterator[tuple[Polynomial | None, tuple[Expr, ...]]]:
+    """The cases of an expression that are not whole by their form, and when each of them is.
+
+    None stands for one that nothing can be said of.  Conditions are weighed by the caller, for
+    these cases only: it costs far more than to normalize all of them.
+    """
     try:
         p = normalize(expr)
     except (TooComplex, ZeroDivisionError):
-        return False
-    if integral(p):
-        return True
-    cases = split(expr)
-    if cases:
-        budget[0] -= 1
-        return budget[0] > 0 and all(
-            assumed is None or is_whole(case, assumed, budget)
-            for condition, case in cases
-            for assumed in [known.assume(condition)]
-        )
-    return follows(p, Facts(known), budget, ())
+        p = None
+    if p is not None and integral(p):
+        return
+    cases = split(expr) if p is not None else []
+    if not cases:
+        yield p, under
+        return
+    budget[0] -= 1
+    if budget[0] <= 0:
+        yield None, under
+        return
+    for condition, case in cases:
+        yield from doubtful(case, (*under, condition), budget)
 
 
 class Facts:
