@@ -5,7 +5,7 @@ Variants are checked after this, by building each; here nothing has a value yet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -14,12 +14,11 @@ from specgen.check.dataflow import Body
 from specgen.check.divisibility import advice, divides, divisions
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
 from specgen.check.oracle import MAX_PATHS, ByForks, explore
-from specgen.check.shipped import passed
 from specgen.check.signatures import Signature, signature
 from specgen.diagnostics.diagnostic import Diagnostics, Label
 from specgen.diagnostics.source import Span
 from specgen.elaborate import tables
-from specgen.elaborate.files import Definition, FreeFunction, Loaded
+from specgen.elaborate.files import Definition, FreeFunction, Loaded, LoadedFile
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.elaborate.sharding import sharding
 from specgen.ir.model import SCALAR, Type
@@ -33,15 +32,14 @@ from specgen.syntax import tree
 MAX_ALTERNATIVES = 100
 
 
-def check_spec(loaded: Loaded, diagnostics: Diagnostics) -> None:
-    """Reports every fault that does not depend on a variant's values."""
+def check_spec(loaded: Loaded, passed: Container[LoadedFile], diagnostics: Diagnostics) -> None:
+    """Reports every fault that does not depend on a variant's values, but of files that passed."""
     views = ModuleViews(diagnostics)
-    known = passed(loaded)
     for definition in loaded.definitions():
-        if definition.file not in known:
+        if definition.file not in passed:
             check_module(views.of(definition), diagnostics)
     for function in loaded.functions():
-        if function.file not in known:
+        if function.file not in passed:
             check_function(function, views, diagnostics)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from specgen.check.shipped import passed
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.elaborate.bind import Override
 from specgen.elaborate.consequences import without_consequences
-from specgen.elaborate.files import Definition, Loaded, load_files
+from specgen.elaborate.files import Definition, Loaded, LoadedFile, load_files
 from specgen.elaborate.recursion import check_recursion
 from specgen.ir.model import Program
 from specgen.syntax import tree
@@ -46,19 +47,22 @@ def load_model(path: str | Path, diagnostics: Diagnostics) -> tuple[Loaded, Defi
     loaded = load_files(path, diagnostics)
     if loaded is None:
         raise SpecError(diagnostics.all)
-    check_modules(loaded, diagnostics)
+    check_modules(loaded, diagnostics, passed(loaded))
     if diagnostics.errors:
         raise SpecError(without_consequences(diagnostics, trees(loaded)).all)
     return loaded, the_model(loaded, diagnostics)
 
 
-def check_modules(loaded: Loaded, diagnostics: Diagnostics) -> None:
-    """Reports what is at fault in the files, whatever values the params get."""
+def check_modules(
+    loaded: Loaded, diagnostics: Diagnostics, passed: Container[LoadedFile] = ()
+) -> None:
+    """Reports what is at fault in the files, whatever values the params get, but in those that
+    passed all checks before."""
     from specgen.check.spec import check_spec
 
     try:
         check_recursion(loaded, diagnostics)
-        check_spec(loaded, diagnostics)
+        check_spec(loaded, passed, diagnostics)
     except RecursionError:
         for model in loaded.models():
             too_deep(model, diagnostics)
@@ -83,9 +87,17 @@ def several_models(loaded: Loaded, models: Sequence[Definition], diagnostics: Di
 
 
 def build_program(
-    loaded: Loaded, model: Definition, variant: str | None, overrides: Mapping[str, Override]
+    loaded: Loaded,
+    model: Definition,
+    variant: str | None,
+    overrides: Mapping[str, Override],
+    *,
+    is_near: bool = False,
 ) -> Program:
     """The IR of one variant of files that `load_model` gave, checked.
+
+    A variant of a shipped table was, before it was shipped; and so was what its page counts
+    besides, which `is_near` says that this is.
 
     Raises:
         SpecError: with every fault found.
@@ -96,7 +108,9 @@ def build_program(
     program = None
     try:
         program = assemble(loaded, model, variant, overrides, diagnostics)
-        if program is not None:
+        if program is not None and (
+            (overrides and not is_near) or loaded.main not in passed(loaded)
+        ):
             check_program(program, loaded, model, diagnostics)
     except RecursionError:
         too_deep(model, diagnostics)
@@ -117,7 +131,8 @@ def check_file(path: str | Path) -> Diagnostics:
         loaded = load_files(path, diagnostics)
         if loaded is None:
             return diagnostics
-        check_modules(loaded, diagnostics)
+        # The file itself is always looked at: that is what was asked.
+        check_modules(loaded, diagnostics, passed(loaded) - {loaded.main})
         try:
             check_variants(loaded, diagnostics)
         except RecursionError:

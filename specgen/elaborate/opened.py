@@ -37,6 +37,16 @@ class Opened:
             self.loaded, self.model, self.variant, {**self.overrides, **(more or {})}
         )
 
+    def near(self, more: Mapping[str, Override]) -> Program:
+        """`program` with values that the page of this variant counts besides its own.
+
+        Raises:
+            SpecError: as `program`.
+        """
+        is_near = not self.overrides
+        overrides = {**self.overrides, **more}
+        return build_program(self.loaded, self.model, self.variant, overrides, is_near=is_near)
+
     def settings(self) -> Mapping[str, Expr]:
         """What gives each param its value, in params only: `dim == 7168`, or a literal.
 

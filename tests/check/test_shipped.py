@@ -1,4 +1,4 @@
-"""The std blocks are passed over in a run only where they are the texts that passed every check."""
+"""Shipped files are passed over in a run only where they are the texts that passed every check."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from specgen.analysis.quantities import ledger
+from specgen.backends.report.page.structures import structures
 from specgen.check import shipped, spec
 from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.elaborate import load
 from specgen.elaborate.files import Loaded, load_files
-from specgen.elaborate.load import check_file
-from specgen.resources import std_folder
+from specgen.elaborate.load import check_file, check_program
+from specgen.elaborate.opened import Opened
+from specgen.resources import folder, std_folder
 
 STD = sorted(std_folder().glob("*.dsv3"))
+TABLES = sorted(folder("specs").glob("*.dsv3"))
 
 
 def read(path: Path) -> Loaded:
@@ -23,26 +28,61 @@ def read(path: Path) -> Loaded:
 
 
 def test_the_digests_are_current() -> None:
-    """Writing them checks each block; here they are what is written."""
-    stored = json.loads((std_folder() / shipped.CHECKED).read_text(encoding="utf-8"))
+    stored = json.loads((folder("specs") / shipped.CHECKED).read_text(encoding="utf-8"))
     assert stored == shipped.digests(), "run `python -m specgen.check.shipped`"
-    assert sorted(stored.values()) == [path.stem for path in STD]
+    names = [*(f"std.{path.stem}" for path in STD), *(path.stem for path in TABLES)]
+    assert sorted(stored.values()) == sorted(names)
+
+
+def test_what_is_shipped_passes_every_check() -> None:
+    assert list(shipped.faults()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_what_pages_count_besides_passes_every_check(path: Path) -> None:
+    loaded = read(path)
+    (model,) = loaded.models()
+    for variant in model.tree.variants:
+        table = Opened(loaded, model, variant.name, {})
+        for other in structures(ledger(table.program()), table):
+            found = Diagnostics()
+            check_program(other.program, loaded, model, found)
+            assert found.all == ()
+
+
+def test_a_table_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a comment it is another text; and so is a shipped one with other values."""
+    checked: list[str] = []
+    check = load.check_program
+    monkeypatch.setattr(
+        load, "check_program", lambda p, *rest: (checked.append(p.name), check(p, *rest))
+    )
+    llama = folder("specs") / "llama.dsv3"
+    own = tmp_path / "own.dsv3"
+    own.write_text(llama.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    load.load_program(llama)
+    assert checked == []
+    load.load_program(llama, overrides={"n_layers": 2})
+    load.load_program(own)
+    assert checked == ["llama", "llama"]
 
 
 @pytest.mark.parametrize("path", STD, ids=lambda path: path.stem)
-def test_a_block_that_is_asked_for_is_checked(path: Path) -> None:
-    loaded = read(path)
-    assert loaded.main not in shipped.passed(loaded)
+def test_a_block_that_is_asked_for_is_checked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = checked_modules(monkeypatch)
+    assert not check_file(path).errors
+    own = [item.name for item in read(path).main.tree.modules]
+    assert set(own) <= set(looked)
 
 
 def test_a_changed_block_is_checked_again_and_what_uses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "std").mkdir()
-    for path in (*STD, std_folder() / shipped.CHECKED):
+    for path in STD:
         (tmp_path / "std" / path.name).write_bytes(path.read_bytes())
-    for module in ("specgen.elaborate.files", "specgen.check.shipped"):
-        monkeypatch.setattr(f"{module}.std_folder", lambda: tmp_path / "std")
+    monkeypatch.setattr("specgen.elaborate.files.std_folder", lambda: tmp_path / "std")
     main = tmp_path / "main.dsv3"
     main.write_text("language 1\nuse std.attention { gqa }\nuse std.ffn { swiglu }\n", "utf-8")
     before = {file.source.name for file in shipped.passed(read(main))}
@@ -61,6 +101,18 @@ def test_a_changed_block_is_checked_again_and_what_uses_it(
 
 
 def test_what_is_passed_over_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = checked_modules(monkeypatch)
+    llama = folder("specs") / "llama.dsv3"
+    assert not check_file(llama).all
+    assert "llama" in looked
+    assert "gqa" not in looked
+    looked.clear()
+    load.load_program(llama)
+    assert looked == []
+
+
+def checked_modules(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the modules that are checked from now on."""
     looked: list[str] = []
     check = spec.check_module
     monkeypatch.setattr(
@@ -68,7 +120,4 @@ def test_what_is_passed_over_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -
         "check_module",
         lambda view, found: (looked.append(view.definition.name), check(view, found)),
     )
-    llama = std_folder().parent / "llama.dsv3"
-    assert not check_file(llama).all
-    assert "llama" in looked
-    assert "gqa" not in looked
+    return looked

@@ -65,7 +65,7 @@ def structures(base: Ledger, table: Opened | None) -> Iterator[Ledger]:
             continue
         tries += 1
         try:
-            other = ledger(table.program(more))
+            other = ledger(table.near(more))
         except SpecError:
             continue  # a requirement refuses these values
         held.append(other)
