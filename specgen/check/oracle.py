@@ -55,11 +55,17 @@ class ByValues:
         self.assumptions = assumptions
         self.taken: dict[Expr, bool] = {}
         self.bounded: dict[Expr, bool] = {}
+        #: What was asked since this was last emptied, and the answers.
+        self.asked: dict[Expr, bool | None] = {}
         #: The assumptions, and the first `counted` conditions that the values decided.
         self.facts = assumptions
         self.counted = 0
 
     def decide(self, condition: Expr) -> bool | None:
+        self.asked[condition] = answer = self.answer(condition)
+        return answer
+
+    def answer(self, condition: Expr) -> bool | None:
         expanded = substitute(condition, self.lets)
         try:
             found = bool(evaluate(expanded, self.values))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
+from specgen.check.assumptions import Assumptions
 from specgen.check.dataflow import Body
 from specgen.check.module import FunctionView, ModuleView
 from specgen.check.oracle import ByValues
@@ -12,7 +15,54 @@ from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.ir.verify import walk
+from specgen.sizes.expr import Expr
 from specgen.syntax import tree
+
+#: Ways of deciding what a body asks that are kept of it.
+MAX_KEPT: Final = 8
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A body, and all that its typing rested on: facts, and answers of the oracle."""
+
+    body: ir.Function
+    assumptions: Assumptions
+    taken: Mapping[Expr, bool]
+    answers: Mapping[Expr, bool | None]
+
+    def holds(self, oracle: ByValues, taken: Mapping[Expr, bool]) -> bool:
+        """Whether typing comes to the same under the oracle, which had `taken` decided before.
+
+        It is asked all again, as it remembers what it was asked; up to the first answer that is
+        another one, typing would ask it the same.
+        """
+        return (
+            self.taken == taken
+            and self.assumptions == oracle.assumptions
+            and all(oracle.decide(asked) == answer for asked, answer in self.answers.items())
+        )
+
+
+def typed_again(
+    known: dict[int, list[Typed]],
+    node: tree.Forward | tree.Function,
+    scope: Scope,
+    around: ModuleView | FunctionView,
+    oracle: ByValues,
+) -> ir.Function | None:
+    """As `type_body`, from what is known if that was typed under the same conditions."""
+    kept = known.setdefault(id(node), [])
+    taken = dict(oracle.taken)
+    for typed in kept:
+        if typed.holds(oracle, taken):
+            return typed.body
+    oracle.asked = {}
+    faults = len(scope.diagnostics.all)
+    body = type_body(node, scope, around, oracle)
+    if body is not None and len(scope.diagnostics.all) == faults and len(kept) < MAX_KEPT:
+        kept.append(Typed(body, oracle.assumptions, taken, oracle.asked))
+    return body
 
 
 def type_body(

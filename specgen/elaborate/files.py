@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import specgen.syntax.tree as syntax
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
@@ -99,6 +99,9 @@ class Loaded:
 
     main: LoadedFile
     files: Mapping[str, LoadedFile]  # by display name
+
+    #: Bodies that were typed for one set of values, to be taken again for another: by their trees.
+    typed: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def hash(self) -> str:

@@ -17,7 +17,7 @@ from specgen.check.oracle import ByValues, simplified
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.elaborate import bind, tables
-from specgen.elaborate.bodies import called, type_body
+from specgen.elaborate.bodies import called, typed_again
 from specgen.elaborate.emptied import Emptied, threaded, unchosen
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
 from specgen.elaborate.packings import packings
@@ -389,7 +389,7 @@ class Assembler:
         oracle: ByValues,
         empty: Mapping[str, Sequence[Emptied]],
     ) -> ir.Function | None:
-        body = type_body(node, view.scope, view, oracle)
+        body = typed_again(self.loaded.typed, node, view.scope, view, oracle)
         if body is None:
             return None
         for name, span in unchosen(body, empty):
@@ -407,10 +407,10 @@ class Assembler:
         if function in self.function_names:
             return
         self.function_names[function] = function.name
-        scope = Scope(self.diagnostics, None)
-        body = type_body(
+        body = typed_again(
+            self.loaded.typed,
             function.tree,
-            scope,
+            Scope(self.diagnostics, None),
             FunctionView(function, self.views),
             ByValues({}, {}, Assumptions()),
         )
