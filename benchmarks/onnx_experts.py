@@ -111,7 +111,7 @@ def opened(folder: Path, body: Mapping[str, str], sizes: Mapping[str, int], ops:
     folder.mkdir()
     spec = folder / "mixed.dsv3"
     spec.write_text(TABLE.format(**sizes, **body))
-    data = build(load_program(spec), Options(ops=ops))
+    data = build(load_program(spec), Options(ops=ops, weights="reference"))
     path = folder / "model.onnx"
     path.write_bytes(data)
     model = onnx.ModelProto()

@@ -204,7 +204,8 @@ class Model:
     ) -> Path:
         """Writes the artefacts below `out` and returns their folder; as `specgen build` does.
 
-        `onnx` are the choices for model.onnx (`specgen.backends.onnx.Options`).
+        `onnx` are the choices for model.onnx (`specgen.backends.onnx.Options`): without any its
+        weights are inputs, with a checkpoint they are in the files there.
 
         Raises:
             SpecError: the folder cannot be written, or a target needs a forward; or one cannot

@@ -27,6 +27,7 @@ from specgen.selection import Selection
 if TYPE_CHECKING:
     from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
+    from specgen.sizes.evaluate import Value
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,10 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
     }
     if options := onnx.given():
         header["onnx"] = options
+    if "onnx" in written:
+        from specgen.backends.onnx.opening import opening
+
+        header["session"] = opening(program, onnx, overridden(program, selection))
     complete = {**files, MANIFEST: manifest(header, files)}
     if refused.all:
         raise Incomplete(complete, refused.all)
@@ -181,7 +186,7 @@ class Incomplete(Exception):
         self.refused = refused
 
 
-def overridden(program: Program, selection: Selection) -> dict[str, object]:
+def overridden(program: Program, selection: Selection) -> dict[str, Value]:
     """The overridden parameters with the values that they got."""
     return {name: program.values[name] for name in sorted(selection.overrides)}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from specgen.artefacts.build import Artefacts, differences, produce, write
 from specgen.artefacts.targets import TARGETS
-from specgen.backends.onnx.options import CHOICES, Options, OptionsError
+from specgen.backends.onnx.options import BESIDE, CHOICES, Options, OptionsError
 from specgen.cli.arguments import Usage, add_spec, selections
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import suggestion
@@ -18,8 +18,8 @@ OUTPUT: Final = "generated"
 #: The options of model.onnx with a closed list of values: field of `Options`, and what it is.
 ONNX: Final = {
     "--onnx-form": ("form", "one flat graph, or a function for each module"),
-    "--experts": ("experts", "stacked, or one initializer for each released tensor"),
-    "--weights": ("weights", "bytes of a file beside it, inputs of the graph, or inside it"),
+    "--experts": ("experts", "stacked, or one for each released tensor"),
+    "--weights": ("weights", "inputs of the graph, bytes of a file beside it, or inside it"),
     "--ops": ("ops", "how new an operator may be; `ort`: those of onnxruntime too"),
 }
 
@@ -39,12 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     onnx = parser.add_argument_group("model.onnx")
     for option, (name, help_) in ONNX.items():
         values = CHOICES[name]
+        usual = f"{values[0]}, with --checkpoint {BESIDE}" if name == "weights" else values[0]
         onnx.add_argument(
-            option,
-            dest=name,
-            metavar="|".join(values),
-            default=values[0],
-            help=f"{help_} (default: {values[0]})",
+            option, dest=name, metavar="|".join(values), help=f"{help_} (default: {usual})"
         )
     onnx.add_argument(
         "--checkpoint",
@@ -115,9 +112,9 @@ def target_names(given: list[str] | None) -> list[str] | None:
 
 def onnx_options(arguments: argparse.Namespace) -> Options:
     """The choices for model.onnx."""
-    chosen = {name: getattr(arguments, name) for name in CHOICES}
+    chosen = {name: v for name in CHOICES if (v := getattr(arguments, name)) is not None}
     for option, (name, _) in ONNX.items():
-        if chosen[name] not in CHOICES[name]:
+        if name in chosen and chosen[name] not in CHOICES[name]:
             close = suggestion(chosen[name], CHOICES[name])
             hint = f"did you mean `{close}`?" if close else f"there are {', '.join(CHOICES[name])}"
             raise Usage(f"{option}: there is no `{chosen[name]}`; {hint}")

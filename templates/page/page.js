@@ -95,6 +95,7 @@ class Page {
       decidedNote: h("p", { class: "note" }),
       lets: h("dl", { class: "lets" }),
       command: h("code", { class: "command", tabindex: 0 }),
+      session: h("code", { class: "command", tabindex: 0 }),
     };
     const { parts } = this;
     const scales = h("div", { class: "segments", role: "radiogroup", "aria-label": words.scale },
@@ -124,7 +125,8 @@ class Page {
           section("requirements", parts.requirements),
           section("decided", parts.decidedNote, parts.decided),
           data.lets.length ? section("lets", parts.lets) : null,
-          section("command", parts.command))),
+          section("command", parts.command),
+          data.session ? section("session", h("p", { class: "note" }, words.session_note), parts.session) : null)),
     );
     this.shape = null;
     this.picked = null;
@@ -245,6 +247,7 @@ class Page {
     this.showConditions(figures);
     if (this.picked) this.showDetail();
     setText(this.parts.command, this.command());
+    setText(this.parts.session, `${this.command("build")} --checkpoint FOLDER`);
     clearTimeout(this.addressing); // a browser refuses to write it with every move of a slider
     this.addressing = setTimeout(() => this.writeAddress(), 200);
     this.took = performance.now() - start;

@@ -15,8 +15,8 @@ import pytest
 from tests.cli.running import PURE, ROOT, TINY, specgen
 
 CONTRACT = {
-    "config.json", "formulas.json", "genai_config.json", "manifest.json", "model.genai.onnx",
-    "model.onnx", "model.py", "report.html", "report.md", "tensors.json",
+    "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.html",
+    "report.md", "tensors.json",
 }  # fmt: skip
 PURE_FILES = {"formulas.json", "manifest.json", "report.html", "report.md", "tensors.json"}
 
@@ -92,7 +92,7 @@ def test_overrides_are_in_the_manifest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "given"),
     [
-        (["--weights", "none"], {"weights": "none"}),
+        (["--weights", "reference"], {"weights": "reference"}),
         (["--onnx-form", "functions", "--ops", "primitive"],
          {"form": "functions", "ops": "primitive"}),
         (["--experts", "released"], {"experts": "released"}),

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.onnx.session import parsed, released
+from tests.onnx.session import parsed, released, weights_of
 
 #: Rows and columns that share a scale.
 TILE = 128
 
 
 def random_weights(data: bytes, seed: int) -> dict[str, np.ndarray]:
-    """One f32 array for each released tensor that the graph's initializers stand for."""
+    """One f32 array for each released tensor that the graph's weights stand for."""
     rng = np.random.default_rng(seed)
     found: dict[str, np.ndarray] = {}
     model = parsed(data)
     names = released(model)
-    for tensor in model.graph.initializer:
+    for tensor in weights_of(model):
         dims, count = tuple(tensor.dims), len(names[tensor.name])
         shape = next(dims[k:] for k in range(len(dims)) if prod(dims[:k]) == count)
         for name in names[tensor.name]:

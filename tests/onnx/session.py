@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,41 @@ def parsed(data: bytes) -> Any:
     return model
 
 
+def weights_of(model: Any) -> list[Any]:
+    """A graph's weights as tensors: its initializers, or the inputs in their place, the last ones."""
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    inputs = list(model.graph.input)
+    given = inputs[len(inputs) - int(props.get("weight_inputs", 0)) :]
+    types = [(value.name, value.type.tensor_type) for value in given]
+    return [
+        *model.graph.initializer,
+        *(
+            onnx.TensorProto(name=n, data_type=t.elem_type, dims=[d.dim_value for d in t.shape.dim])
+            for n, t in types
+        ),
+    ]
+
+
+def settled(model: Any) -> Any:
+    """The graph with initializers in the place of weights that are inputs, all in one file."""
+    tensors = weights_of(model)[len(model.graph.initializer) :]
+    if not tensors:
+        return model
+    del model.graph.input[-len(tensors) :]
+    end = 0
+    for tensor in tensors:
+        length = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * prod(tensor.dims)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        place = {"location": "model.onnx.data", "offset": end, "length": length}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        end += -(-length // 4096) * 4096
+    model.graph.initializer.extend(tensors)
+    return model
+
+
 def released(model: Any) -> dict[str, list[str]]:
-    """The released tensors in each initializer: `{e}` in a name is a dim in front of theirs."""
+    """The released tensors in each weight: `{e}` in a name is a dim in front of theirs."""
     rules = [
         (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", place.replace(".", r"\."))), name)
         for entry in model.metadata_props
@@ -38,7 +72,7 @@ def released(model: Any) -> dict[str, list[str]]:
         for place, name in (line.partition(",")[0].split(" = ") for line in entry.value.split("\n"))
     ]
     found = {}
-    for tensor in model.graph.initializer:
+    for tensor in weights_of(model):
         pattern = tensor.name
         for place, name in rules:
             if match := place.fullmatch(tensor.name):
@@ -63,11 +97,12 @@ def stored(tensor: Any, names: Sequence[str], weights: Arrays) -> np.ndarray:
 
 
 def fill(data: bytes, weights: Arrays, folder: Path) -> Path:
-    """model.onnx and its data files in a folder, every initializer from the checkpoint."""
+    """model.onnx and its data files in a folder, every weight an initializer from the checkpoint."""
     path = folder / "model.onnx"
-    path.write_bytes(data)
     model = parsed(data)
     names = released(model)
+    model = settled(model)
+    path.write_bytes(model.SerializeToString())
     files: dict[str, bytearray] = {}
     for tensor in model.graph.initializer:
         place = {entry.key: entry.value for entry in tensor.external_data}

@@ -23,7 +23,7 @@ from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
 from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.runtimes import RUNTIMES
-from tests.onnx.session import Session, fill, onnx, parsed
+from tests.onnx.session import Session, fill, onnx, parsed, weights_of
 from tests.onnx.test_storage import SIZES
 from tests.references import DECODED, REPOSITORY, SPECS, needs_references, saved
 
@@ -363,9 +363,9 @@ class WithWeights:
 def test_released_experts_are_the_tensors_of_the_checkpoint(format_: str) -> None:
     overrides = {**SIZED, "weight_format": format_}
     model = specgen.load(REPOSITORY / "specs" / "deepseek_v3.dsv3", **overrides)
-    graph = parsed(build(model.program, Options(experts="released"))).graph
+    tensors = weights_of(parsed(build(model.program, Options(experts="released"))))
     types = {"bf16": 16, "f8e4m3": 17, "f32": 1}
-    assert {(t.name, tuple(t.dims), t.data_type) for t in graph.initializer} == {
+    assert {(t.name, tuple(t.dims), t.data_type) for t in tensors} == {
         (tensor.name, tensor.shape, types[tensor.dtype]) for tensor in model.tensors("hf")
     }
 

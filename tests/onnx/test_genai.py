@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from tests.references import needs_references, saved
 
 PROMPT, LENGTH = 12, 40
 
+#: genai reads weights from a file, and has no inputs for them.
+REFERENCE = Options(weights="reference")
+
 LLAMA = {"vocab_size": 64, "dim": 16, "inter_dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1}
 
 
 def settings(spec: str, variant: str | None = None) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(emit(load_spec(spec, variant))["genai_config.json"])
+    loaded: dict[str, Any] = json.loads(
+        emit(load_spec(spec, variant), REFERENCE)["genai_config.json"]
+    )
     return loaded["model"]
 
 
@@ -42,7 +48,7 @@ def test_the_settings_of_released_models() -> None:
 
 
 def test_weights_that_are_inputs_are_none_of_genais() -> None:
-    assert set(emit(load_spec("llama", n_layers=1), Options(weights="none"))) == {"model.onnx"}
+    assert set(emit(load_spec("llama", n_layers=1))) == {"model.onnx"}
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ def test_what_ends_a_text_has_to_be_tokens(text: str, reason: str, checkpoint: P
 def test_the_graph_is_valid_and_has_the_caches_of_the_settings(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = emit(load_spec(spec, n_layers=4))
+    files = emit(load_spec(spec, n_layers=4), REFERENCE)
     decoder = json.loads(files["genai_config.json"])["model"]["decoder"]
     graph = parsed(files[decoder["filename"]])
     (tmp_path / "model.onnx.data").touch()
@@ -131,11 +137,11 @@ def test_the_graph_is_valid_and_has_the_caches_of_the_settings(
 @needs_references
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, Options()) for name in ("llama", "qwen3_moe", "deepseek_v3", "gpt_oss", "gemma2")]
+    [(name, REFERENCE) for name in ("llama", "qwen3_moe", "deepseek_v3", "gpt_oss", "gemma2")]
     + [
-        ("deepseek_v3", Options(form="functions")),
-        ("deepseek_v3", Options(experts="released")),
-        ("deepseek_v3", Options(ops="primitive")),
+        ("deepseek_v3", replace(REFERENCE, form="functions")),
+        ("deepseek_v3", replace(REFERENCE, experts="released")),
+        ("deepseek_v3", replace(REFERENCE, ops="primitive")),
     ],
     ids=lambda value: ",".join(value.given().values()) if isinstance(value, Options) else value,
 )

@@ -11,7 +11,7 @@ from specgen.backends.onnx.build import build
 from specgen.ir.model import Program
 from tests.onnx.checkpoints import quantised, random_weights
 from tests.onnx.references import Override, in_f32, load_spec
-from tests.onnx.session import Session, fill, onnx, parsed
+from tests.onnx.session import Session, fill, onnx, parsed, weights_of
 
 #: Widths that are no multiples of the tile, and more than one tile wide.
 SIZES: dict[str, Override] = {
@@ -31,7 +31,7 @@ def test_fp8_blocks_compute_as_the_matrices_that_they_stand_for(tmp_path: Path) 
     for scale in random_weights(build(eight_bits), 1).keys() - checkpoint.keys():
         name = scale.removesuffix("_scale_inv")
         packed[name], packed[scale], checkpoint[name] = quantised(checkpoint[name])
-    stacks = {t.name: t.data_type for t in parsed(build(eight_bits)).graph.initializer}
+    stacks = {t.name: t.data_type for t in weights_of(parsed(build(eight_bits)))}
     assert stacks["model.layers.1.mlp.experts.{e}.up_proj.weight"] == onnx.TensorProto.FLOAT8E4M3FN
     expected = run(floats, checkpoint, tmp_path)
     assert np.abs(run(eight_bits, packed, tmp_path) - expected).max() <= 2e-5

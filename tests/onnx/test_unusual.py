@@ -77,7 +77,7 @@ def logits(tokens: np.ndarray, mask: np.ndarray, w: Weights) -> np.ndarray:
 
 
 @pytest.mark.parametrize("ops", ["standard", "primitive"])
-def test_unusual_table(ops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusual_table(ops: str, tmp_path: Path) -> None:
     data = build(load_program(SPEC), Options(ops=ops))
     weights = random_weights(data, 1)
     path = fill(data, weights, tmp_path)
@@ -90,7 +90,6 @@ def test_unusual_table(ops: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pieces = [session(tokens[:, a:b], mask[:, a:b]) for a, b in ((0, 5), (5, 6), (6, 9))]
     for found in (full, np.concatenate(pieces, axis=1)):
         assert np.abs(found - expected)[mask == 1].max() <= 1e-5
-    monkeypatch.chdir(tmp_path)
     onnx.checker.check_model(parsed(data), full_check=True)
     onnx.shape_inference.infer_shapes(parsed(data), strict_mode=True, data_prop=True)
 
@@ -138,5 +137,6 @@ def test_what_onnx_cannot_express_is_a_diagnostic(
 def test_tokens_of_another_name_are_an_input_of_that_name(tmp_path: Path) -> None:
     renamed = ("tokens: i64 [B, S], mask: bool", "ids: i64 [B, S], mask: bool")
     program = load_program(edited(tmp_path, renamed, ("embed(tokens)", "embed(ids)")))
-    inputs = [value.name for value in parsed(build(program)).graph.input]
+    graph = parsed(build(program, Options(weights="reference"))).graph
+    inputs = [value.name for value in graph.input]
     assert [name for name in inputs if not name.startswith("past_key_values.")] == ["ids", "mask"]

@@ -225,8 +225,8 @@ def test_model_py_reads_packed_tensors(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
-def test_initializers_are_the_released_tensors() -> None:
-    from tests.onnx.session import parsed
+def test_weights_are_the_released_tensors() -> None:
+    from tests.onnx.session import parsed, weights_of
     from tests.onnx.session import released as names_in
 
     table = program()
@@ -234,7 +234,7 @@ def test_initializers_are_the_released_tensors() -> None:
     names = names_in(model)
     found = {
         names[tensor.name][0]: tuple(tensor.dims)
-        for tensor in model.graph.initializer
+        for tensor in weights_of(model)
         if len(names[tensor.name]) == 1
     }
     released = shapes(checkpoint(rows(table), SIZES))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
-onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
 
 from specgen.analysis.rows import rows  # noqa: E402
 from specgen.analysis.terms import evaluated  # noqa: E402
@@ -21,6 +20,7 @@ from specgen.backends.onnx.weights import Weights  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
 from tests.analysis.released import SPECS  # noqa: E402
 from tests.numeric.generated import imported  # noqa: E402
+from tests.onnx.session import parsed, weights_of  # noqa: E402
 from tests.promises.configurations import structures  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ STRUCTURES = 3
 
 
 def declared(program: Program) -> int:
-    """The elements of the initializers that the ONNX back end writes for a program.
+    """The elements of the weights that the ONNX back end writes for a program.
 
     It lists them before it walks the forward, which takes most of the time and adds none.
     """
@@ -40,10 +40,8 @@ def declared(program: Program) -> int:
 
 
 def written(program: Program) -> int:
-    """The elements of the initializers in the file itself."""
-    model = onnx.ModelProto()
-    model.ParseFromString(build(program, DEFAULT))
-    return sum(prod(tensor.dims) for tensor in model.graph.initializer)
+    """The elements of the weights in the file itself."""
+    return sum(prod(tensor.dims) for tensor in weights_of(parsed(build(program, DEFAULT))))
 
 
 @pytest.mark.parametrize("spec", sorted(path.stem for path in SPECS.glob("*.dsv3")))

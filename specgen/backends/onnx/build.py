@@ -40,9 +40,9 @@ from specgen.sizes.expr import Sym, symbols
 
 #: What the file says of the names in it.
 NAMES: Final = {
-    "released": "initializers: the checkpoint's, where {i} stands for all of a stack; nodes: the"
+    "released": "weights: the checkpoint's, where {i} stands for all of a stack; nodes: the"
     " place in the table, or none for a step between two that have one",
-    "places": "initializers, and values in functions: the place in the table; released_names: the"
+    "places": "weights, and values in functions: the place in the table; released_names: the"
     " checkpoint's name for each place",
 }
 
@@ -166,6 +166,7 @@ def document(
     # Names are half the file in the form of functions; a rule for each row says as much.
     ruled = not flat and options.experts == "stacked" and checkpoint is None
     called = weights.places() if ruled else weights.patterns()
+    given = weights.ordered() if options.weights == "none" else ()
     return Document(
         name=program.name,
         version=specgen.__version__,
@@ -174,7 +175,7 @@ def document(
         nodes=nodes,
         edges=graph.edges,
         weights=() if options.weights == "none" else tuple(held(weights, options)),
-        given=weights.ordered() if options.weights == "none" else (),
+        given=given,
         metadata={
             "spec": program.name,
             "variant": program.variant or "",
@@ -182,6 +183,7 @@ def document(
             "specgen_version": specgen.__version__,
             "parameters": str(weights.parameters),
             "names": NAMES["places" if ruled else "released"],
+            **({"weight_inputs": str(len(given))} if given else {}),
             **({"released_names": "\n".join(weights.rules)} if ruled else {}),
         },
         level=level,

@@ -15,13 +15,16 @@ Experts = Literal["stacked", "released"]
 Weights = Literal["none", "reference", "embed"]
 Ops = Literal["standard", "primitive", "ort"]
 
-#: The values of each option that has a closed list of them; the first is the default.
+#: The values of each option that has a closed list of them; the first is the default, but for
+#: `weights` with a checkpoint, where it is BESIDE.
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "form": get_args(Form),
     "experts": get_args(Experts),
-    "weights": ("reference", "none", "embed"),
+    "weights": ("none", "reference", "embed"),
     "ops": get_args(Ops),
 }
+
+BESIDE: Final[Weights] = "reference"
 
 
 class OptionsError(ValueError):
@@ -33,9 +36,9 @@ class Options:
     """The choices for one model.onnx.
 
     `form`: one flat graph, or a function for each module of the table.  `experts`: the tensors
-    of a mixture stacked, or one initializer for each released tensor.  `weights`: inputs of the
-    graph (`none`), bytes of a file beside it (`reference`), or in the file itself (`embed`).
-    `ops`: how new an operator may be.  `checkpoint`: a folder of safetensors files; the
+    of a mixture stacked, or one for each released tensor.  `weights`: inputs of the graph (`none`),
+    bytes of a file beside it (`reference`), or in the file itself (`embed`); if it is not given,
+    `reference` with a checkpoint and `none` without.  `ops`: how new an operator may be.  `checkpoint`: a folder of safetensors files; the
     initializers point into it, or are embedded from it.  `ignore`: patterns (`lm_head.*`) of
     names of tensors that it may have in excess.
 
@@ -45,12 +48,14 @@ class Options:
 
     form: Form = "flat"
     experts: Experts = "stacked"
-    weights: Weights = "reference"
+    weights: Weights | None = None
     ops: Ops = "standard"
     checkpoint: Path | None = None
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.weights is None:  # equal choices are equal options, however they are said
+            object.__setattr__(self, "weights", self.usual()["weights"])
         for name, values in CHOICES.items():
             given = getattr(self, name)
             if given not in values:
@@ -63,14 +68,19 @@ class Options:
     @property
     def beside_checkpoint(self) -> bool:
         """Whether the graph points into the checkpoint's files, and so must lie beside them."""
-        return self.checkpoint is not None and self.weights == "reference"
+        return self.checkpoint is not None and self.weights == BESIDE
+
+    def usual(self) -> dict[str, str]:
+        """The value of each choice where none is made."""
+        first = {name: values[0] for name, values in CHOICES.items()}
+        return first if self.checkpoint is None else {**first, "weights": BESIDE}
 
     def given(self) -> dict[str, object]:
         """The choices that are not the default, by name; no place on this machine."""
         found: dict[str, object] = {
             name: getattr(self, name)
-            for name, values in CHOICES.items()
-            if getattr(self, name) != values[0]
+            for name, value in self.usual().items()
+            if getattr(self, name) != value
         }
         if self.checkpoint is not None:
             found["checkpoint"] = True

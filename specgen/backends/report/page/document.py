@@ -192,6 +192,7 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
             [let.name, writing.nodes.number(let.expr), let.description or ""]
             for let in program.model.lets
         ],
+        "session": program.has_dataflow,
         "variables": {name: DEFAULTS.get(name, 1) for name in variables(base)},
         "structures": [structure for _, structure in held],
         "words": words(base),

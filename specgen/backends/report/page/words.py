@@ -101,6 +101,11 @@ ENGLISH: Final[Mapping[str, Any]] = {
     "size_of": "a size of {row}",
     "times_of": "the count of {row}",
     "command": "The same on the command line",
+    "session": "To a session of onnxruntime",
+    "session_note": "The model.onnx beside this page has its weights as inputs, unless it was built"
+    " otherwise: onnx and onnxruntime open it as it is. This command writes one into the folder of"
+    ' a released checkpoint, which onnxruntime.InferenceSession("FOLDER/model.onnx") opens with'
+    " its weights:",
     "follows": "follows {names}",
     "changed": "changed",
     "on": "on",
@@ -229,6 +234,10 @@ CHINESE: Final[Mapping[str, Any]] = {
     "size_of": "{row} 的大小",
     "times_of": "{row} 的个数",
     "command": "命令行中的同一配置",
+    "session": "在 onnxruntime 中打开",
+    "session_note": "本页旁的 model.onnx 以权重为输入（除非另行构建），onnx 与 onnxruntime 可直接打开。"
+    '以下命令在已发布检查点的文件夹中写入一个，onnxruntime.InferenceSession("FOLDER/model.onnx")'
+    " 打开它时即带有权重：",
     "follows": "取决于 {names}",
     "changed": "已更改",
     "on": "开",

@@ -1,0 +1,171 @@
+"""What `build` writes opens as it is: onnx checks and loads it, onnxruntime makes a session of it.
+
+Nothing is put beside the file and nothing done to it.  Weights that are inputs cost a graph
+nothing, so that shipped tables are built at the size of the released models.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import specgen
+from specgen.backends.onnx import emit
+from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import DEFAULT, Experts, Form, Options, OptionsError
+from specgen.elaborate.load import load_program
+from specgen.ir.model import Program
+from tests.families import ONE_EACH, VARIANTS
+from tests.onnx.checkpoints import held, random_weights, write_file
+from tests.onnx.references import load_spec
+from tests.onnx.session import onnx, ort, parsed, weights_of
+
+HERE = Path(__file__).parent
+
+#: Every form of a graph and every way to hold experts.
+FORMS = [Options(form=f, experts=e) for f, e in product(get_args(Form), get_args(Experts))]
+
+LLAMA = {"vocab_size": 64, "dim": 16, "inter_dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1}
+
+
+def opens(path: Path) -> set[str]:
+    """The inputs of the session; without its optimiser, which has tests of its own."""
+    onnx.checker.check_model(path, full_check=True)
+    loaded = onnx.load(path)
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    inputs = {value.name for value in session.get_inputs()}
+    assert inputs == {value.name for value in loaded.graph.input}
+    return inputs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", sorted(set(VARIANTS.values())))
+def test_every_released_model_opens_as_it_is(spec: str, tmp_path: Path) -> None:
+    """At full size, from the folder that a build without any option writes."""
+    table, _, variant = spec.partition("@")
+    folder = specgen.load(table, variant=variant).build(tmp_path, targets=["onnx"])
+    assert {path.name for path in folder.iterdir()} == {"model.onnx", "manifest.json"}
+    assert opens(folder / "model.onnx") >= {"input_ids", "attention_mask", "position_ids"}
+
+
+@pytest.mark.parametrize("options", FORMS, ids=lambda o: f"{o.form}-{o.experts}")
+@pytest.mark.parametrize("table", ["unusual", "mixtures", "alternatives"])
+def test_every_form_opens_as_it_is(table: str, options: Options, tmp_path: Path) -> None:
+    for name, content in emit(load_program(HERE / f"{table}.dsv3"), options).items():
+        (tmp_path / name).write_bytes(content)  # type: ignore[arg-type]
+    opens(tmp_path / "model.onnx")
+
+
+# ---- inputs in place of initializers, and nothing else ------------------------------------
+
+
+def same_but_for_the_place_of_weights(program: Program, options: Options) -> None:
+    inputs = parsed(build(program, options))
+    reference = parsed(build(program, replace(options, weights="reference")))
+    weights, held_beside = weights_of(inputs), weights_of(reference)
+    assert weights
+    assert not inputs.graph.initializer
+    assert [(t.name, *t.dims, t.data_type) for t in weights] == [
+        (t.name, *t.dims, t.data_type) for t in held_beside
+    ]
+    others = inputs.graph.input[: -len(weights)]
+    assert list(others) == list(reference.graph.input)
+    marks = [[*value.metadata_props] for value in inputs.graph.input[-len(weights) :]]
+    assert marks == [[*tensor.metadata_props] for tensor in held_beside]
+    del inputs.graph.input[:], reference.graph.input[:], reference.graph.initializer[:]
+    (counted,) = [e for e in inputs.metadata_props if e.key == "weight_inputs"]
+    assert counted.value == str(len(weights))
+    inputs.metadata_props.remove(counted)
+    assert inputs == reference
+
+
+@pytest.mark.parametrize("options", FORMS, ids=lambda o: f"{o.form}-{o.experts}")
+@pytest.mark.parametrize("table", ["unusual", "mixtures", "alternatives"])
+def test_only_the_place_of_weights_differs(table: str, options: Options) -> None:
+    same_but_for_the_place_of_weights(load_program(HERE / f"{table}.dsv3"), options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ops", ["standard", "ort"])
+@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("spec", ONE_EACH)
+def test_only_the_place_of_weights_differs_in_shipped_tables(
+    spec: str, form: Form, ops: Any
+) -> None:
+    table, _, variant = spec.partition("@")
+    same_but_for_the_place_of_weights(load_spec(table, variant), Options(form=form, ops=ops))
+
+
+# ---- the choice, and what is said of it ---------------------------------------------------
+
+
+def test_weights_are_inputs_without_a_checkpoint_and_its_files_with_one(tmp_path: Path) -> None:
+    assert DEFAULT.weights == "none"
+    assert Options(weights="none") == DEFAULT
+    assert not DEFAULT.given()
+    beside = Options(checkpoint=tmp_path)
+    assert beside == Options(weights="reference", checkpoint=tmp_path)
+    assert beside.given() == {"checkpoint": True}
+    assert Options(weights="reference").given() == {"weights": "reference"}
+    with pytest.raises(OptionsError, match="come from no checkpoint"):
+        Options(weights="none", checkpoint=tmp_path)
+
+
+def session_of(folder: Path, manifest: str = "manifest.json") -> dict[str, str]:
+    found: dict[str, str] = json.loads((folder / manifest).read_text())["session"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(), "the checkpoint's names: it opens as it is"),
+        (Options(experts="released", form="functions"), "the checkpoint's names: it opens as it is"),
+        (Options(form="functions"), "their places in the table: it opens as it is"),
+        (Options(weights="reference"), "in model.onnx.data beside it"),
+        (Options(weights="reference", experts="released"), "in w/0, ... beside it"),
+    ],
+    ids=lambda value: "-".join(map(str, value.given().values())) if isinstance(value, Options) else "",
+)  # fmt: skip
+def test_the_manifest_says_where_the_weights_are(
+    options: Options, words: str, tmp_path: Path
+) -> None:
+    folder = specgen.load("llama", **LLAMA).build(tmp_path, targets=["onnx"], onnx=options)
+    said = session_of(folder)
+    assert said["file"] == "model.onnx"
+    assert words in said["weights"]
+    assert ("opens as it is" in said["weights"]) == (options.weights == "none")
+
+
+def test_the_manifest_names_no_session_without_a_graph(tmp_path: Path) -> None:
+    folder = specgen.load("llama", **LLAMA).build(tmp_path, targets=["formulas"])
+    assert "session" not in json.loads((folder / "manifest.json").read_text())
+
+
+def test_the_command_of_the_manifest_leads_to_a_session_with_weights(tmp_path: Path) -> None:
+    """It is run as it stands; the graph that it writes opens, and needs no further input."""
+    from specgen.cli.main import main
+
+    folder = specgen.load("llama", variant="llama3_8b", **LLAMA).build(tmp_path, targets=["onnx"])
+    checkpoint = tmp_path / "released model"
+    checkpoint.mkdir()
+    weights = random_weights((folder / "model.onnx").read_bytes(), 1)
+    tensors = {name: held(array, "BF16") for name, array in weights.items()}
+    write_file(checkpoint / "model.safetensors", tensors)
+    program, *arguments = shlex.split(session_of(folder)["with_checkpoint"])
+    assert program == "specgen"
+    assert main([str(checkpoint) if a == "FOLDER" else a for a in arguments]) == 0
+    assert not opens(checkpoint / "model.onnx") & weights.keys()
+    said = session_of(checkpoint, "model.onnx.manifest.json")
+    assert said == {
+        "file": "model.onnx",
+        "weights": "in the checkpoint's files beside it: it opens as it is",
+    }
