@@ -57,7 +57,7 @@ class Target:
         return cast("Emit", import_module(self.backend).emit)(program, *given)
 
 
-ONNX: Final = "model.onnx, model.genai.onnx, genai_config.json"
+ONNX: Final = "model.onnx; where it has weights, model.genai.onnx and genai_config.json"
 
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target

@@ -7,12 +7,14 @@ nothing, so that shipped tables are built at the size of the released models.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 import specgen
@@ -23,15 +25,25 @@ from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from tests.families import ONE_EACH, VARIANTS
 from tests.onnx.checkpoints import held, random_weights, write_file
-from tests.onnx.references import load_spec
+from tests.onnx.references import Override, load_spec
 from tests.onnx.session import onnx, ort, parsed, weights_of
+from tests.onnx.test_runtimes import with_scales
+from tests.onnx.test_storage import SIZES
+from tests.references import REPOSITORY
 
 HERE = Path(__file__).parent
 
 #: Every form of a graph and every way to hold experts.
 FORMS = [Options(form=f, experts=e) for f, e in product(get_args(Form), get_args(Experts))]
 
-LLAMA = {"vocab_size": 64, "dim": 16, "inter_dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1}
+LLAMA: dict[str, Override] = {
+    "vocab_size": 64,
+    "dim": 16,
+    "inter_dim": 8,
+    "n_layers": 1,
+    "n_heads": 2,
+    "n_kv_heads": 1,
+}
 
 
 def opens(path: Path) -> set[str]:
@@ -169,3 +181,63 @@ def test_the_command_of_the_manifest_leads_to_a_session_with_weights(tmp_path: P
         "file": "model.onnx",
         "weights": "in the checkpoint's files beside it: it opens as it is",
     }
+
+
+# ---- from the file to a session, as docs/onnx.md has it -----------------------------------
+
+#: Tables with one tensor for each weight, with stacks of experts, and with stacks in 8 bits.
+DOCUMENTED: dict[str, tuple[str, dict[str, Override]]] = {
+    "llama": ("llama", LLAMA),
+    "experts": ("deepseek_v3", {**SIZES, "weight_format": "bf16"}),
+    "experts in 8 bits": ("deepseek_v3", SIZES),
+}
+
+
+def steps_to_a_session() -> tuple[str, str, str]:
+    """The blocks of the page: over a checkpoint, with weights of one's own, and a call."""
+    page = (REPOSITORY / "docs" / "onnx.md").read_text(encoding="utf-8")
+    section = page.partition("## From the file to a session")[2].partition("\n## ")[0]
+    beside, own, call = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.M)
+    return beside, own, call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DOCUMENTED)
+def test_the_documented_ways_to_a_session_give_the_logits_of_model_py(
+    kind: str, tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from tests.numeric.generated import imported
+
+    spec, sizes = DOCUMENTED[kind]
+    table = specgen.load(spec, **sizes)
+    built = table.build(tmp_path / "generated", targets=["onnx"])
+    data = (built / "model.onnx").read_bytes()
+    dtypes = {t.name: t.dtype for t in table.tensors("hf")}
+    halves = {"bf16": "BF16"}
+    released = tmp_path / "released"
+    released.mkdir()
+    tensors = {
+        name: held(array, halves.get(dtypes[name], "F32"))
+        for name, array in with_scales(random_weights(data, 1)).items()
+    }
+    write_file(released / "model.safetensors", tensors)
+    table.build(tmp_path, onnx=Options(checkpoint=released))
+
+    module = imported(table.program, tmp_path)
+    model = module.Model(module.Config())
+    model.load_checkpoint(released)
+    with torch.no_grad():
+        expected = model.float()(torch.tensor([[1, 2, 3]])).numpy()
+    assert np.abs(expected).max() > 0.1
+
+    beside, own, call = steps_to_a_session()
+    for block in (beside, own):
+        assert '"llama3' in block
+        code = block.replace("llama3/model.onnx", (released / "model.onnx").as_posix())
+        code = code.replace("generated/llama/llama3_8b", built.as_posix())
+        code = code.replace('"llama3"', repr(released.as_posix()))
+        names: dict[str, Any] = {}
+        exec(code + call, names)
+        assert len(names["weights"]) == (0 if block == beside else len(weights_of(parsed(data))))
+        assert np.abs(names["logits"].numpy() - expected).max() <= 2e-5
