@@ -32,11 +32,12 @@ from specgen.sizes.expr import (
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A row that is counted, and how the forward reads it."""
+    """A row that is counted, and how the forward reads it: by an index always, or somewhere."""
 
     entry: Entry
     condition: Expr
     lookup: bool
+    indexed: bool
     chosen: Mapping[str, Expr]
 
 
@@ -45,27 +46,28 @@ def touched(table: tuple[Entry, ...], places: Mapping[Instance, Reach]) -> list[
     by_path: dict[tuple[str, ...], list[Entry]] = {}
     for entry in table:
         by_path.setdefault(entry.path, []).append(entry)
-    reads: dict[int, list[tuple[Expr, bool]]] = {}
+    reads: dict[int, list[tuple[Expr, bool, bool]]] = {}
     for entry in table:
-        condition, lookup = places[entry.instance].row(entry.tensor.name)
+        condition, always, ever = places[entry.instance].row(entry.tensor.name)
         if condition == FALSE:
             continue
         if entry.tensor.shared is None:
-            reads.setdefault(id(entry), []).append((condition, lookup))
+            reads.setdefault(id(entry), []).append((condition, always, ever))
             continue
         for target in targets(entry, by_path):
             own = {name for name, _ in target.instance.indices}
             foreign = {name for name, _ in entry.instance.indices} - own
             known = TRUE if foreign & symbols(condition) else condition
-            reads.setdefault(id(target), []).append((known, lookup))
+            reads.setdefault(id(target), []).append((known, always, ever))
     found = []
     for entry in table:
         if entry.tensor.shared is not None:
             continue
         held = reads.get(id(entry), [])
-        condition = disjunction(*dict.fromkeys(c for c, _ in held))
+        condition = disjunction(*dict.fromkeys(c for c, _, _ in held))
         chosen = places[entry.instance].chosen
-        found.append(Touched(entry, condition, all(lookup for _, lookup in held), chosen))
+        lookup, indexed = all(a for _, a, _ in held), any(a for _, _, a in held)
+        found.append(Touched(entry, condition, lookup, indexed, chosen))
     return found
 
 
@@ -89,8 +91,7 @@ def targets(entry: Entry, by_path: Mapping[tuple[str, ...], list[Entry]]) -> lis
 
 def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Quantity]:
     """The counts of what one token touches."""
-    forward = program.model.forward
-    vocabulary = forward.results[0].shape[-1] if forward and forward.results[0].shape else None
+    vocabulary = vocabulary_of(program, table)
     everything: list[Term] = []
     no_embedding: list[Term] = []
     no_vocabulary: list[Term] = []
@@ -115,9 +116,22 @@ def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Q
             no_vocabulary += terms
     yield quantity("parameters_active", everything)
     yield quantity("parameters_active_no_embedding", no_embedding)
-    if forward is None or is_language_model(forward):
+    if vocabulary is not None:
         yield quantity("parameters_active_no_vocabulary", no_vocabulary)
     yield quantity("parameters_outside_forward", outside)
+
+
+def vocabulary_of(program: Program, table: Iterable[Touched]) -> Expr | None:
+    """The width of the logits: what a language model gives for each row that tokens index.
+
+    None for other results: labels, hidden states.
+    """
+    forward = program.model.forward
+    if forward is None or not is_language_model(forward) or not forward.results[0].shape:
+        return None
+    width = forward.results[0].shape[-1]
+    known = {row.entry.stored[0].shape[0] for row in table if row.indexed}
+    return width if width in known else None
 
 
 def whole(case: Case, folder: Folder) -> Term:

@@ -30,13 +30,14 @@ from specgen.sizes.expr import ONE, Apply, Const, Expr, Sym, conjunction, negati
 from specgen.sizes.normal import settled
 
 __all__ = [
-    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage", "evaluated", "ledger",
-    "quantities",
+    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "OTHER_LENGTH", "CacheRow", "Ledger", "Quantity", "Storage",
+    "evaluated", "ledger", "quantities",
 ]  # fmt: skip
 
 NO_DATAFLOW: Final = "the table has no forward"
 NO_CACHE: Final = "the forward keeps no cache"
-NO_TOKENS: Final = "the forward is no language model's: it has no vocabulary"
+NO_TOKENS: Final = "the forward is no language model's: it gives no logits"
+OTHER_LENGTH: Final = "it depends on a length of the forward's arguments that is none of B, S and T"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def counted(program: Program) -> Ledger:
                 absent = NO_TOKENS
         elif taken := [v for v in found[name].variables if v in program.values]:
             absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
+        elif not free(found[name]) <= folder.env.keys():
+            absent = OTHER_LENGTH
         if absent is not None:
             found[name] = Quantity(name, unit, convention, None, None, absent=absent)
     return Ledger(
@@ -129,6 +132,11 @@ def counted(program: Program) -> Ledger:
         decided(program, places, folder),
         folder.env,
     )
+
+
+def free(quantity: Quantity) -> frozenset[str]:
+    """The names in a formula that are none of its variables: to be the table's."""
+    return frozenset() if quantity.expr is None else symbols(quantity.expr) - {*quantity.variables}
 
 
 def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tuple[Expr, ...]:

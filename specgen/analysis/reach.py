@@ -95,11 +95,12 @@ class Reach:
     condition: Expr
     chosen: Mapping[str, Expr]
 
-    def row(self, name: str) -> tuple[Expr, bool]:
-        """The condition under which a row is read, and whether only ever by index."""
+    def row(self, name: str) -> tuple[Expr, bool, bool]:
+        """The condition under which a row is read; whether by an index always, and somewhere."""
         reads = self.uses.rows.get(name, [])
         condition = disjunction(*dict.fromkeys(read.condition for read in reads))
-        return self._here(condition), all(read.lookup for read in reads)
+        lookups = [read.lookup for read in reads]
+        return self._here(condition), all(lookups), any(lookups)
 
     def cache(self, name: str) -> Expr:
         """The condition under which a cache row is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from specgen.analysis.quantities import NO_TOKENS, ledger
+import specgen
+from specgen.analysis.quantities import NO_TOKENS, OTHER_LENGTH, Ledger, ledger
+from specgen.analysis.terms import DEFAULTS, evaluated
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.elaborate.load import check_file, load_program
@@ -115,12 +118,39 @@ def test_forward_of_any_signature_agrees_in_every_layer(kind: str, tmp_path: Pat
     assert differing(ROOTS[kind], tmp_path, (DEFAULT, Options(form="functions"))) == []
 
 
-def test_count_without_a_vocabulary_is_absent_where_there_is_none(tmp_path: Path) -> None:
-    path = tmp_path / "t.dsv3"
-    for kind, absent in (("one_layer", NO_TOKENS), ("tokens_turned", None)):
-        rows = "  ".join(
-            row for name, row in ROWS.items() if re.search(rf"\b{name}\b", ROOTS[kind])
-        )
-        path.write_text(HEAD.replace("ROWS", rows) + ROOTS[kind] + "\n}\n", encoding="utf-8")
-        found = ledger(load_program(path)).quantities["parameters_active_no_vocabulary"]
-        assert found.absent == absent
+def counted(forward: str, folder: Path) -> Ledger:
+    path = folder / "t.dsv3"
+    rows = "  ".join(row for name, row in ROWS.items() if re.search(rf"\b{name}\b", forward))
+    path.write_text(HEAD.replace("ROWS", rows) + forward + "\n}\n", encoding="utf-8")
+    return ledger(load_program(path))
+
+
+#: Forwards of tokens, and what of their result is a vocabulary's: logits, or other things.
+OF_TOKENS = {
+    "logits": ("[B, S, vocab_size]", 'einsum("b s d, v d -> b s v", w(take(embed, tokens)), embed)'),
+    "hidden states": ("[B, S, dim]", "w(take(embed, tokens))"),
+    "turned": ("[S, B, dim]", 'rearrange(take(embed, tokens), "b s d -> s b d")'),
+    "one vector": ("[B, dim]", "sum(take(embed, tokens), over = 1)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OF_TOKENS)
+def test_only_what_tokens_index_is_a_vocabulary(kind: str, tmp_path: Path) -> None:
+    """Of hidden states the width of the model is none: its matrices would be left out."""
+    result, value = OF_TOKENS[kind]
+    forward = f"forward(tokens: i64 [B, S]) -> {result} {{ return {value} }}"
+    found = counted(forward, tmp_path).quantities["parameters_active_no_vocabulary"]
+    assert (found.absent, found.value) == ((None, 36) if kind == "logits" else (NO_TOKENS, None))
+
+
+@pytest.mark.parametrize("kind", ROOTS)
+def test_every_figure_has_its_variables_or_a_reason(kind: str, tmp_path: Path) -> None:
+    """Whatever the lengths of the arguments are called, the table is counted and built."""
+    found = counted(ROOTS[kind], tmp_path)
+    assert found.quantities["parameters_active_no_vocabulary"].absent == NO_TOKENS
+    for name, quantity in found.quantities.items():
+        assert quantity.absent or evaluated(quantity, {**found.values, **DEFAULTS}) >= 0, name
+    lengths = {"two_lengths", "other_axes"}
+    assert (found.quantities["flops_prefill"].absent == OTHER_LENGTH) == (kind in lengths)
+    folder = specgen.load(tmp_path / "t.dsv3").build(tmp_path / "built")
+    assert {"model.py", "model.onnx", "report.md", "report.html"} <= set(os.listdir(folder))

@@ -11,7 +11,13 @@ from typing import Final
 
 from specgen.analysis.caches import UNMET
 from specgen.analysis.peak import TOO_LONG, TOO_MANY
-from specgen.analysis.quantities import CONVENTIONS, NO_CACHE, NO_DATAFLOW, NO_TOKENS
+from specgen.analysis.quantities import (
+    CONVENTIONS,
+    NO_CACHE,
+    NO_DATAFLOW,
+    NO_TOKENS,
+    OTHER_LENGTH,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,8 @@ ENGLISH: Final = Words(
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
     conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
     reasons={
-        reason: reason for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
+        reason: reason
+        for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, OTHER_LENGTH, UNMET, TOO_LONG, TOO_MANY)
     },
 )
 
@@ -201,7 +208,8 @@ CHINESE: Final = Words(
     reasons={
         NO_DATAFLOW: "本表没有前向",
         NO_CACHE: "前向没有缓存",
-        NO_TOKENS: "前向不是语言模型的前向，没有词表",
+        NO_TOKENS: "前向不是语言模型的前向，不给出 logits",
+        OTHER_LENGTH: "取决于前向参数的一个长度，它不是 B、S、T 中的任何一个",
         UNMET: "没有乘积逐个 token 地读缓存",
         TOO_LONG: "前向中的尺寸表达式太长，无法比较",
         TOO_MANY: "前向中可能占用最多的时刻太多",
