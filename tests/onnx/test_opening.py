@@ -21,7 +21,7 @@ import specgen
 from specgen.backends.onnx import emit
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Experts, Form, Options, OptionsError
-from specgen.elaborate.load import load_program
+from specgen.elaborate.load import check_file, load_program
 from specgen.ir.model import Program
 from tests.families import ONE_EACH, VARIANTS
 from tests.onnx.checkpoints import held, random_weights, write_file
@@ -241,3 +241,33 @@ def test_the_documented_ways_to_a_session_give_the_logits_of_model_py(
         exec(code + call, names)
         assert len(names["weights"]) == (0 if block == beside else len(weights_of(parsed(data))))
         assert np.abs(names["logits"].numpy() - expected).max() <= 2e-5
+
+
+# ---- inputs of any forward ----------------------------------------------------------------
+
+
+def described(value: Any) -> str:
+    """Name, dtype and dims of an input or output, as the page writes them."""
+    tensor = value.type.tensor_type
+    dtype = {1: "f32", 7: "i64", 9: "bool"}[tensor.elem_type]
+    dims = ", ".join(d.dim_param or str(d.dim_value) for d in tensor.shape.dim)
+    return f"`{value.name}` {dtype} [{dims}]"
+
+
+def test_the_page_shows_the_inputs_that_graphs_have(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "onnx.md").read_text(encoding="utf-8")
+    section = page.partition("## Inputs and outputs")[2].partition("\n## ")[0]
+    tables = re.findall(r"^```dsv3\n(.*?)^```", section, re.DOTALL | re.M)
+    assert len(tables) == 3
+    lines = []
+    for number, text in enumerate(tables):
+        path = tmp_path / f"t{number}.dsv3"
+        path.write_text(text, encoding="utf-8")
+        assert not check_file(path).all
+        folder = specgen.load(path).build(tmp_path / "built")
+        model = onnx.load(folder / "model.onnx")
+        inputs = model.graph.input[: -len(weights_of(model))]
+        shown = ("; ".join(map(described, values)) for values in (inputs, model.graph.output))
+        lines.append(f"| `{model.graph.name}` | {' | '.join(shown)} |")
+        opens(folder / "model.onnx")
+    assert "\n".join(lines) in section
