@@ -7,7 +7,7 @@ only the former.  No sympy here: it would cost more time than all the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -25,6 +25,7 @@ from specgen.analysis.rows import Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.analysis.terms import BYTES, CONVENTIONS, Quantity, Term, evaluated, quantity
 from specgen.ir.model import Program
+from specgen.ir.roots import is_language_model
 from specgen.sizes.evaluate import Value, expression
 from specgen.sizes.expr import ONE, Apply, Const, Expr, Sym, conjunction, negation, product, symbols
 from specgen.sizes.normal import settled
@@ -109,6 +110,8 @@ def counted(program: Program) -> Ledger:
         known += costs(main, decoding, chosen.values(), folder)
         known.append(activation_peak(model, folder))
     found = {quantity.name: quantity for quantity in known}
+    forward = program.model.forward
+    spoken = forward is None or is_language_model(forward)
     for name, (unit, convention) in CONVENTIONS.items():
         absent = None
         if name not in found:
@@ -119,6 +122,8 @@ def counted(program: Program) -> Ledger:
             absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
         elif not free(found[name]) <= folder.env.keys():
             absent = OTHER_LENGTH
+        elif not spoken:
+            found[name] = occurring(found[name], folder.env)
         if absent is not None:
             found[name] = Quantity(name, unit, convention, None, None, absent=absent)
     return Ledger(
@@ -137,6 +142,15 @@ def counted(program: Program) -> Ledger:
 def free(quantity: Quantity) -> frozenset[str]:
     """The names in a formula that are none of its variables: to be the table's."""
     return frozenset() if quantity.expr is None else symbols(quantity.expr) - {*quantity.variables}
+
+
+def occurring(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:
+    """A quantity with the variables that its formula has: other forwards need not have them all."""
+    if quantity.expr is None or not quantity.variables:
+        return quantity
+    kept = tuple(name for name in quantity.variables if name in symbols(quantity.expr))
+    value = None if kept else evaluated(quantity, env)
+    return replace(quantity, variables=kept, value=value)
 
 
 def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tuple[Expr, ...]:

@@ -142,7 +142,8 @@ CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "flops_prefill": (
         "operations",
         "matrix products only, 2 per multiply-add, of B sequences of S new tokens and no cache:"
-        " every query meets every key (non-causal), every position gets logits, routers count",
+        " every query meets every key (non-causal), every position is taken to the end of the"
+        " forward, routers count",
     ),
     "flops_decode": (
         "operations",

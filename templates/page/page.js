@@ -66,6 +66,13 @@ class Page {
     else this.render();
   }
 
+  // What a variable is: of a language model's forward the usual, else a length of its arguments.
+  variableText(name) {
+    const { words, data } = this;
+    if (Object.hasOwn(data.lengths, name)) return fill(words.length_of, { names: data.lengths[name] });
+    return words.variable[name] ?? "";
+  }
+
   // ---- building, once for a language
 
   build() {
@@ -76,7 +83,7 @@ class Page {
     this.controls = [
       ...data.params.map((param) => new Control(this.table, words, param, this.change)),
       ...[...this.table.defaults].map(([name]) => new Control(this.table, words,
-        { name, kind: "variable", text: words.variable[name] ?? "" }, this.change)),
+        { name, kind: "variable", text: this.variableText(name) }, this.change)),
     ];
     const of = (variable) => this.controls.filter((c) => (c.param.kind === "variable") === variable)
       .map((control) => control.element);

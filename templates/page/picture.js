@@ -63,10 +63,16 @@ class Picture {
 
   root(figures) {
     const tree = figures.structure.tree;
-    let y = this.pill(this.words.input, 4);
+    let y = this.pill(this.end("input"), 4);
     y = this.sequence(tree, 2, y + 8, figures, true);
     this.link(2 + this.indent + GLYPH / 2, y, y + 14, true);
-    return this.pill(this.words.output, y + 14) + 4;
+    return this.pill(this.end("output"), y + 14) + 4;
+  }
+
+  // What goes in or comes out: a word of the page, or what the table calls it.
+  end(which) {
+    const [kind, said] = this.table.data.ends[which];
+    return kind === "word" ? this.words[said] : said;
   }
 
   pill(text, y) {

@@ -125,6 +125,9 @@ def counted(forward: str, folder: Path) -> Ledger:
     return ledger(load_program(path))
 
 
+#: Those of ROOTS that are language models' by their signature.
+TOKENS_ALONE = {"tokens_turned"}
+
 #: Forwards of tokens, and what of their result is a vocabulary's: logits, or other things.
 OF_TOKENS = {
     "logits": ("[B, S, vocab_size]", 'einsum("b s d, v d -> b s v", w(take(embed, tokens)), embed)'),
@@ -149,7 +152,13 @@ def test_every_figure_has_its_variables_or_a_reason(kind: str, tmp_path: Path) -
     found = counted(ROOTS[kind], tmp_path)
     assert found.quantities["parameters_active_no_vocabulary"].absent == NO_TOKENS
     for name, quantity in found.quantities.items():
-        assert quantity.absent or evaluated(quantity, {**found.values, **DEFAULTS}) >= 0, name
+        if quantity.expr is None:
+            assert quantity.absent, name
+            continue
+        given = {variable: DEFAULTS[variable] for variable in quantity.variables}
+        assert evaluated(quantity, {**found.values, **given}) >= 0, name
+        # A language model's have the variables that callers of any of them give.
+        assert given.keys() <= symbols(quantity.expr) or kind in TOKENS_ALONE, name
     lengths = {"two_lengths", "other_axes"}
     assert (found.quantities["flops_prefill"].absent == OTHER_LENGTH) == (kind in lengths)
     folder = specgen.load(tmp_path / "t.dsv3").build(tmp_path / "built")

@@ -424,6 +424,37 @@ def test_every_kind_of_table_has_its_page(spec: str, browser: Any, tmp_path: Pat
     visit.close()
 
 
+LAYER = """language 1
+model layer "A layer" {
+  params { dim : size = 64 }
+  tensors { w : dim -> dim }
+  forward(x: [B, S, dim]) -> (input: [B, S, dim], state: [B, S, dim]) { return x, w(x) }
+}
+"""
+
+
+def test_the_ends_of_the_picture_are_those_of_the_forward(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "layer.dsv3").write_text(LAYER, encoding="utf-8")
+    for spec, shown in (
+        (str(tmp_path / "layer.dsv3"), ["x", "input, state"]),
+        ("gpt2", ["tokens", "logits"]),
+        ("dsv3_table", ["input", "output"]),
+    ):
+        visit = Visit(browser, written(spec, tmp_path))
+        assert visit.page.locator(".pill-text").all_text_contents() == shown
+        if spec != "gpt2":
+            assert visit.page.locator(".panel.session").count() == (spec != "dsv3_table")
+            assert ("a length of x" in visit.page.inner_text(".controls")) == (spec != "dsv3_table")
+        visit.close()
+
+
+def test_the_page_says_how_to_get_to_a_session(browser: Any, tmp_path: Path) -> None:
+    visit = Visit(browser, written("llama@llama32_1b", tmp_path), "#n_layers=3")
+    command = "specgen build llama@llama32_1b -D n_layers=3 --checkpoint FOLDER"
+    assert visit.page.text_content(".session .command") == command
+    visit.close()
+
+
 def test_a_table_that_attacks_its_page_does_nothing(browser: Any, tmp_path: Path) -> None:
     """Its texts stand there as they are; that the policy had to stop none, `faults` shows."""
     table, base = opened(HOSTILE)

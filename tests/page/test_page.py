@@ -20,12 +20,15 @@ from specgen.backends.report.page import write_page
 from specgen.backends.report.page.document import page_document
 from specgen.backends.report.page.nodes import Nodes
 from specgen.backends.report.page.quoting import data, html
+from specgen.backends.report.page.signature import ends
 from specgen.backends.report.page.structures import MAX_STRUCTURES, structures
 from specgen.backends.report.page.tree import Place, tree
 from specgen.backends.report.page.words import CHINESE, ENGLISH
+from specgen.elaborate.load import check_file
 from specgen.elaborate.opened import Opened
 from specgen.sizes.evaluate import evaluate
 from specgen.sizes.expr import Apply, Const, Sym
+from tests.families import ONE_EACH
 from tests.page.browser import opened
 
 HOSTILE = str(Path(__file__).with_name("hostile.dsv3"))
@@ -218,3 +221,70 @@ def test_both_languages_say_everything() -> None:
             assert re.findall(r"\{\w+\}", said) == re.findall(r"\{\w+\}", CHINESE[key]) or sorted(
                 re.findall(r"\{\w+\}", said)
             ) == sorted(re.findall(r"\{\w+\}", CHINESE[key]))
+
+
+def test_every_word_that_the_script_uses_is_said(page: str) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    used = set(re.findall(r"\bwords\.([a-z_]+)\b", script))
+    assert len(used) > 50
+    assert used <= {*ENGLISH, "quantities"}
+
+
+# ---- the forward, whatever it takes and gives --------------------------------------------
+
+
+#: Forwards, what goes in, what comes out, and what their variables are lengths of.
+FORWARDS: dict[str, tuple[str, list[str], list[str], dict[str, str]]] = {
+    "logits": (
+        "forward(tokens: i64 [B, S]) -> [B, S, words]"
+        ' { return einsum("b s d, w d -> b s w", take(embed, tokens), embed) }',
+        ["word", "tokens"], ["word", "logits"], {},
+    ),
+    "hidden states": (
+        "forward(tokens: i64 [B, S]) -> [B, S, dim] { return take(embed, tokens) }",
+        ["word", "tokens"], ["text", "[B, S, dim]"], {},
+    ),
+    "a layer": (
+        "forward(x: [B, S, dim], y: [B, E, dim]) -> [B, S, dim]"
+        ' { return x + take(embed, iota(S)) + rearrange(sum(y, over = 1), "b d -> b 1 d") }',
+        ["text", "x, y"], ["text", "[B, S, dim]"], {"B": "x, y", "S": "x"},
+    ),
+    "several results": (
+        "forward(x: [B, dim]) -> (input: [B, dim], seen: [B, words])"
+        ' { return x, einsum("b d, w d -> b w", x, embed) }',
+        ["text", "x"], ["text", "input, seen"], {"B": "x"},
+    ),
+    "a long name": (
+        f"forward({'x' * 40}: [B, dim]) -> [B, words]"
+        f' {{ return einsum("b d, w d -> b w", {"x" * 40}, embed) }}',
+        ["text", "x" * 35 + "…"], ["text", "[B, words]"], {"B": "x" * 40},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FORWARDS)
+def test_the_picture_says_what_the_forward_takes_and_gives(kind: str, tmp_path: Path) -> None:
+    forward, taken, given, found = FORWARDS[kind]
+    path = tmp_path / "t.dsv3"
+    head = "language 1\nmodel t { params { dim : size = 8  words : size = 9 }\n"
+    path.write_text(f"{head}tensors {{ embed : [words, dim] }}\n{forward}\n}}\n", encoding="utf-8")
+    assert not check_file(path).all
+    table, base = opened(str(path))
+    document = page_document(base, table)
+    assert document["ends"] == {"input": taken, "output": given}
+    assert document["lengths"] == found
+    assert document["session"]
+    assert all("logits" not in said for said, *_ in document["words"]["en"]["quantities"].values())
+
+
+def test_a_pure_table_claims_no_tokens_and_no_session() -> None:
+    table, base = opened("dsv3_table")
+    document = page_document(base, table)
+    assert document["ends"] == {"input": ["word", "input"], "output": ["word", "output"]}
+    assert not document["session"]
+
+
+@pytest.mark.parametrize("spec", ONE_EACH)
+def test_shipped_tables_take_tokens_and_give_logits(spec: str) -> None:
+    _, base = opened(spec)
+    assert ends(base) == {"input": ["word", "tokens"], "output": ["word", "logits"]}

@@ -186,7 +186,7 @@ CHINESE: Final = Words(
         "cache_elements_per_token": "一个序列多一个 token 时各层缓存增加的元素数",
         "cache_bytes_per_token": "按缓存的数据类型计的 cache_elements_per_token",
         "flops_prefill": "只计矩阵乘法，每次乘加计 2；B 个序列，每个 S 个新 token，没有缓存："
-        "每个 query 对每个 key（非因果），每个位置都算 logits，路由计入",
+        "每个 query 对每个 key（非因果），每个位置都算到前向的末尾，路由计入",
         "flops_decode": "只计矩阵乘法，每次乘加计 2；B 个长度为 T 的序列各一个新 token，"
         "各模块用其最省的前向",
         "weights_bytes": "参数占用的内存，矩阵每个元素 W 字节：不是矩阵的行，以及本表另行指定"

@@ -15,6 +15,7 @@ from specgen.analysis.rows import Row, pattern
 from specgen.analysis.terms import DEFAULTS
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page.nodes import Nodes, Pool
+from specgen.backends.report.page.signature import ends, lengths
 from specgen.backends.report.page.structures import structures
 from specgen.backends.report.page.tree import Place, tree
 from specgen.backends.report.page.words import WORDS
@@ -193,6 +194,8 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
             for let in program.model.lets
         ],
         "session": program.has_dataflow,
+        "ends": ends(base),
+        "lengths": lengths(base),
         "variables": {name: DEFAULTS.get(name, 1) for name in variables(base)},
         "structures": [structure for _, structure in held],
         "words": words(base),

@@ -1,0 +1,56 @@
+"""What goes into a table's forward and comes out of it: the page's words, or the table's own.
+
+A word is `["word", KEY]` of `words`, what the table says `["text", TEXT]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from specgen.analysis.quantities import NO_TOKENS, Ledger
+from specgen.analysis.terms import VARIABLES
+from specgen.ir.model import Function
+from specgen.ir.roots import is_language_model
+from specgen.sizes.expr import symbols
+from specgen.sizes.printing import to_text
+
+#: Characters; a longer text would be wider than the picture on a phone.
+MAX_TEXT: Final = 36
+
+
+def ends(ledger: Ledger) -> dict[str, list[str]]:
+    """What the picture begins and ends with: logits only where there are any."""
+    forward = ledger.program.model.forward
+    if forward is None:
+        return {"input": ["word", "input"], "output": ["word", "output"]}
+    spoken = is_language_model(forward)
+    logits = spoken and ledger.quantities["parameters_active_no_vocabulary"].absent != NO_TOKENS
+    arguments = ", ".join(arg.name for arg in forward.args)
+    return {
+        "input": ["word", "tokens"] if spoken else text(arguments),
+        "output": ["word", "logits"] if logits else text(results(forward)),
+    }
+
+
+def text(given: str) -> list[str]:
+    return ["text", given if len(given) <= MAX_TEXT else f"{given[: MAX_TEXT - 1]}…"]
+
+
+def results(forward: Function) -> str:
+    """The results by their names; by their dims where they have none."""
+    shapes = (", ".join(map(to_text, result.shape)) for result in forward.results)
+    named = zip(forward.result_names, shapes, strict=True)
+    return ", ".join(name or f"[{shape}]" for name, shape in named)
+
+
+def lengths(ledger: Ledger) -> Mapping[str, str]:
+    """The arguments that each of B, S and T is a length of, where no language model gives them."""
+    forward = ledger.program.model.forward
+    if forward is None or is_language_model(forward):
+        return {}
+    found = {
+        name: [a.name for a in forward.args if any(name in symbols(d) for d in a.type.shape)]
+        for name in VARIABLES
+    }
+    return {name: ", ".join(names) for name, names in found.items() if names}
