@@ -35,14 +35,17 @@ def weights_of(model: Any) -> list[Any]:
     props = {entry.key: entry.value for entry in model.metadata_props}
     inputs = list(model.graph.input)
     given = inputs[len(inputs) - int(props.get("weight_inputs", 0)) :]
-    types = [(value.name, value.type.tensor_type) for value in given]
-    return [
-        *model.graph.initializer,
-        *(
-            onnx.TensorProto(name=n, data_type=t.elem_type, dims=[d.dim_value for d in t.shape.dim])
-            for n, t in types
-        ),
-    ]
+    found = list(model.graph.initializer)
+    for value in given:
+        kind = value.type.tensor_type
+        dims = [dim.dim_value for dim in kind.shape.dim]
+        props = value.metadata_props
+        found.append(
+            onnx.TensorProto(
+                name=value.name, data_type=kind.elem_type, dims=dims, metadata_props=props
+            )
+        )
+    return found
 
 
 def settled(model: Any) -> Any:
@@ -73,7 +76,8 @@ def released(model: Any) -> dict[str, list[str]]:
     ]
     found = {}
     for tensor in weights_of(model):
-        pattern = tensor.name
+        own = {entry.key: entry.value for entry in tensor.metadata_props}
+        pattern = own.get("released_name", tensor.name)
         for place, name in rules:
             if match := place.fullmatch(tensor.name):
                 pattern = name

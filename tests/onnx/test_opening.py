@@ -12,10 +12,13 @@ import shlex
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import specgen
 from specgen.backends.onnx import emit
@@ -26,7 +29,7 @@ from specgen.ir.model import Program
 from tests.families import ONE_EACH, VARIANTS
 from tests.onnx.checkpoints import held, random_weights, write_file
 from tests.onnx.references import Override, load_spec
-from tests.onnx.session import onnx, ort, parsed, weights_of
+from tests.onnx.session import fill, onnx, ort, parsed, released, weights_of
 from tests.onnx.test_runtimes import with_scales
 from tests.onnx.test_storage import SIZES
 from tests.references import REPOSITORY
@@ -50,9 +53,9 @@ def opens(path: Path) -> set[str]:
     """The inputs of the session; without its optimiser, which has tests of its own."""
     onnx.checker.check_model(path, full_check=True)
     loaded = onnx.load(path)
-    settings = ort.SessionOptions()
-    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    quick = ort.SessionOptions()
+    quick.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(path, quick, providers=["CPUExecutionProvider"])
     inputs = {value.name for value in session.get_inputs()}
     assert inputs == {value.name for value in loaded.graph.input}
     return inputs
@@ -114,6 +117,51 @@ def test_only_the_place_of_weights_differs_in_shipped_tables(
 ) -> None:
     table, _, variant = spec.partition("@")
     same_but_for_the_place_of_weights(load_spec(table, variant), Options(form=form, ops=ops))
+
+
+# ---- names, whatever a checkpoint calls its tensors ---------------------------------------
+
+#: What inputs and outputs are called, or what weights are that would be called so.
+NAMES = ("x", "y", "z", "weight.x", "past_key_values.0.key", "present.0.key", "result", "a")
+
+SCALED = """language 1
+model scaled "Scaled" {{
+  params {{ dim : size = 4 }}
+  dtypes {{ maps = f32 arrays = f32 activations = f32 }}
+  tensors {{ {a} : [dim]  {b} : [dim] }}
+  names hf {{ {a} -> "{first}"  {b} -> "{second}" }}
+  forward(x: [B, S, dim]) -> (y: [B, S, dim]) {{ return x * {a} + {b} }}
+}}
+"""
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+@settings(max_examples=12, deadline=None)
+@given(
+    rows=st.lists(st.sampled_from(("a", "y", "b", "z")), min_size=2, max_size=2, unique=True),
+    names=st.lists(st.sampled_from(NAMES), min_size=2, max_size=2, unique=True),
+)
+@example(rows=["a", "b"], names=["x", "y"])
+@example(rows=["y", "b"], names=["a", "weight.x"])
+def test_a_name_is_one_value_s_whatever_tensors_are_called(
+    form: Form, rows: list[str], names: list[str]
+) -> None:
+    (a, b), (first, second) = rows, names
+    weights = {first: np.full(4, 2, np.float32), second: np.arange(4, dtype=np.float32)}
+    x = np.ones((1, 3, 4), np.float32)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scaled.dsv3"
+        path.write_text(SCALED.format(a=a, b=b, first=first, second=second), encoding="utf-8")
+        assert not check_file(path).all
+        data = build(load_program(path), Options(form=form))
+        (Path(folder) / "open.onnx").write_bytes(data)
+        assert len(opens(Path(folder) / "open.onnx")) == 3
+        held_beside = {name for each in released(parsed(data)).values() for name in each}
+        assert held_beside == {first, second}
+        session = ort.InferenceSession(fill(data, weights, Path(folder)))
+        assert [value.name for value in session.get_inputs()] == ["x"]
+        (found,) = session.run(["y"], {"x": x})
+    np.testing.assert_array_equal(found, x * weights[first] + weights[second])
 
 
 # ---- the choice, and what is said of it ---------------------------------------------------
@@ -215,18 +263,18 @@ def test_the_documented_ways_to_a_session_give_the_logits_of_model_py(
     data = (built / "model.onnx").read_bytes()
     dtypes = {t.name: t.dtype for t in table.tensors("hf")}
     halves = {"bf16": "BF16"}
-    released = tmp_path / "released"
-    released.mkdir()
+    folder = tmp_path / "released"
+    folder.mkdir()
     tensors = {
         name: held(array, halves.get(dtypes[name], "F32"))
         for name, array in with_scales(random_weights(data, 1)).items()
     }
-    write_file(released / "model.safetensors", tensors)
-    table.build(tmp_path, onnx=Options(checkpoint=released))
+    write_file(folder / "model.safetensors", tensors)
+    table.build(tmp_path, onnx=Options(checkpoint=folder))
 
     module = imported(table.program, tmp_path)
     model = module.Model(module.Config())
-    model.load_checkpoint(released)
+    model.load_checkpoint(folder)
     with torch.no_grad():
         expected = model.float()(torch.tensor([[1, 2, 3]])).numpy()
     assert np.abs(expected).max() > 0.1
@@ -234,9 +282,9 @@ def test_the_documented_ways_to_a_session_give_the_logits_of_model_py(
     beside, own, call = steps_to_a_session()
     for block in (beside, own):
         assert '"llama3' in block
-        code = block.replace("llama3/model.onnx", (released / "model.onnx").as_posix())
+        code = block.replace("llama3/model.onnx", (folder / "model.onnx").as_posix())
         code = code.replace("generated/llama/llama3_8b", built.as_posix())
-        code = code.replace('"llama3"', repr(released.as_posix()))
+        code = code.replace('"llama3"', repr(folder.as_posix()))
         names: dict[str, Any] = {}
         exec(code + call, names)
         assert len(names["weights"]) == (0 if block == beside else len(weights_of(parsed(data))))

@@ -143,7 +143,9 @@ def document(
     scope = environment(program)
     conventional = is_language_model(forward)
     inputs = usual(graph) if conventional else own(graph, forward, scope, compute)
-    weights = Weights(program, graph, options, checkpoint)
+    names = ("logits",) if conventional else results_of(forward)
+    reserved = {*(edge.name for edge in inputs.values()), *names}
+    weights = Weights(program, graph, options, checkpoint, reserved)
     arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
     lengths: Environment = LENGTHS if conventional else {}
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
@@ -154,7 +156,6 @@ def document(
     if not flat:
         state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
     frame = Frame(state, program.model, "", "", scope, scope, weights.read, 0)
-    names = ("logits",) if conventional else results_of(forward)
     results = run(frame.enter(forward, arguments), forward, names)
     outputs = {}
     for result, name in zip(results, names, strict=True):

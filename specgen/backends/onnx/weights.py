@@ -7,8 +7,8 @@ for which there are pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from itertools import product as combinations
 from math import prod
@@ -42,6 +42,9 @@ ALIGNMENT: Final = 4096
 #: with 90,000 initializers.
 FOLDER: Final = "w"
 
+#: What the names of caches begin with, in and out.
+CACHES: Final = ("past_key_values.", "present.")
+
 #: More initializers than this for one row are no model; the graph would take gigabytes.
 MAX_INITIALIZERS: Final = 100_000
 
@@ -72,7 +75,8 @@ class Placed:
 class Weights:
     """All initializers of a program, in the order in which the graph first reads them.
 
-    With a `checkpoint`, dtypes are those of its tensors.
+    With a `checkpoint`, dtypes are those of its tensors.  `reserved` are the names of inputs and
+    outputs that clients know: a weight of such a name gets another, and has its own as metadata.
 
     Raises:
         EvaluationError: a dtype that ONNX lacks, or experts that cannot be stacked.
@@ -84,7 +88,9 @@ class Weights:
         graph: Graph,
         options: Options = DEFAULT,
         checkpoint: Mapping[str, Stretch] | None = None,
+        reserved: Collection[str] = (),
     ) -> None:
+        self._reserved = frozenset(reserved)
         self._options = options
         self._checkpoint = checkpoint or {}
         self._stored: dict[str, Stored] = {}
@@ -114,6 +120,7 @@ class Weights:
                     place = next(e for e in table if ".".join(e.path) == tensor.first.path)
                     note_site(error, Site(place.instance.module.name, place.tensor.name))
                     raise
+        self._keep_apart()
         # Every name is taken before a node can take it: initializers keep the released names.
         edges = {s.name: s for s in self._stored.values()}
         self._edges = {
@@ -123,7 +130,7 @@ class Weights:
 
     def places(self) -> Mapping[str, str]:
         """The path in the table of each initializer: of its first row, where it holds several."""
-        return {one.name: path for path, one in reversed(self._stored.items())}
+        return {one.name: self._apart(path) for path, one in reversed(self._stored.items())}
 
     def patterns(self) -> Mapping[str, str]:
         """The released name of each whole stack, with its indices in braces."""
@@ -197,6 +204,25 @@ class Weights:
         for one in self.ordered():
             first = min(one.sources, key=lambda source: source.start)
             yield Placed(one, first.file, first.start)
+
+    def _keep_apart(self) -> None:
+        """Gives other names to weights, and paths to rules, where inputs or outputs have theirs."""
+        names = {one.name: self._apart(one.name) for one in self._stored.values()}
+        for path, one in self._stored.items():
+            if names[one.name] != one.name:
+                released = one.pattern or one.name
+                self._stored[path] = replace(one, name=names[one.name], pattern=released)
+        ruled = (rule.partition(" = ") for rule in self.rules)
+        self.rules = [f"{self._apart(path)} = {name}" for path, _, name in ruled]
+
+    def _apart(self, name: str) -> str:
+        """The name, or another that no input, output or weight has."""
+        if name not in self._reserved and not name.startswith(CACHES):
+            return name
+        taken = {*self._reserved, *self._stored, *(one.name for one in self._stored.values())}
+        while name in taken or name.startswith(CACHES):
+            name = f"weight.{name}"
+        return name
 
     def _share(self, row: Row, stacked: Sequence[Index]) -> None:
         """Enters rows that read another row's tensor."""
