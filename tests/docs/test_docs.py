@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,26 @@ def test_every_decision_is_listed() -> None:
 @pytest.mark.slow
 def test_the_tutorial_shows_what_its_commands_print(tmp_path: Path) -> None:
     hold(DOCS / "tutorial.md", tmp_path)
+    pytest.importorskip("torch", reason="torch is not installed")
+    text = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    found = re.search(
+        r"^```python\n(import torch\n.*?)^```.*?^```text\n(.*?)^```", text, re.S | re.M
+    )
+    assert found is not None
+    done = subprocess.run(
+        [sys.executable, "-c", found[1]],
+        cwd=tmp_path / "out" / "tiny" / "larger",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown, printed = (
+        [float(number) for number in re.findall(r"\d+\.\d+", said)]
+        for said in (found[2], done.stdout)
+    )
+    assert len(printed) == 3
+    assert printed == pytest.approx(shown, abs=2e-4)
+    assert all(1 / 1000 < probability < 1 / 100 for probability in printed)
 
 
 @pytest.mark.slow

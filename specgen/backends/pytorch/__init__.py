@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from specgen.backends.layout import template
 from specgen.backends.pytorch.classes import ClassWriter
@@ -28,9 +29,16 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 
+if TYPE_CHECKING:
+    from specgen.analysis.quantities import Ledger
 
-def emit(program: Program) -> Mapping[str, bytes]:
-    """model.py, the same bytes for the same program.
+
+#: Models with more parameters than this are best made without memory, which a checkpoint fills.
+LARGE: Final = 10**9
+
+
+def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:
+    """model.py, the same bytes for the same program; `counts` are its own, if they are known.
 
     Raises:
         SpecError: the table has no forward.
@@ -42,9 +50,9 @@ def emit(program: Program) -> Mapping[str, bytes]:
         diagnostics.raise_errors()
     try:
         try:
-            text = File(program).text()
+            text = File(program, counts=counts).text()
         except Needed:
-            text = File(program, masked=True).text()
+            text = File(program, counts=counts, masked=True).text()
         return {"model.py": text.encode()}
     except Inexpressible as error:
         raise Refusal("pytorch", error, error.site) from None
@@ -57,6 +65,7 @@ class File:
     program: Program
     used: Used = field(default_factory=Used)
     masked: bool = False
+    counts: Ledger | None = None
 
     def __post_init__(self) -> None:
         self.plan = Plan(self.program, self.masked)
@@ -95,6 +104,16 @@ class File:
                 blocks[name] = function(self.plan, name, self.used)
         return [blocks[name] for name in self.program.functions if name in blocks]
 
+    @cached_property
+    def parameters(self) -> int:
+        """How many parameters the variant has."""
+        counts = self.counts
+        if counts is None:
+            from specgen.analysis.quantities import ledger
+
+            counts = ledger(self.program)
+        return counts.value("parameters")
+
     def text(self) -> str:
         """The file."""
         classes, functions = self.classes, self.functions
@@ -109,6 +128,8 @@ class File:
         forward = program.model.forwards[0]
         return template("model.py.j2").render(
             source=f"{program.name}{variant}",
+            parameters=self.parameters,
+            is_large=self.parameters > LARGE,
             title=quote(program.model.title or program.name),
             takes_tokens=is_language_model(forward),
             inputs=", ".join(arg.name for arg in forward.args),

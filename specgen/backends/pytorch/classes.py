@@ -195,11 +195,20 @@ class ClassWriter(Constructor):
         if len(self.module.forwards) > 1:
             names = " or ".join(f'"{attribute(f.name) or MAIN}"' for f in self.module.forwards)
             lines += ["", f"{INDENT}form: str | None = None  # {names}; None chooses by the step"]
+        if self.has_parameters:
+            lines += ["", f"{INDENT}extra_repr = shapes"]
+            self.used.helpers.add("shapes")
         blocks = [self.constructor(), *methods]
         blocks += self.wide_rows()
         for block in blocks:
             lines += ["", *block]
         return lines
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether some parameters are the class's own, and not those of an nn.Linear."""
+        own = (row for row in self.module.tensors if row.target is None)
+        return any(self.stacked or row.kind == "array" for row in own)
 
     def wide_rows(self) -> list[list[str]]:
         """What keeps rows that compute in a dtype of their own from following the model's."""

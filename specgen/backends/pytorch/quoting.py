@@ -35,7 +35,7 @@ training type xpu zero_grad
 
 #: Attributes and methods that generated classes have beside those of the table.
 OWN_ATTRIBUTES: Final = """
-config form main one cache_rows new_cache load_checkpoint
+config form main one cache_rows new_cache load_checkpoint reset_parameters
 """
 
 #: Python's functions; listed, so that the file does not depend on the Python that writes it.
@@ -58,7 +58,7 @@ annotations argparse json re sys dataclass fields fnmatchcase partial commonpref
 Any Literal NamedTuple Callable Iterator Mapping Sequence Path
 Cache CacheRow Step Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
 stored_tensors stored_copies instances filled unpacking require shortened counted main
-OSError ValueError FileNotFoundError SafetensorError safe_open lay_out
+OSError ValueError ImportError FileNotFoundError SafetensorError safe_open lay_out shapes
 """
 
 

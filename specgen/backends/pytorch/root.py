@@ -13,6 +13,7 @@ from specgen.backends.pytorch.bodies import Body
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
+from specgen.backends.pytorch.initial import reset_parameters
 from specgen.backends.pytorch.layout import INDENT, Node
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
@@ -45,12 +46,20 @@ class RootWriter(ClassWriter):
         return self.module.id in self.plan.cached
 
     def methods(self) -> list[list[str]]:
-        """The forward, the table's own functions, and what makes a cache."""
+        """The forward, the table's own functions, and what makes a cache and first values."""
         done = [self.entrance(self.module.forwards[0])]
         done += [self.method(f, attribute(f.name)) for f in self.module.functions]
         if self.is_cached:
             done.append(self.new_cache())
-        return done
+        return [*done, reset_parameters(self.plan)]
+
+    def constructor(self) -> list[str]:
+        margin = INDENT * 2
+        return [
+            *super().constructor(),
+            f"{margin}if not any(row.is_meta for row in self.parameters()):",
+            f"{margin}{INDENT}self.reset_parameters()",
+        ]
 
     def body(self, function: Function) -> Body:
         return Body(self.plan, self.module, function, self.used, held=HELD)
