@@ -201,11 +201,14 @@ class Model:
         out: str | os.PathLike[str],
         targets: Sequence[str] | None = None,
         onnx: Options | None = None,
+        *,
+        force: bool = False,
     ) -> Path:
         """Writes the artefacts below `out` and returns their folder; as `specgen build` does.
 
         `onnx` are the choices for model.onnx (`specgen.backends.onnx.Options`): without any its
-        weights are inputs, with a checkpoint they are in the files there.
+        weights are inputs, with a checkpoint they are in the files there;
+        `force` replaces files that were edited since they were built.
 
         Raises:
             SpecError: the folder cannot be written, or a target needs a forward; or one cannot
@@ -220,7 +223,7 @@ class Model:
             if target not in TARGETS:
                 raise KeyError(f"no target {target!r}; there is {', '.join(TARGETS)}")
         made = produce(self.selection, targets, onnx or DEFAULT)
-        ((folder, _),) = write([made], Path(out))
+        ((folder, _),) = write([made], Path(out), force=force)
         if made.refused:
             from specgen.diagnostics.diagnostic import SpecError
 

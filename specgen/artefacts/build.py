@@ -6,16 +6,18 @@ is replaced that of `folder.py`.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from specgen.artefacts import beside
 from specgen.artefacts.content import Content
 from specgen.artefacts.drift import drift
-from specgen.artefacts.folder import ForeignFolder, replace
+from specgen.artefacts.folder import EditedFolder, ForeignFolder, replace
 from specgen.artefacts.manifest import MANIFEST
 from specgen.backends.onnx.options import DEFAULT, Options, OptionsError
 from specgen.backends.refusal import Refusal, Site
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
     from specgen.sizes.evaluate import Value
+
+
+#: Overrides that are spelt out in a folder's name: of so many characters, and of these.
+LONGEST: Final = 80
+PLAIN: Final = re.compile(r"[A-Za-z0-9_.=,+-]+")
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,11 @@ class Artefacts:
     def folder(self, output: Path) -> Path:
         return self.checkpoint or output / self.place
 
-    def write(self, output: Path) -> bool:
-        """Writes them; False where they were there already."""
+    def write(self, output: Path, *, force: bool = False) -> bool:
+        """Writes them, with `force` over files that were edited; False where they were there."""
         if self.checkpoint is not None:
-            return beside.place(self.checkpoint, self.files)
-        return replace(output / self.place, self.files)
+            return beside.place(self.checkpoint, self.files, force=force)
+        return replace(output / self.place, self.files, force=force)
 
 
 def produce(
@@ -88,11 +95,29 @@ def produce(
     manifest = files[MANIFEST]
     assert isinstance(manifest, bytes)
     written = json.loads(manifest)
-    place = Path(written["spec"], written["variant"] or "default")
+    place = Path(written["spec"], folder_name(written["variant"], written["overrides"]))
     if not onnx.beside_checkpoint:
         return Artefacts(place, files, None, refused)
     others = {name: content for name, content in files.items() if name != MANIFEST}
     return Artefacts(place, {**others, beside.MANIFEST: manifest}, onnx.checkpoint)
+
+
+def folder_name(variant: str | None, overrides: Mapping[str, object]) -> str:
+    """The folder of a variant: `llama3_8b`, `default`, or `llama3_8b+n_layers=2` with overrides.
+
+    Where these are many, or hold what is no good name of a file, a digest stands for them.
+    """
+    name = variant or "default"
+    if not overrides:
+        return name
+    given = ",".join(f"{param}={spelt(value)}" for param, value in sorted(overrides.items()))
+    if len(given) > LONGEST or not PLAIN.fullmatch(given):
+        given = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{name}+{given}"
+
+
+def spelt(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def from_checkpoint(
@@ -147,7 +172,7 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
         "spec": program.name,
         "variant": program.variant,
         "overrides": overridden(program, selection),
-        "spec_hash": program.source_hash,
+        "spec_hash": program.hash,
         "language": program.edition,
         "targets": written,
     }
@@ -191,20 +216,28 @@ def overridden(program: Program, selection: Selection) -> dict[str, Value]:
     return {name: program.values[name] for name in sorted(selection.overrides)}
 
 
-def write(artefacts: Iterable[Artefacts], output: Path) -> list[tuple[Path, bool]]:
+def write(
+    artefacts: Iterable[Artefacts], output: Path, *, force: bool = False
+) -> list[tuple[Path, bool]]:
     """Writes each variant's folder; says which ones were not up to date.
 
     Raises:
-        SpecError: a folder cannot be written, or is not specgen's to replace.
+        SpecError: a folder cannot be written, is not specgen's to replace, or holds files that
+            were edited, and `force` was not given.
     """
     written = []
     diagnostics = Diagnostics()
     for item in artefacts:
         folder = item.folder(output)
         try:
-            written.append((folder, item.write(output)))
+            written.append((folder, item.write(output, force=force)))
         except ForeignFolder as error:
             diagnostics.report("E0902", None, path=folder.as_posix(), reason=error)
+        except EditedFolder as error:
+            help_ = (
+                "`--force` replaces them; `-o DIR` builds elsewhere; `--check` shows the difference"
+            )
+            diagnostics.report("E0908", None, path=folder.as_posix(), files=error, help=help_)
         except OSError as error:
             reason = error.strerror or str(error)
             diagnostics.report("E0901", None, path=folder.as_posix(), reason=reason)

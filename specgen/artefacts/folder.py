@@ -20,10 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from specgen.artefacts.content import Content, chunks, same
+from specgen.artefacts.content import Content, Copied, Part, chunks, same
 from specgen.artefacts.exchange import exchange
-from specgen.artefacts.manifest import MANIFEST, MAX_MANIFEST, listed_files
-from specgen.regular_files import read_regular
+from specgen.artefacts.manifest import MANIFEST, MAX_MANIFEST, digest, listed_files
+from specgen.regular_files import read_regular, size_of
 
 #: What Python leaves beside a module that was imported; ours to remove.
 BYPRODUCTS: Final = frozenset({"__pycache__"})
@@ -33,11 +33,17 @@ class ForeignFolder(Exception):
     """The folder holds something that specgen did not write; the message says what."""
 
 
-def replace(folder: Path, files: Mapping[str, Content]) -> bool:
+class EditedFolder(Exception):
+    """The folder holds files that are not as they were written; the message lists them."""
+
+
+def replace(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> bool:
     """Makes `folder` hold exactly `files`; False where it already did and nothing was written.
 
     Raises:
         ForeignFolder: the folder holds files that no build wrote; nothing was changed.
+        EditedFolder: files were edited since they were written, and there is no `force`; nothing
+            was changed.
         OSError: it could not be written; what stood there before is as it was.
     """
     folder = Path(os.path.realpath(folder))
@@ -45,7 +51,9 @@ def replace(folder: Path, files: Mapping[str, Content]) -> bool:
         sweep(folder)
         if holds(folder, files):
             return False
-        refuse_foreign(folder)
+        listed = refuse_foreign(folder)
+        if not force:
+            refuse_edited(folder, listed, files)
         staging = hidden(folder, "new")
         try:
             staging.mkdir()
@@ -92,23 +100,43 @@ def holds(folder: Path, files: Mapping[str, Content]) -> bool:
         return False
 
 
-def refuse_foreign(folder: Path) -> None:
-    """A folder that specgen did not write, or that holds more, is never thrown away."""
+def refuse_foreign(folder: Path) -> Mapping[str, str]:
+    """A folder that specgen did not write, or that holds more, is never thrown away.
+
+    Returns the digests of what specgen wrote there.
+    """
     if not os.path.lexists(folder):
-        return
+        return {}
     if not folder.is_dir():
         raise ForeignFolder("it is not a folder")
     present = set(os.listdir(folder)) - BYPRODUCTS
     if not present:
-        return
+        return {}
     try:
         listed = listed_files(read_regular(folder / MANIFEST, MAX_MANIFEST))
     except FileNotFoundError:
         listed = None
     if listed is None:
         raise ForeignFolder(f"it has no {MANIFEST} of specgen")
-    if extra := sorted(present - listed - {MANIFEST}):
+    if extra := sorted(present - listed.keys() - {MANIFEST}):
         raise ForeignFolder(f"it holds files that specgen did not write: {', '.join(extra)}")
+    return listed
+
+
+def refuse_edited(folder: Path, listed: Mapping[str, str], files: Mapping[str, Content]) -> None:
+    """A file that is neither what was written nor what is to be written holds somebody's work."""
+    edited = []
+    for name, written in sorted(listed.items()):
+        path = folder / name
+        if not path.is_file():
+            continue
+        new = files.get(name)
+        if digest(Copied((Part(path, 0, size_of(path)),))) != written and not (
+            new is not None and same(path, new)
+        ):
+            edited.append(name)
+    if edited:
+        raise EditedFolder(", ".join(edited))
 
 
 def write(path: Path, content: Content) -> None:

@@ -39,8 +39,8 @@ def digest(content: Content) -> str:
     return total.hexdigest()
 
 
-def listed_files(data: bytes) -> frozenset[str] | None:
-    """The files that a manifest lists; None where it is not one of specgen's."""
+def listed_files(data: bytes) -> Mapping[str, str] | None:
+    """The files that a manifest lists, with digests; None where it is not one of specgen's."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -48,4 +48,4 @@ def listed_files(data: bytes) -> frozenset[str] | None:
     if not isinstance(document, dict) or document.get("generator") != GENERATOR:
         return None
     files = document.get("files")
-    return frozenset(files) if isinstance(files, dict) else None
+    return files if isinstance(files, dict) else None

@@ -56,7 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="tensors that the checkpoint may have in excess (`lm_head.*`); repeatable",
     )
-    parser.add_argument(
+    writing = parser.add_mutually_exclusive_group()
+    writing.add_argument(
+        "--force", action="store_true", help="replace files that were edited since they were built"
+    )
+    writing.add_argument(
         "--check",
         action="store_true",
         help="write nothing; print a unified diff and exit 1 where a file would change",
@@ -92,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in lines:
             emit(f"{line}\n".encode(errors="backslashreplace"))
         return 1 if lines or refused else 0
-    for folder, changed in write(artefacts, output):
+    for folder, changed in write(artefacts, output, force=arguments.force):
         remark(f"{'wrote' if changed else 'unchanged'} {folder.as_posix()}")
     return 1 if refused else 0
 

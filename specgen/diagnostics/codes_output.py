@@ -28,6 +28,16 @@ OUTPUT_CODES: Final[Mapping[str, Code]] = {
         right: keep it beside that folder, or build somewhere else with `-o`
         """,
     ),
+    "E0908": error(
+        "written file was edited",
+        "`{path}` is not replaced: edited since it was built: {files}",
+        """
+        The manifest says what each file was when it was written; these hold something else, which
+        a build would lose.  `build --check` shows how they differ.
+        wrong: edit generated/llama/llama3_8b/model.py, and build again
+        right: copy it to where your code is; or  specgen build llama@llama3_8b --force
+        """,
+    ),
     "E0903": error(
         "target needs a forward",
         "target `{target}` needs a forward, and `{spec}` has none: it is a pure table",

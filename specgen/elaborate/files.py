@@ -6,7 +6,6 @@ with specgen and files in its own folder tree.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -102,14 +101,6 @@ class Loaded:
 
     #: Bodies that were typed for one set of values, to be taken again for another: by their trees.
     typed: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def hash(self) -> str:
-        """A digest of every text involved: equal for equal specs, wherever they lie."""
-        digest = hashlib.sha256()
-        for file in sorted((f.source for f in self.files.values()), key=lambda s: s.text):
-            digest.update(hashlib.sha256(file.text.encode()).digest())
-        return digest.hexdigest()
 
     def models(self) -> Iterator[Definition]:
         for item in self.main.tree.modules:

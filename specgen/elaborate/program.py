@@ -456,8 +456,8 @@ def assemble(
         activation_dtype=assembler.dtype("activations"),
         configs=tables.configs(view, diagnostics),
         reports=tables.reports(view, diagnostics),
-        source_hash=loaded.hash,
         sharding=sharding(view, diagnostics),
+        overridden=tuple(sorted(overrides)),
     )
     verify(program)
     return program

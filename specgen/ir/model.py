@@ -17,6 +17,7 @@ their own dims.  Both can be undone, so values can be found in the stored tensor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -272,6 +273,17 @@ class Cache:
 ParamValue = int | float | bool | str | tuple[int | float, ...] | None
 
 
+def as_given(value: ParamValue) -> str:
+    """A value as `-D` takes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(as_given, value))
+        case _:
+            return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Param:
     """A parameter; `value` is the variant's, None for a module's own params."""
@@ -446,13 +458,25 @@ class Program:
     activation_dtype: str
     configs: Mapping[str, tuple[ConfigRow, ...]]
     reports: tuple[Report, ...]
-    source_hash: str
     sharding: tuple[Axis, ...] = ()
+    overridden: tuple[str, ...] = ()  # params that were given a value after the variant, by name
 
     @property
     def model(self) -> Module:
         """The root module: its params are the spec's, with the variant's values."""
         return self.modules[self.root]
+
+    @cached_property
+    def hash(self) -> str:
+        """A digest of what the table means for this variant, however and wherever it is written."""
+        return hashlib.sha256(repr(self).encode(errors="backslashreplace")).hexdigest()
+
+    @property
+    def which(self) -> str:
+        """Name, variant and overrides, as the command line takes them."""
+        variant = f"@{self.variant}" if self.variant else ""
+        given = (f" -D {name}={as_given(self.values[name])}" for name in self.overridden)
+        return f"{self.name}{variant}{''.join(given)}"
 
     @cached_property
     def values(self) -> Mapping[str, ParamValue]:

@@ -106,7 +106,6 @@ def program(*modules: Module, formats: Sequence[Module] = (FP8,)) -> Program:
         activation_dtype="bf16",
         configs={},
         reports=(),
-        source_hash="0",
     )
 
 

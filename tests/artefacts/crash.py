@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from specgen.artefacts import folder
@@ -19,7 +20,7 @@ EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir"
 
 
 def with_manifest(files):
-    names = {name: "" for name in files if name != "manifest.json"}
+    names = {n: sha256(data).hexdigest() for n, data in files.items() if n != "manifest.json"}
     text = json.dumps({"generator": "specgen", "files": names})
     return {**files, "manifest.json": text.encode()}
 

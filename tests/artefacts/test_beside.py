@@ -1,25 +1,28 @@
-"""Files put beside others: killed or failing at any step, each file is whole and ours alone change."""
+"""Files put beside others: killed or failing at any step, all are old or new, and ours alone change."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from specgen.artefacts import beside
 from specgen.artefacts.content import CHUNK, Copied, Part, chunks, same
-from specgen.artefacts.folder import ForeignFolder
+from specgen.artefacts.folder import EditedFolder, ForeignFolder
 
 THEIRS = {"model.safetensors": b"years of training", "config.json": b"{}"}
 
 
 def ours(text: bytes) -> dict[str, bytes]:
     names = ("model.onnx", "genai_config.json")
-    manifest = {"generator": "specgen", "of": text.decode(), "files": dict.fromkeys(names, "")}
+    digests = dict.fromkeys(names, sha256(text * 1000).hexdigest())
+    manifest = {"generator": "specgen", "of": text.decode(), "files": digests}
     return {**dict.fromkeys(names, text * 1000), beside.MANIFEST: json.dumps(manifest).encode()}
 
 
@@ -27,7 +30,7 @@ OLD, NEW = ours(b"old"), ours(b"new")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def put(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -38,7 +41,10 @@ def put(folder: Path, files: Mapping[str, bytes]) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("start", [OLD, {}], ids=["replaced", "first"])
-def test_killed_at_any_step_every_file_is_whole(start: dict[str, bytes], tmp_path: Path) -> None:
+def test_killed_at_any_step_what_is_there_is_old_or_new(
+    start: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Or it is decided: then the hashes do not hold until the next build, whichever, ends it."""
     states = set()
     for step in range(100):
         folder = tmp_path / str(step)
@@ -54,14 +60,44 @@ def test_killed_at_any_step_every_file_is_whole(start: dict[str, bytes], tmp_pat
         assert THEIRS.items() <= after.items()
         for name in after.keys() - THEIRS.keys():
             assert after[name] in (NEW[name], start.get(name))
-        states.add(after == {**THEIRS, **start})
+        ours_now = {name: data for name, data in after.items() if name not in THEIRS}
+        state = "old" if ours_now == start else "new" if ours_now == NEW else "decided"
+        states.add(state)
+        if state == "decided":
+            assert not verified(folder)
+            assert not set(os.listdir(folder / beside.DECIDED)) & (NEW.items() & ours_now.items())
+        again = tmp_path / f"{step}-again"
+        shutil.copytree(folder, again)
         beside.place(folder, NEW)
         assert contents(folder) == {**THEIRS, **NEW}
+        assert verified(folder)
+        third = ours(b"third")
+        beside.place(again, third)  # what was half moved counts as nobody's edit
+        assert contents(again) == {**THEIRS, **third}
         if status == 9:
             break
         assert status == -signal.SIGKILL
     assert step > 6
-    assert states == {True, False}
+    assert states == {"old", "new", "decided"}
+
+
+def verified(folder: Path) -> bool:
+    """Whether the manifest's hashes hold."""
+    try:
+        files = json.loads((folder / beside.MANIFEST).read_bytes())["files"]
+    except FileNotFoundError:
+        return False
+    return all(sha256((folder / n).read_bytes()).hexdigest() == d for n, d in files.items())
+
+
+def test_what_was_edited_is_not_replaced(tmp_path: Path) -> None:
+    put(tmp_path, {**THEIRS, **OLD})
+    (tmp_path / "model.onnx").write_bytes(b"quantised by hand")
+    with pytest.raises(EditedFolder, match=r"^model\.onnx$"):
+        beside.place(tmp_path, NEW)
+    assert (tmp_path / "model.onnx").read_bytes() == b"quantised by hand"
+    assert beside.place(tmp_path, NEW, force=True)
+    assert contents(tmp_path) == {**THEIRS, **NEW}
 
 
 def killed_at(number: int, root: str) -> None:
@@ -73,7 +109,9 @@ def killed_at(number: int, root: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        if event in ("open", "os.rename") and str(arguments[0]).startswith(root):
+        if event in ("open", "os.rename", "os.mkdir", "os.rmdir") and str(arguments[0]).startswith(
+            root
+        ):
             step()
 
     import sys

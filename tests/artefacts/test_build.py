@@ -4,14 +4,23 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from specgen.artefacts.build import folder_name, produce
+from specgen.artefacts.content import Content
+from specgen.selection import Selection
 from tests.cli.running import PURE, ROOT, TINY, specgen
 
 CONTRACT = {
@@ -83,9 +92,65 @@ def test_a_folder_holds_what_was_asked_for_last(folder: Path) -> None:
 def test_overrides_are_in_the_manifest(folder: Path) -> None:
     arguments = ["build", "tiny.dsv3", "-D", "dim=24", "--target", "formulas"]
     assert specgen(*arguments, cwd=folder).status == 0
-    manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
+    manifest = json.loads((folder / "generated/tiny/default+dim=24/manifest.json").read_text())
     assert manifest["overrides"] == {"dim": 24}
     assert manifest["targets"] == ["formulas"]
+
+
+def test_an_override_gets_a_folder_of_its_own(folder: Path) -> None:
+    """The files of the table as it is stay, those of every other override too."""
+    assert specgen("build", "tiny.dsv3@wide", cwd=folder).status == 0
+    before = tree(folder / "generated")
+    given = ("-D", "n_layers=1", "-D", "dim=24")
+    for order in (given, (*given[2:], *given[:2])):
+        assert specgen("build", "tiny.dsv3@wide", *order, cwd=folder).status == 0
+    assert specgen("build", "tiny.dsv3@wide", "-D", "dim=32", cwd=folder).status == 0
+    made = sorted(os.listdir(folder / "generated" / "tiny"))
+    assert made == ["wide", "wide+dim=24,n_layers=1", "wide+dim=32"]
+    after = tree(folder / "generated")
+    assert before.items() <= after.items()
+    assert specgen("build", "tiny.dsv3@wide", *given, "--check", cwd=folder).status == 0
+    shown = after["tiny/wide+dim=24,n_layers=1/model.py"].decode()
+    assert "from tiny@wide -D dim=24 -D n_layers=1\n" in shown
+    assert "variant wide, but for dim, n_layers." in shown
+    assert b"`dim = 24`" in after["tiny/wide+dim=24,n_layers=1/report.md"]
+
+
+@given(
+    st.dictionaries(
+        st.text("abAB_", min_size=1, max_size=30),
+        st.integers() | st.floats() | st.booleans() | st.text() | st.lists(st.integers()),
+    )
+)
+def test_any_override_is_a_good_name_of_a_folder(overrides: dict[str, object]) -> None:
+    name = folder_name("v", overrides)
+    assert re.fullmatch(r"v(\+[A-Za-z0-9_.=,+-]+)?", name)
+    assert len(name) < 100
+    assert (name == "v") == (not overrides)
+    other = {**overrides, "z": 1}
+    assert folder_name("v", other) != name
+    assert folder_name("v", dict(reversed(overrides.items()))) == name
+
+
+# ---- what was edited stays -------------------------------------------------------------
+
+
+def test_an_edited_file_is_replaced_by_force_alone(folder: Path) -> None:
+    assert specgen("build", "tiny.dsv3", cwd=folder).status == 0
+    edited = folder / "generated" / "tiny" / "default" / "model.py"
+    mine = edited.read_bytes() + b"# mine\n"
+    edited.write_bytes(mine)
+    before = tree(folder)
+    done = specgen("build", "tiny.dsv3", cwd=folder)
+    assert done.status == 1
+    for said in ("E0908", "edited since it was built: model.py", "--force", "-o DIR"):
+        assert said in done.err
+    assert tree(folder) == before
+    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+    assert specgen("build", "tiny.dsv3", "--check", "--force", cwd=folder).status == 2
+    assert specgen("build", "tiny.dsv3", "--force", cwd=folder).status == 0
+    assert edited.read_bytes() != mine
+    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 0
 
 
 @pytest.mark.slow
@@ -223,13 +288,19 @@ def test_a_folder_of_somebody_else_is_an_error(folder: Path) -> None:
     assert os.listdir(mine) == ["thesis.tex"]
 
 
+def of_width(folder: Path, dim: int) -> None:
+    """Makes the table one of this width."""
+    text = re.sub(r"(dim +: size += )\d+", rf"\g<1>{dim}", TINY)
+    (folder / "tiny.dsv3").write_text(text, encoding="utf-8")
+
+
 def whole(folder: Path) -> int:
     """The width that a complete folder was built for."""
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(os.listdir(folder)) == {*manifest["files"], "manifest.json"}
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-    width = manifest["overrides"]["dim"]
+    width = json.loads((folder / "formulas.json").read_text())["params"]["dim"]["value"]
     assert isinstance(width, int)
     return width
 
@@ -237,33 +308,88 @@ def whole(folder: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_killed_at_random_moments_the_folder_is_whole(folder: Path) -> None:
-    arguments = [sys.executable, "-m", "specgen", "build", "tiny.dsv3", "-D"]
+    arguments = [sys.executable, "-m", "specgen", "build", "tiny.dsv3"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    assert specgen("build", "tiny.dsv3", "-D", "dim=8", cwd=folder).status == 0
+    of_width(folder, 8)
+    assert specgen("build", "tiny.dsv3", cwd=folder).status == 0
+    of_width(folder, 16)
     started = time.monotonic()
-    assert specgen("build", "tiny.dsv3", "-D", "dim=16", cwd=folder).status == 0
+    assert specgen("build", "tiny.dsv3", cwd=folder).status == 0
     duration = time.monotonic() - started
     built = folder / "generated" / "tiny" / "default"
     rng = random.Random(671)
     for turn in range(12):
         before, width = whole(built), 8 + 8 * (turn % 2)
+        of_width(folder, width)
         running = subprocess.Popen(
-            [*arguments, f"dim={width}"], cwd=folder, env=environment, stderr=subprocess.DEVNULL
+            arguments, cwd=folder, env=environment, stderr=subprocess.DEVNULL
         )
         time.sleep(rng.uniform(0.3, 1.1) * duration)
         running.send_signal(signal.SIGKILL)
         running.wait()
         assert whole(built) in (before, width)
-    assert specgen("build", "tiny.dsv3", "-D", "dim=24", cwd=folder).status == 0
+    of_width(folder, 24)
+    assert specgen("build", "tiny.dsv3", cwd=folder).status == 0
     assert whole(built) == 24
     assert os.listdir(built.parent) == ["default"]
 
 
+# ---- what a table means, not how it is written ------------------------------------------
+
+
+#: Where a comment says nothing: between any two lines but above what takes it as its description.
+QUIET = [
+    number
+    for number, line in enumerate(TINY.splitlines())
+    if not re.match(r"\s*(forward|function)\b", line)
+]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    comments=st.lists(st.tuples(st.sampled_from(QUIET), st.text("ab# \t{", max_size=8))),
+    blank=st.lists(st.sampled_from(QUIET)),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    trailing=st.sampled_from(["", " ", "\t", "  # remark"]),
+)
+def test_how_a_table_is_written_is_in_no_byte(
+    comments: list[tuple[int, str]], blank: list[int], end: str, trailing: str
+) -> None:
+    """Comments, empty lines, spaces and line ends change no file, so that `--check` is silent."""
+    lines = TINY.splitlines()
+    for number, text in sorted(comments, reverse=True):
+        lines[number:number] = [f"# {text}", ""]
+    for number in sorted(blank, reverse=True):
+        lines.insert(number, "")
+    lines = [line + trailing if line.strip() and "#" not in line else line for line in lines]
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "tiny.dsv3"
+        path.write_bytes((end.join(lines) + end).encode())
+        assert produce(Selection(path, "wide")).files == as_it_is()
+
+
+@cache
+def as_it_is() -> Mapping[str, Content]:
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "tiny.dsv3"
+        path.write_text(TINY, encoding="utf-8")
+        return produce(Selection(path, "wide")).files
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("size = 8 ", "size = 24 "), ('"Tiny"', '"Tinier"'), ("silu(", "sigmoid(")]
+)
+def test_what_a_table_means_is_in_the_hash(folder: Path, old: str, new: str) -> None:
+    path = folder / "tiny.dsv3"
+    first = Selection(path).program().hash
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert Selection(path).program().hash != first
+
+
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"])
 def test_line_ends_of_a_table_are_in_no_byte(end: bytes, tmp_path: Path) -> None:
-    from specgen.artefacts.build import produce
-    from specgen.selection import Selection
-
     text = (Path(__file__).parents[2] / "specs" / "gpt2.dsv3").read_bytes()
     written = []
     for this in (b"\n", end):

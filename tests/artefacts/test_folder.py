@@ -5,21 +5,29 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from specgen.artefacts.folder import ForeignFolder, replace
+from specgen.artefacts.folder import EditedFolder, ForeignFolder, replace
 
 CRASH = Path(__file__).with_name("crash.py")
 ROOT = Path(__file__).parents[2]
 
 
-def manifest(*names: str) -> bytes:
-    return json.dumps({"generator": "specgen", "files": dict.fromkeys(names, "")}).encode()
+def listed(**files: bytes) -> dict[str, bytes]:
+    """Files with their manifest; `_` in a keyword stands for a dot."""
+    named = {name.replace("_", "."): data for name, data in files.items()}
+    digests = {name: sha256(data).hexdigest() for name, data in named.items()}
+    manifest = json.dumps({"generator": "specgen", "files": digests}).encode()
+    return {**named, "manifest.json": manifest}
 
 
-FILES = {"a.txt": b"a", "b.bin": b"\0\1", "manifest.json": manifest("a.txt", "b.bin")}
+FILES = listed(a_txt=b"a", b_bin=b"\0\1")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -103,10 +111,48 @@ def test_nothing_is_written_where_nothing_changes(tmp_path: Path) -> None:
 def test_stale_files_go_and_changed_ones_change(tmp_path: Path) -> None:
     folder = tmp_path / "spec"
     replace(folder, FILES)
-    (folder / "a.txt").write_bytes(b"edited by hand")
-    after = {"c.txt": b"c", "manifest.json": manifest("c.txt")}
+    after = listed(a_txt=b"another", c_txt=b"c")
     assert replace(folder, after)
     assert contents(folder) == after
+
+
+@given(
+    written=st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=3), min_size=1),
+    edits=st.dictionaries(st.sampled_from("abcd"), st.none() | st.binary(max_size=3)),
+    new=st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=3), min_size=1),
+)
+def test_no_edited_text_is_lost(
+    written: dict[str, bytes], edits: dict[str, bytes | None], new: dict[str, bytes]
+) -> None:
+    """What no build wrote and none would write stays, and nothing changes; unless it is forced."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "spec"
+        replace(folder, listed(**written))
+        lost = set()
+        for name in edits.keys() & written.keys():
+            match edits[name]:
+                case None:
+                    (folder / name).unlink()
+                case text:
+                    (folder / name).write_bytes(text)
+                    lost |= {name} if text not in (written[name], new.get(name)) else set()
+        before, after = contents(folder), listed(**new)
+        if lost:
+            with pytest.raises(EditedFolder) as caught:
+                replace(folder, after)
+            assert str(caught.value) == ", ".join(sorted(lost))
+            assert contents(folder) == before
+        replace(folder, after, force=bool(lost))
+        assert contents(folder) == after
+
+
+def test_force_is_for_edited_files_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "spec"
+    replace(folder, FILES)
+    (folder / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(ForeignFolder):
+        replace(folder, listed(c_txt=b"c"), force=True)
+    assert (folder / "notes.txt").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(
@@ -155,14 +201,15 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
 
 def test_builds_at_the_same_time_leave_one_whole_folder(tmp_path: Path) -> None:
     script = (
-        "import sys, json\n"
+        "import sys, json, hashlib\n"
         "from pathlib import Path\n"
         "from specgen.artefacts.folder import replace\n"
         "who, folder = sys.argv[1:]\n"
         "names = [f'{i}.txt' for i in range(20)]\n"
         "for turn in range(20):\n"
         "    files = {n: f'{who} {turn}'.encode() for n in names}\n"
-        "    text = json.dumps({'generator': 'specgen', 'files': dict.fromkeys(names, '')})\n"
+        "    hash_ = hashlib.sha256(files['0.txt']).hexdigest()\n"
+        "    text = json.dumps({'generator': 'specgen', 'files': dict.fromkeys(names, hash_)})\n"
         "    replace(Path(folder), {**files, 'manifest.json': text.encode()})\n"
     )
     folder = tmp_path / "spec"

@@ -180,7 +180,7 @@ def document(
         metadata={
             "spec": program.name,
             "variant": program.variant or "",
-            "source_hash": program.source_hash,
+            "spec_hash": program.hash,
             "specgen_version": specgen.__version__,
             "parameters": str(weights.parameters),
             "names": NAMES["places" if ruled else "released"],

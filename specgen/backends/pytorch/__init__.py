@@ -124,10 +124,9 @@ class File:
         config = ConfigWriter(self.plan, mentioned)
         head = config.write()
         program = self.program
-        variant = f"@{program.variant}" if program.variant else ""
         forward = program.model.forwards[0]
         return template("model.py.j2").render(
-            source=f"{program.name}{variant}",
+            source=quote(program.which),
             parameters=self.parameters,
             is_large=self.parameters > LARGE,
             title=quote(program.model.title or program.name),

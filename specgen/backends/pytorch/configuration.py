@@ -69,6 +69,8 @@ class ConfigWriter:
         which = (
             f"variant {self.program.variant}" if self.program.variant else "the table's defaults"
         )
+        if self.program.overridden:
+            which += f", but for {', '.join(self.program.overridden)}"
         title = quote(model.title or model.name)
         lines = ["@dataclass(frozen=True)", "class Config:"]
         lines += docstring(f"Parameters of {title}; the values are those of {which}.", 1)

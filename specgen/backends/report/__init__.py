@@ -17,7 +17,7 @@ from specgen.backends.report.page import write_page
 from specgen.backends.report.view import Chapter, chapter
 from specgen.backends.report.words import LANGUAGES
 from specgen.elaborate.opened import Opened
-from specgen.ir.model import Program
+from specgen.ir.model import Program, as_given
 
 
 def emit(
@@ -44,7 +44,9 @@ def emit(
 def rendered(program: Program, chapters: list[Chapter]) -> str:
     """The template, filled; its values are quoted for Markdown already."""
     variant = code(program.variant) if program.variant else "default"
-    origin = f"{code(program.name)}, variant {variant}, compiled by specgen."
+    given = (code(f"{name} = {as_given(program.values[name])}") for name in program.overridden)
+    with_ = f" with {', '.join(given)}" if program.overridden else ""
+    origin = f"{code(program.name)}, variant {variant}{with_}, compiled by specgen."
     return template("report.md.j2").render(
         title=quote(program.title or program.name), origin=origin, chapters=chapters
     )
