@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection, is_configuration, select
+from specgen.selection import Selection, means_configuration, select
 
 if TYPE_CHECKING:
     import sympy
@@ -236,7 +236,7 @@ def load(
     variant: str | None = None,
     **overrides: Override,
 ) -> Model:
-    """One variant of the table in a file, or of a shipped table by its name (`"llama"`).
+    """One variant of the table in a file, or of a table by its name (`"llama"`).
 
     A released config.json, or a folder that holds one, means the table, variant and overrides that
     it is imported as.  Keyword arguments override parameters after the variant.
@@ -246,7 +246,7 @@ def load(
         ValueError: a variant is asked for of a released configuration.
     """
     text = os.fspath(path)
-    if variant is not None and is_configuration(Path(text)):
+    if variant is not None and means_configuration(text):
         raise ValueError(f"{text} is one model: it has no variants")
     chosen = select(text, overrides)
     if chosen.stored:

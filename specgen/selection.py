@@ -1,6 +1,6 @@
 """Which table is meant: a file, a variant and overrides, as given on the command line.
 
-Knows the notation `FILE@VARIANT` and where shipped tables lie; nothing of what is in them.  A
+Knows the notation `FILE@VARIANT`; nothing of what is in the files.  A
 released config.json stands for the table, the variant and the overrides that it is imported as.
 """
 
@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specgen.regular_files import exists
-from specgen.resources import folder
+from specgen.lookup import SUFFIX, find, is_name, missing
+from specgen.regular_files import exists, is_folder
 
 if TYPE_CHECKING:
+    from specgen.diagnostics.diagnostic import SpecError
     from specgen.elaborate.bind import Override
     from specgen.elaborate.opened import Opened
     from specgen.ir.model import Program
 
-SUFFIX = ".dsv3"
+__all__ = ["SUFFIX", "Selection", "is_configuration", "means_configuration", "select"]
 
 #: What a released configuration ends in, and what it is called in a folder.
 CONFIGURATION = ".json"
@@ -79,26 +80,59 @@ class Selection:
 
 
 def select(text: str, overrides: Mapping[str, Override] | None = None) -> Selection:
-    """What `FILE` or `FILE@VARIANT` means.
+    """What `FILE`, `NAME`, `FILE@VARIANT` or `NAME@VARIANT` means.
 
-    FILE is a path; where there is no such file, a name without a folder (`llama`) means the
-    table of that name that is shipped with specgen.  A config.json, or a folder that holds one,
-    means what it is imported as.
+    What holds a separator of folders, or leads to a file, is a path; anything else is the name of
+    a table (`specgen.lookup`), even where a folder is called so.  A config.json, or a folder that
+    holds one and is no table's name, means what it is imported as.
 
     Raises:
-        SpecError: a configuration is of no table, or says what its table cannot say.
+        SpecError: there is no such file or table; or a configuration is of no table, or says what
+            its table cannot say.
     """
-    if is_configuration(Path(text)):
+    if means_configuration(text):
         from specgen.checkpoint.imported import selection
 
         return selection(text, overrides or {})
-    found = None if exists(text) else VARIANT.fullmatch(text)
+    is_file = exists(text) and not is_folder(text)
+    found = None if is_file else VARIANT.fullmatch(text)
     name, variant = (found["file"], found["variant"]) if found else (text, None)
     path = Path(name)
-    if not exists(path) and path.name == name:
-        shipped = folder("specs") / (name if path.suffix == SUFFIX else name + SUFFIX)
-        path = shipped if exists(shipped) else path
+    if is_name(name) and not is_file:
+        path = find(name) or path
+    if is_missing(path):
+        raise missing(name, variant)
+    if is_folder(path):
+        raise unreadable(name, variant is not None and is_configuration(path))
     return Selection(path, variant, dict(overrides or {}))
+
+
+def means_configuration(text: str) -> bool:
+    """Whether a released configuration is meant: one is there, and no table has that name."""
+    path = Path(text)
+    is_named = is_folder(path) and is_name(text) and find(text) is not None
+    return is_configuration(path) and not is_named
+
+
+def unreadable(name: str, is_released: bool) -> SpecError:
+    """What is said of a folder that stands where a table should."""
+    from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+
+    what = "of one model, without variants" if is_released else f"without a {CONFIGURATIONS}"
+    diagnostics = Diagnostics()
+    diagnostics.report("E0101", None, path=name, reason=f"it is a folder {what}")
+    return SpecError(diagnostics.all)
+
+
+def is_missing(path: Path) -> bool:
+    """Whether nothing is there; of what may not be looked at, who reads it says why."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def is_configuration(path: Path) -> bool:

@@ -32,7 +32,7 @@ def add_spec(parser: argparse.ArgumentParser, *names: str, many: bool = False) -
             name,
             metavar=name.upper(),
             nargs="+" if many else None,
-            help="a table: FILE or FILE@VARIANT; or a released config.json",
+            help="a table: FILE, FILE@VARIANT, NAME or NAME@VARIANT; or a released config.json",
         )
     add_define(parser)
 

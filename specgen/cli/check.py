@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from specgen.cli.arguments import add_spec, selections
+from specgen.cli.arguments import add_spec, selected
 from specgen.cli.output import show
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
 from specgen.selection import Selection
@@ -19,8 +19,15 @@ def run(arguments: argparse.Namespace) -> int:
     from specgen.elaborate.load import check_file
 
     found = Diagnostics()
-    for selection in selections(arguments.spec, arguments):
-        for diagnostic in (*check_file(selection.path).all, *check_choice(selection)):
+    overrides = dict(arguments.defines)
+    for spec in arguments.spec:
+        try:
+            selection = selected(spec, overrides, arguments)
+        except SpecError as error:  # the other tables may have faults of their own
+            diagnostics = error.diagnostics
+        else:
+            diagnostics = (*check_file(selection.path).all, *check_choice(selection))
+        for diagnostic in diagnostics:
             found.add(diagnostic)
     show(found.all, arguments.diagnostics)
     if found.errors:

@@ -177,6 +177,7 @@ def overview() -> str:
         "usage: specgen COMMAND ...\n\n"
         "Compiles LLM architecture tables to PyTorch, ONNX, reports and exact counts.\n\n"
         f"commands:\n{commands}\n\n"
-        "A table is given as FILE or FILE@VARIANT; the shipped tables by name alone\n"
-        "(`NAME@VARIANT`). `specgen COMMAND --help` says more.\n"
+        "A table is given as FILE or FILE@VARIANT; or by its name alone (NAME or NAME@VARIANT),\n"
+        "which is looked for in the working folder, in specs/ there and above, in the folders of\n"
+        "SPECGEN_PATH, and among those shipped. `specgen COMMAND --help` says more.\n"
     ).rstrip()

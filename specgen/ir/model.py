@@ -443,6 +443,10 @@ class Module:
         return {let.name: let.expr for let in self.lets}
 
 
+#: Overrides that are spelt out where a program is called by its name.
+SPELT_OUT: Final = 4
+
+
 @dataclass(frozen=True)
 class Program:
     """One variant of a model: what every back end is given."""
@@ -473,9 +477,11 @@ class Program:
 
     @property
     def which(self) -> str:
-        """Name, variant and overrides, as the command line takes them."""
+        """Name, variant and overrides, as the command line takes them; of many, their number."""
         variant = f"@{self.variant}" if self.variant else ""
-        given = (f" -D {name}={as_given(self.values[name])}" for name in self.overridden)
+        given = [f" -D {name}={as_given(self.values[name])}" for name in self.overridden]
+        if len(given) > SPELT_OUT:
+            given = [f" with {len(given)} overrides"]
         return f"{self.name}{variant}{''.join(given)}"
 
     @cached_property
