@@ -56,6 +56,21 @@ class Opened:
         found = bind.settings(self.model, scope, self.variant, self.overrides, Diagnostics())
         return {name: scope.expand(setting.expr) for name, setting in (found or {}).items()}
 
+    def own_values(self) -> Mapping[str, Override]:
+        """What the variant itself gives to the params whose value is another by the overrides."""
+        if not self.overrides:
+            return {}
+        scope = ModuleViews(Diagnostics()).of(self.model).scope
+        own, ours = (
+            bind.values(self.model, scope, self.variant, given, Diagnostics())
+            for given in ({}, self.overrides)
+        )
+        return {
+            name: value
+            for name, value in own.items()
+            if value is not None and value != ours.get(name)
+        }
+
     def formats(self) -> tuple[str, ...]:
         """The storage formats that the spec can name."""
         return tuple(

@@ -58,6 +58,7 @@ class Control {
     const { name, kind } = param;
     this.id = `param-${name}`;
     this.base = table.base.values.get(name)?.value ?? table.defaults.get(name);
+    this.own = param.own === undefined ? this.base : table.read(name, param.own);
     this.reset = h(
       "button",
       { type: "button", class: "undo", title: words.reset_one, "aria-label": `${words.reset_one}: ${name}`,
@@ -161,21 +162,18 @@ class Control {
     const found = figures.values.get(name) ?? { value: this.table.variables.get(name) };
     if (!found.fault) this.show(found.value);
     else if (this.table.changed.has(name)) this.show(this.table.changed.get(name));
-    const changed = this.param.kind === "variable"
-      ? !same(found.value, this.base) : this.table.changed.has(name);
-    this.element.classList.toggle("changed", changed);
-    this.reset.disabled = !changed;
-    const follows = this.follows();
+    const { changed } = this.table;
+    const differs = found.fault ? changed.has(name) : !same(found.value, this.own);
+    const isVariable = this.param.kind === "variable";
+    this.element.classList.toggle("changed", differs);
+    this.reset.disabled = isVariable ? !differs : !changed.has(name);
+    const follows = changed.has(name) ? [] : this.table.follows(name);
     const parts = [text, unit ? `[${unit}]` : "",
-      follows.length && !changed ? fill(this.words.follows, { names: follows.join(", ") }) : ""];
+      follows.length ? fill(this.words.follows, { names: follows.join(", ") }) : "",
+      differs && !isVariable && this.own !== undefined
+        ? fill(this.words.table_has, { value: isWhole(this.own) ? grouped(this.own) : valueText(this.own) }) : ""];
     setText(this.note, parts.filter(Boolean).join(" · "));
     this.mark(found.fault ? fill(this.words[found.fault.key], found.fault.values) : troubled);
-  }
-
-  // The params that this one's own definition takes its value from.
-  follows() {
-    const node = this.param.set;
-    return node === undefined ? [] : [...this.table.formulas.namesIn(node)];
   }
 
   mark(trouble) {

@@ -26,14 +26,22 @@ class Table {
 
   // ---- changing
 
-  // Sets a param or a variable; `null` gives it back to the table.
+  // Sets a param or a variable; `null` gives it back to the table, and so does the table's own value
+  // where it follows no others.
   set(name, value) {
     if (this.params.has(name)) {
-      if (value === null) this.changed.delete(name);
+      if (value === null || (!this.follows(name).length && same(value, this.base.values.get(name)?.value)))
+        this.changed.delete(name);
       else this.changed.set(name, value);
     } else if (this.defaults.has(name)) {
       this.variables.set(name, value === null ? this.defaults.get(name) : value);
     }
+  }
+
+  // The params that a param's own definition takes its value from.
+  follows(name) {
+    const node = this.params.get(name)?.set;
+    return node === undefined ? [] : [...this.formulas.namesIn(node)];
   }
 
   reset() {

@@ -137,6 +137,7 @@ class Page {
     );
     this.shape = null;
     this.picked = null;
+    this.noticed = null;
     this.render();
   }
 
@@ -165,9 +166,15 @@ class Page {
       h("div", { class: "top" },
         h("div", { class: "title" },
           h("h1", {}, data.title),
-          h("p", { class: "note" }, fill(words.made, { spec: data.spec, variant }))),
+          h("p", { class: "note" }, fill(words.made, { spec: data.spec, variant: variant + this.overridden() }))),
         h("div", { class: "tools" }, languages, theme, link, this.resetAll)),
       this.parts.ticker);
+  }
+
+  // What the table was built with, behind its variant.
+  overridden() {
+    const given = Object.entries(this.data.overrides).map(([name, value]) => `${name} = ${value}`);
+    return given.length ? fill(this.words.made_with, { given: given.join(", ") }) : "";
   }
 
   skip(event) {

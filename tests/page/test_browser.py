@@ -15,6 +15,7 @@ from specgen.analysis.terms import DEFAULTS
 from specgen.backends.report.page import write_page
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.ir.model import Param
+from specgen.selection import select
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from tests.page.browser import Visit, chromium, opened, written
 
@@ -399,6 +400,61 @@ def test_chinese_and_english(browser: Any, deepseek: Path) -> None:
     reader = Visit(browser, deepseek, locale="zh-CN")
     assert reader.page.inner_text("#title-shares") == "参数分布"
     reader.close()
+
+
+def test_a_language_leaves_the_banner_as_it_was(browser: Any, deepseek: Path) -> None:
+    """Empty it is not there, and full it is there, in the words of the language."""
+    visit = Visit(browser, deepseek)
+    for layers, dense in ((None, None), ("30", "31"), ("30", "3")):
+        if layers is not None:
+            visit.fill("n_layers", layers)
+            visit.fill("n_dense_layers", dense)
+        said = []
+        for language in ("zh", "en", "zh", "en"):
+            visit.page.check(f"input[name=language][value={language}]", force=True)
+            visit.frame()
+            assert visit.page.is_visible(".notice") == (dense == "31")
+            said.append(visit.page.inner_text(".notice") if dense == "31" else "")
+        assert said[:2] == said[2:]
+        assert (said[0] != said[1]) == (dense == "31")
+    visit.close()
+
+
+def marked(visit: Visit) -> dict[str, str]:
+    """The params that are marked as changed, with what is said of them."""
+    found: dict[str, str] = visit.page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll(".control.changed")]
+          .map((at) => [at.dataset.param, at.querySelector(".note").textContent]))"""
+    )
+    return found
+
+
+def test_params_are_marked_where_they_are_not_the_table_s(browser: Any, deepseek: Path) -> None:
+    visit = Visit(browser, deepseek)
+    assert marked(visit) == {}
+    visit.fill("n_layers", "30")
+    assert marked(visit).keys() == {"n_layers"}
+    assert "the table has 61" in marked(visit)["n_layers"]
+    visit.fill("n_layers", "61")  # typed, it is the table's again
+    assert marked(visit) == {}
+    assert visit.page.is_disabled("[data-param=n_layers] .undo")
+    visit.fill("dim", "2048")  # another one follows it
+    assert marked(visit).keys() == {"dim", "gate_bias"}
+    assert "the table has true" in marked(visit)["gate_bias"]
+    visit.page.check("input[name=language][value=zh]", force=True)
+    assert "表中为 7,168" in marked(visit)["dim"]
+    visit.close()
+
+
+def test_params_of_a_build_are_marked_against_its_variant(browser: Any, tmp_path: Path) -> None:
+    table = select("llama@llama3_8b", {"n_layers": "2", "dim": "4096"}).opened()
+    path = tmp_path / "report.html"
+    path.write_text(write_page(ledger(table.program()), table), encoding="utf-8")
+    visit = Visit(browser, path)
+    assert marked(visit).keys() == {"n_layers"}
+    assert "the table has 32" in marked(visit)["n_layers"]
+    assert "with n_layers = 2, dim = 4096" in visit.page.inner_text(".masthead .note")
+    visit.close()
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,7 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
     held = [(ledger, writing.structure(ledger)) for ledger in structures(base, table)]
     program = base.program
     settings = table.settings() if table is not None else {}
+    own = table.own_values() if table is not None else {}
     return {
         "spec": program.name,
         "title": program.title or program.name,
@@ -186,6 +187,7 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
             {
                 **shown(param, [ledger for ledger, _ in held]),
                 "set": writing.nodes.number(settings.get(param.name, expression(param.value))),
+                **({"own": given(own[param.name])} if param.name in own else {}),
             }
             for param in program.model.params
         ],
