@@ -48,7 +48,6 @@ COMPLETE = [n for n in VARIANTS if n.startswith(("deepseek-v2", "deepseek-v3", "
 #: What a release says of the model in another way than its table does.
 OTHERWISE: dict[str, dict[str, Any]] = {
     "kimi-k2-instruct": {"model_type": "deepseek_v3"},  # it names DeepSeek-V3's class
-    "llama-2-7b": {"torch_dtype": "bfloat16"},  # released in float16
     "mistral-7b-v0.1": {"sliding_window": 4096},
 }
 
