@@ -253,9 +253,7 @@ def load(
         import warnings
 
         reason = f"stored otherwise than the table says: {chosen.stored}"
-        warnings.warn(
-            f"{text}: what is counted as stored is the table's; it is {reason}", stacklevel=2
-        )
+        warnings.warn(f"{text}: what is stored is not counted; it is {reason}", stacklevel=2)
     if variant is not None:
         chosen = replace(chosen, variant=variant)
     return Model(chosen, chosen.program())

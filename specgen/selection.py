@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Selection:
     """One variant of one table, with parameters overridden after it.
 
     `stored` is how a release stores its weights, where it was chosen by one and its table does
-    not say so: then what is counted as stored is the table's, and not the release's.
+    not say so: then nothing is counted as stored, since it would be the table's.
     """
 
     path: Path
@@ -50,7 +50,11 @@ class Selection:
         """
         from specgen.elaborate.load import load_program
 
-        return load_program(self.path, self.variant, self.overrides)
+        return self.marked(load_program(self.path, self.variant, self.overrides))
+
+    def marked(self, program: Program) -> Program:
+        """The program, which says where its release is stored otherwise."""
+        return replace(program, stored_otherwise=self.stored) if self.stored else program
 
     def opened(self) -> Opened:
         """The files of the table, loaded for more than one `program()`.
@@ -63,7 +67,7 @@ class Selection:
         from specgen.elaborate.opened import Opened
 
         loaded, model = load_model(self.path, Diagnostics())
-        return Opened(loaded, model, self.variant, self.overrides)
+        return Opened(loaded, model, self.variant, self.overrides, self.stored)
 
     def programs(self) -> list[Program]:
         """Every variant of the table, in its order; the defaults where it has none.
@@ -76,7 +80,10 @@ class Selection:
 
         loaded, model = load_model(self.path, Diagnostics())
         names = [variant.name for variant in model.tree.variants]
-        return [build_program(loaded, model, name, self.overrides) for name in names or (None,)]
+        return [
+            self.marked(build_program(loaded, model, name, self.overrides))
+            for name in names or (None,)
+        ]
 
 
 def select(text: str, overrides: Mapping[str, Override] | None = None) -> Selection:

@@ -23,7 +23,16 @@ from specgen.analysis.products import Products
 from specgen.analysis.reach import reached
 from specgen.analysis.rows import Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
-from specgen.analysis.terms import BYTES, CONVENTIONS, Quantity, Term, evaluated, quantity
+from specgen.analysis.terms import (
+    BYTES,
+    CONVENTIONS,
+    STORED,
+    STORED_OTHERWISE,
+    Quantity,
+    Term,
+    evaluated,
+    quantity,
+)
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 from specgen.sizes.evaluate import Value, expression
@@ -58,6 +67,7 @@ class Ledger:
     `rows` are the table's, `stored` the tensors of the checkpoint that holds them.
     `decode_forwards` names the forward that modules with several decode with.  `decided` are
     the conditions on params under which the table has these rows and no others, as they hold.
+    `storage` is empty where the release is stored otherwise than the table says.
     `values` are those of the params and of the model's lets.
     """
 
@@ -118,6 +128,8 @@ def counted(program: Program) -> Ledger:
             absent = NO_CACHE if program.has_dataflow else NO_DATAFLOW
             if program.has_dataflow and name == "parameters_active_no_vocabulary":
                 absent = NO_TOKENS
+        elif program.stored_otherwise and name.startswith(STORED):
+            absent = STORED_OTHERWISE.format(way=program.stored_otherwise)
         elif taken := [v for v in found[name].variables if v in program.values]:
             absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
         elif not free(found[name]) <= folder.env.keys():
@@ -131,7 +143,7 @@ def counted(program: Program) -> Ledger:
         rows,
         stored,
         {name: found[name] for name in CONVENTIONS},
-        storage(stored),
+        () if program.stored_otherwise else storage(stored),
         caches,
         forwards,
         decided(program, places, folder),

@@ -23,7 +23,7 @@ from specgen.analysis.reach import Reach, reached
 from specgen.analysis.rows import Entry, Row, entries, fold
 from specgen.analysis.sharding import Cut, Division, Rank, balanced
 from specgen.analysis.stages import Position, Positions, Stack, mixture_index, positions, stacks
-from specgen.analysis.terms import BYTES, Quantity, Term, gathered
+from specgen.analysis.terms import BYTES, STORED_OTHERWISE, Quantity, Term, gathered
 from specgen.analysis.windows import within
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import EvaluationError
@@ -329,6 +329,8 @@ def rank_quantity(name: str, found: Shares, program: Program) -> Quantity:
         absent = f"the table has a name `{clash}`, which is a variable of this quantity"
     elif name == "rank_cache_bytes" and not found.caches:
         absent = "the table keeps no cache"
+    elif name == "rank_stored_bytes" and program.stored_otherwise:
+        absent = STORED_OTHERWISE.format(way=program.stored_otherwise)
     if absent is not None:
         return Quantity(name, unit, convention, None, None, absent=absent)
     groups: dict[frozenset[Position], list[Term]] = {}

@@ -69,6 +69,12 @@ class Term:
     closed: bool = True
 
 
+#: Why a release has no figure of what it stores; the way is its own word.
+STORED_OTHERWISE: Final = "the release stores its weights otherwise than the table says: {way}"
+
+#: What the names of those figures begin with.
+STORED: Final = "stored_"
+
 #: What a user may choose.
 VARIABLES: Final[Mapping[str, str]] = {
     "B": "sequences of a batch",

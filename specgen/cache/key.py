@@ -47,6 +47,7 @@ def key(selection: Selection, request: Sequence[str]) -> str | None:
         "specgen": fingerprint(),
         "files": files,
         "variant": selection.variant,
+        "stored": selection.stored,
         "overrides": {name: repr(value) for name, value in selection.overrides.items()},
         "request": list(request),
     }

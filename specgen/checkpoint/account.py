@@ -16,7 +16,9 @@ from specgen.analysis.json_text import Plain, plain
 from specgen.checkpoint.config import config, written
 from specgen.checkpoint.configuration import Entry, outside, same, shown, shown_text
 from specgen.checkpoint.immaterial import IMMATERIAL, UNSAID
+from specgen.checkpoint.quantised import is_quantisation
 from specgen.checkpoint.reading import converted
+from specgen.checkpoint.unquantised import keeps, lists_unquantised
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, suggestion
 from specgen.ir.model import ConfigRow, Param, Program
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
@@ -145,6 +147,11 @@ class Judge:
         return found
 
     @cached_property
+    def is_quantised(self) -> bool:
+        """Whether the table, with these values, says that weights are quantised."""
+        return any(is_quantisation(key) for key in self.cells)
+
+    @cached_property
     def objects(self) -> frozenset[str]:
         """The objects that the file's keys stand in."""
         return frozenset(outer for key in self.entries for outer in outside(key))
@@ -227,6 +234,10 @@ class Judge:
         for name in outside(key):
             if any(row.role == "unread" for row in self.by_key.get(name, ())):
                 return Use(entry.key, entry.value, "no effect", UNREAD)
+        if lists_unquantised(key) and self.is_quantised:
+            if keeps(self.program, entry.value):
+                return Use(entry.key, entry.value, "same", "the table quantises no other rows")
+            return self.fault(entry, "it quantises other rows")
         inner = self.written_objects.get(key)
         if inner is not None:
             has = shown(self.cells[inner].value)

@@ -115,7 +115,7 @@ def bind(
         reason = f"how {how} stores weights is nothing that `{table.program.name}` says"
         uses = [Use(e.key, e.value, "not counted", reason) for e in quantised.values()]
         bound = replace(bound, uses=(*bound.uses, *uses), stored=how)
-    elif found.beside and not quantised:
+    elif found.beside:  # a tool has stored them anew, whatever they were before
         bound = replace(bound, stored=found.beside)
     if faults:
         raise SpecError(list(faults.values()))

@@ -7,7 +7,7 @@ names and values of the table alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from specgen.analysis.json_text import json_text, plain
@@ -26,9 +26,6 @@ from specgen.sizes.evaluate import describe
 
 #: Numbers of a list that stand on one line of a variant block.
 PER_LINE: Final = 8
-
-#: Quantities of what the release stores.
-STORED: Final = "stored_"
 
 #: What is said of keys that set nothing, by what became of them.
 HEADINGS: Final = {
@@ -57,12 +54,10 @@ def document(bound: Bound, path: str) -> dict[str, Any]:
     Raises:
         SpecError: the model cannot be counted.
     """
-    found = ledger(bound.program).quantities.values()
+    program = replace(bound.program, stored_otherwise=bound.stored)
+    found = ledger(program).quantities.values()
     close = nearest(bound)
     absent = {q.name: q.absent for q in found if q.absent is not None}
-    if bound.stored:
-        reason = f"stored otherwise than the table says: {bound.stored}"
-        absent |= {q.name: reason for q in found if q.name.startswith(STORED)}
     return {
         "file": path,
         "inside": bound.inside or None,
@@ -76,9 +71,7 @@ def document(bound: Bound, path: str) -> dict[str, Any]:
         },
         "params": {name: plain(value) for name, value in bound.program.values.items()},
         "variant_block": block(bound),
-        "quantities": {
-            q.name: q.value for q in found if q.value is not None and q.name not in absent
-        },
+        "quantities": {q.name: q.value for q in found if q.value is not None},
         "absent": absent,
         "assumed": {key: finite(value) for key, value in bound.assumed.items()},
         "keys": [

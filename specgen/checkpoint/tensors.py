@@ -23,10 +23,13 @@ def document(program: Program) -> dict[str, Any]:
     """
     scheme = scheme_of(program)
     found = stored(program, scheme)
+    counted: dict[str, Any] = {"stored_tensors": sum(tensor.instances for tensor in found)}
+    if program.stored_otherwise:
+        counted = {"stored_otherwise": program.stored_otherwise}  # these are the table's tensors
     return {
         "spec": program.name,
         "variant": program.variant,
-        "stored_tensors": sum(tensor.instances for tensor in found),
+        **counted,
         "tensors": [entry(tensor, scheme) for tensor in found],
     }
 

@@ -72,7 +72,7 @@ def selections(specs: Sequence[str], arguments: argparse.Namespace) -> list[Sele
 
 
 def selected(spec: str, overrides: Mapping[str, str], arguments: argparse.Namespace) -> Selection:
-    """The table given; what its figures are not is said on stderr.
+    """The table given; what is not counted of it is said on stderr.
 
     Raises:
         SpecError: a released configuration is of no table, or says what its table cannot say.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from specgen.cli.arguments import Usage, add_format, add_spec
 from specgen.cli.output import emit
 from specgen.cli.whatif import chosen, known_quantity
-from specgen.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     quantity = known_quantity(arguments.quantity)
     try:
         base, overrides, given = chosen(arguments)
-        inquiry = Inquiry(Selection(base.path, base.variant, overrides))
+        inquiry = Inquiry(replace(base, overrides=overrides))
         emit(answer(arguments, quantity, inquiry, complete(given)).encode())
     except (QuestionError, SweepError) as error:
         raise Usage(str(error)) from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from specgen.cli.arguments import Usage, add_format, add_spec
 from specgen.cli.output import emit
 from specgen.cli.whatif import chosen
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         base, overrides, given = chosen(arguments)
-        inquiry = Inquiry(Selection(base.path, base.variant, overrides))
+        inquiry = Inquiry(replace(base, overrides=overrides))
         question = asked(arguments.question, inquiry)
         emit(answer(arguments, inquiry, question, given).encode())
     except (QuestionError, SweepError, TooManyStructures) as error:

@@ -57,14 +57,15 @@ CONFIGURATION_CODES: Final[Mapping[str, Code]] = {
     ),
     "W1005": warning(
         "weights stored otherwise than the table says",
-        "the weights of `{path}` are stored otherwise than its table says ({stored}): what is counted"
-        " as stored is the table's",
+        "the weights of `{path}` are stored otherwise than its table says ({stored}): what the release"
+        " stores is not counted",
         """
         A release may store its weights quantised, in a format that its table does not say.  The
-        parameters are the same; the tensors and bytes of the checkpoint are not, and are those of
-        the model as the table stores it.  `import` leaves them out.
-        wrong: specgen params gpt-oss-20b/config.json
-        right: specgen import gpt-oss-20b/config.json
+        parameters are the same; the tensors and bytes of the checkpoint are not, and no figure of
+        them is given.  What lists tensors (`--expand`, tensors.json, model.py) has those of the model
+        as the table stores it.
+        wrong: specgen formula gpt-oss-20b/config.json stored_bytes
+        right: specgen formula gpt-oss-20b/config.json parameters
         """,
     ),
 }

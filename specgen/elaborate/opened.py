@@ -6,7 +6,7 @@ Knows how params get their values: variants, defaults that follow other params, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specgen.check.module import ModuleViews
 from specgen.diagnostics.diagnostic import Diagnostics
@@ -20,12 +20,16 @@ from specgen.sizes.expr import Expr
 
 @dataclass(frozen=True)
 class Opened:
-    """The files of a spec, its model, and which variant of it is meant."""
+    """The files of a spec, its model, and which variant of it is meant.
+
+    `stored` is that of a `Selection`, and of every program.
+    """
 
     loaded: Loaded
     model: Definition
     variant: str | None
     overrides: Mapping[str, Override]
+    stored: str = ""
 
     def program(self, more: Mapping[str, Override] | None = None) -> Program:
         """The table, checked and typed, with `more` parameters overridden.
@@ -33,9 +37,10 @@ class Opened:
         Raises:
             SpecError: with every fault found.
         """
-        return build_program(
+        found = build_program(
             self.loaded, self.model, self.variant, {**self.overrides, **(more or {})}
         )
+        return replace(found, stored_otherwise=self.stored) if self.stored else found
 
     def near(self, more: Mapping[str, Override]) -> Program:
         """`program` with values that the page of this variant counts besides its own.

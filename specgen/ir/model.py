@@ -449,7 +449,11 @@ SPELT_OUT: Final = 4
 
 @dataclass(frozen=True)
 class Program:
-    """One variant of a model: what every back end is given."""
+    """One variant of a model: what every back end is given.
+
+    `stored_otherwise` is how the release that was asked for stores its weights, where the table does
+    not say it: then nothing that is counted as stored is the release's.
+    """
 
     name: str
     title: str | None
@@ -464,6 +468,7 @@ class Program:
     reports: tuple[Report, ...]
     sharding: tuple[Axis, ...] = ()
     overridden: tuple[str, ...] = ()  # params that were given a value after the variant, by name
+    stored_otherwise: str = ""
 
     @property
     def model(self) -> Module:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -180,7 +181,7 @@ def divided(base: Selection, changes: Mapping[str, Override]) -> tuple[Selection
             variables[name] = variable(name, number)
         else:
             overrides[name] = given
-    return Selection(base.path, base.variant, {**base.overrides, **overrides}), variables
+    return replace(base, overrides={**base.overrides, **overrides}), variables
 
 
 def exact(given: object) -> Value:

@@ -7,6 +7,7 @@ are values like others.
 from __future__ import annotations
 
 import json
+import re
 import string
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specgen
+from specgen.analysis.document import document
 from specgen.analysis.quantities import ledger
 from specgen.checkpoint import imported
 from specgen.checkpoint.account import FAMILIES
@@ -25,7 +27,10 @@ from specgen.checkpoint.choosing import choose
 from specgen.checkpoint.config import config
 from specgen.checkpoint.configuration import MAX_VALUES, read, spelled
 from specgen.checkpoint.immaterial import IMMATERIAL, UNSAID
+from specgen.checkpoint.unquantised import KEPT
 from specgen.diagnostics.diagnostic import SpecError
+from specgen.elaborate.load import load_program
+from specgen.ir.model import Program
 from specgen.resources import folder
 from specgen.selection import select
 from tests.cli.running import specgen_here
@@ -234,6 +239,90 @@ def test_a_quantisation_that_the_table_says_is_counted() -> None:
         model = bound(content)
         assert not model.stored
         assert model.program.values == base.program.values
+
+
+def unquantised(program: Program) -> list[str]:
+    """The modules that a table stores in no format, from its tensors: those without scales."""
+    tensors = document(program, "hf")["tensors"]
+    scaled = {t["name"].removesuffix("_scale_inv") for t in tensors if "_scale_inv" in t["name"]}
+    maps = {t["name"] for t in tensors if len(t["shape"]) == 2} - scaled
+    return sorted(n.removesuffix(".weight") for n in maps if n.endswith(".weight")
+                  and "embed_tokens" not in n)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", sorted(KEPT))
+def test_modules_that_are_not_quantised_are_those_of_the_table_or_not_counted(key: str) -> None:
+    """Whatever the list is called: it says what the table stores in no format, or nothing is counted."""
+    changes = {"n_layers": 3, "n_dense_layers": 1, "n_routed_experts": 8, "n_expert_groups": 1,
+               "n_limited_groups": 1}  # fmt: skip
+    program = load_program(folder("specs") / "deepseek_v3.dsv3", None, changes)
+    written = config(program, "hf")
+    plain = unquantised(program)
+    assert plain[0] == "lm_head"
+
+    def stored_of(listed: object) -> str:
+        content = {
+            **written,
+            "quantization_config": {**written["quantization_config"], key: listed},
+        }
+        model = bound(content)
+        found = imported.document(model, "x")
+        assert ("stored_bytes" in found["quantities"]) == (not model.stored)
+        assert found["quantities"]["parameters"] == ledger(program).value("parameters")
+        return model.stored
+
+    parents = ["lm_head", "model.embed_tokens", *(n for n in plain if n != "lm_head")]
+    for listed in (plain, plain[::-1], parents, None):
+        assert stored_of(listed) == ""
+    others = (
+        [], plain[1:], [*plain, "model.layers.1.self_attn"], [*plain, "nowhere"], ["re:.*"],
+        [*plain, "model.layers.1.mlp.experts.0.up_proj"], "lm_head", [3], {"a": 1}, True,
+    )  # fmt: skip
+    for other in others:
+        assert stored_of(other) == "fp8", other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*QUANTISED, "beside"])
+def test_no_figure_of_what_is_stored_is_given_anywhere(method: str, tmp_path: Path) -> None:
+    """In no command, document or page: what the release stores is not what the table says."""
+    said = {} if method == "beside" else {"quantization_config": QUANTISED[method]}
+    (tmp_path / "config.json").write_text(json.dumps({**LLAMA, **said}))
+    if method == "beside":
+        text = json.dumps({"quantization": {"quant_algo": "NVFP4"}})
+        (tmp_path / "hf_quant_config.json").write_text(text)
+    way = "NVFP4 (hf_quant_config.json)" if method == "beside" else method
+    reason = f"the release stores its weights otherwise than the table says: {way}"
+    with pytest.warns(UserWarning, match="what is stored is not counted"):
+        model = specgen.load(tmp_path)
+    place = model.build(tmp_path / "out", ["report", "formulas", "checkpoint"])
+    texts = {path.name: path.read_text() for path in place.iterdir()}
+    assert reason in texts["report.md"]
+    assert reason in texts["report.html"]
+    assert reason in texts["formulas.json"]
+    assert '"stored_tensors"' not in texts["tensors.json"]
+    for arguments in (
+        ["import", "."], ["params", "."], ["params", ".", "--format", "json"],
+        ["params", ".", "--format", "md"], ["formula", ".", "stored_bytes"],
+        ["formula", ".", "rank_stored_bytes"], ["whatif", ".", "-D", "n_layers=2"],
+        ["whatif", ".", "--parallel", "tensor=2"], ["diff", ".", "llama"],
+    ):  # fmt: skip
+        done = specgen_here(*arguments, cwd=tmp_path)
+        assert done.status == 0, done.err
+        flat = " ".join(done.out.split())
+        assert "--parallel" in arguments or way in flat
+        texts[" ".join(arguments)] = done.out
+    figure = re.compile(r"\bstored_(bytes|tensors|elements)\W{1,60}\d")
+    for name, text in texts.items():
+        if "diff" not in name:  # where the other table has figures
+            assert not figure.search(text), name
+    done = specgen_here("solve", ".", "stored_bytes == 7", "--for", "dim", cwd=tmp_path)
+    assert done.status != 0
+    assert way in " ".join(done.err.split())
+    assert "stored_bytes" not in model.quantities
+    with pytest.raises(KeyError, match="otherwise"):
+        model.formula("stored_bytes")
 
 
 def test_a_file_beside_says_how_weights_are_quantised(tmp_path: Path) -> None:

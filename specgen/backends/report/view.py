@@ -213,7 +213,10 @@ def ledger_blocks(ledger: Ledger, said: Words) -> Iterator[Block]:
     ]
     columns = (said.dtype, said.tensors, said.elements, said.bytes)
     rows = tuple(table(columns, stored, right=(1, 2, 3)))
-    yield Block(4, said.storage, ((said.storage_note,), rows))
+    if way := ledger.program.stored_otherwise:
+        yield Block(4, said.storage, ((quote(said.stored_otherwise.format(way=way)),),))
+    else:
+        yield Block(4, said.storage, ((said.storage_note,), rows))
     if ledger.caches:
         cached = [
             (
@@ -234,7 +237,7 @@ def quantity_cells(ledger: Ledger, quantity: Quantity, said: Words) -> tuple[str
     name = code(quantity.name)
     convention = said.conventions.get(quantity.name, quantity.convention)
     if quantity.absent is not None:
-        reason = said.reasons.get(quantity.absent, quantity.absent)
+        reason = said.reason(quantity.absent, ledger.program)
         return name, quote(reason), convention
     value = quantity.value
     if quantity.variables:

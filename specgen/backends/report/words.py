@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from specgen.analysis.caches import UNMET
 from specgen.analysis.peak import TOO_LONG, TOO_MANY
@@ -18,6 +18,10 @@ from specgen.analysis.quantities import (
     NO_TOKENS,
     OTHER_LENGTH,
 )
+from specgen.analysis.terms import STORED_OTHERWISE
+
+if TYPE_CHECKING:
+    from specgen.ir.model import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Words:
     convention: str
     storage: str
     storage_note: str
+    stored_otherwise: str
     dtype: str
     tensors: str
     elements: str
@@ -69,6 +74,12 @@ class Words:
     units: Mapping[str, str]
     conventions: Mapping[str, str]
     reasons: Mapping[str, str]
+
+    def reason(self, absent: str, program: Program) -> str:
+        """Why a quantity has no value."""
+        if absent == STORED_OTHERWISE.format(way=program.stored_otherwise):
+            return self.stored_otherwise.format(way=program.stored_otherwise)
+        return self.reasons.get(absent, absent)
 
 
 ENGLISH: Final = Words(
@@ -101,6 +112,7 @@ ENGLISH: Final = Words(
     convention="what is counted",
     storage="What the checkpoint stores",
     storage_note="Scales and copies included.",
+    stored_otherwise=STORED_OTHERWISE,
     dtype="dtype",
     tensors="tensors",
     elements="elements",
@@ -154,6 +166,7 @@ CHINESE: Final = Words(
     convention="计数口径",
     storage="检查点中存储的内容",
     storage_note="包含缩放因子与重复存储的张量。",
+    stored_otherwise="发布的权重不按本表的方式存储：{way}",
     dtype="数据类型",
     tensors="张量数",
     elements="元素数",

@@ -247,12 +247,18 @@ class Answer:
         zero = np.zeros(self.grid.layout.ranks, dtype=np.int64)
         sized = [BYTES[share.row.dtype] for share in rows]
         weights = [self.variables["W"] if follows(s.row) else BYTES[s.row.dtype] for s in rows]
+        stored = scaled(self.loaded, sized, zero)
         return {
             "parameters": sum(self.parameters, start=zero),
-            "stored_bytes": scaled(self.loaded, sized, zero),
+            **({} if self.is_stored_otherwise else {"stored_bytes": stored}),
             "weights_bytes": scaled(self.parameters, weights, zero),
             "cache_bytes": sum(self.caches, start=zero),
         }
+
+    @property
+    def is_stored_otherwise(self) -> bool:
+        """Whether what the table stores is not what the release does."""
+        return bool(self.found.program.stored_otherwise)
 
     def groups(self, figures: Mapping[str, Array]) -> list[Group]:
         """Ranks whose figures are the same, those that hold most first."""
@@ -279,7 +285,7 @@ class Answer:
             width = layout.expert * layout.expert_tensor if share.expert else layout.tensor
             counted = share.row.counted
             held, at = (parameters, share.readers) if counted else (loaded, share.loaders)
-            if counted or share.row.stored:
+            if counted or (share.row.stored and not self.is_stored_otherwise):
                 figure = "parameters" if counted else "stored_elements"
                 yield from self.replica(
                     share.row.name, figure, share.row.elements, held, at, self.grid.once(width)
@@ -319,7 +325,7 @@ class Answer:
         """That ranks hold the whole, and what they hold again: for every figure."""
         wholes = {
             "parameters": self.found.value("parameters"),
-            "stored_bytes": self.found.value("stored_bytes"),
+            "stored_bytes": self.found.quantities["stored_bytes"].value or 0,
             "weights_bytes": evaluated(
                 self.found.quantities["weights_bytes"], {**self.found.values, **self.variables}
             ),

@@ -41,13 +41,18 @@ def stretches(numbers: Sequence[range]) -> str:
     return ", ".join(texts if more <= 0 else [*texts[:MAX_LISTED], f"and {more} more"])
 
 
+def shown(found: Ranks) -> list[str]:
+    """The figures that there are."""
+    return [name for name in FIGURES if all(name in group.figures for group in found.groups)]
+
+
 def groups(found: Ranks) -> Sheet:
     """A line for the ranks that hold equally much, those with most memory first."""
     columns: dict[str, list[int | str]] = {
         "ranks": [stretches(group.ranks) for group in found.groups],
         "number": [group.count for group in found.groups],
         "stages": [stretches(group.stages) for group in found.groups],
-        **{name: [group.figures[name] for group in found.groups] for name in FIGURES},
+        **{name: [group.figures[name] for group in found.groups] for name in shown(found)},
         "weights + cache": [group.memory for group in found.groups],
     }
     return Sheet(columns)

@@ -239,7 +239,7 @@ def words(ledger: Ledger) -> dict[str, Any]:
             q.name: [
                 said.units.get(q.unit, q.unit),
                 said.conventions.get(q.name, q.convention),
-                said.reasons.get(q.absent, q.absent) if q.absent else None,
+                said.reason(q.absent, ledger.program) if q.absent else None,
             ]
             for q in ledger.quantities.values()
         }
