@@ -8,6 +8,11 @@ and nothing has changed.  One rename of that folder then decides: before it, all
 after it, the files move to their places, one rename each, the manifest last, and a build that
 finds the folder there moves the rest.  So a kill leaves the old files, or the new ones, or some of
 these to be moved; and the hashes of the manifest hold only where nothing is left to be moved.
+
+Note [Links]: of weights that are links, as in a hub's cache, runtimes read what lies in the real
+folder of the graph or below, lest a model reads what it should not.  So the graph goes where the
+weights really lie, under the hash of its bytes, and a link to it into the folder: as a hub's cache
+has a model that was downloaded with its weights.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from typing import Final
 
 from specgen.artefacts.content import Content, same
 from specgen.artefacts.folder import ForeignFolder, locked, refuse_edited, sync, write
-from specgen.artefacts.manifest import MAX_MANIFEST, listed_files
+from specgen.artefacts.manifest import MAX_MANIFEST, digest, listed_files
 from specgen.regular_files import read_regular
 
 #: The manifest's name there: a plain manifest.json may be the checkpoint's.
@@ -31,6 +36,10 @@ MANIFEST: Final = "model.onnx.manifest.json"
 #: Folders of files that are being written, and of those that only have to be moved.
 STAGING: Final = ".model.onnx.specgen-new-"
 DECIDED: Final = ".model.onnx.specgen-next"
+
+GRAPH: Final = ".onnx"
+WEIGHTS: Final = ".safetensors"
+
 
 
 def place(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> bool:
@@ -56,7 +65,8 @@ def place(folder: Path, files: Mapping[str, Content], *, force: bool = False) ->
         try:
             staging.mkdir()
             for name, content in files.items():
-                write(staging / name, content)
+                store = store_of(folder) if name.endswith(GRAPH) else None
+                lay(folder, staging / name, content, store)
             sync(staging)
             staging.rename(folder / DECIDED)
         finally:
@@ -75,6 +85,31 @@ def finish(folder: Path) -> None:
     for name in sorted(os.listdir(decided), key=lambda name: name == MANIFEST):
         (decided / name).replace(folder / name)
     decided.rmdir()
+
+
+def lay(folder: Path, path: Path, content: Content, store: Path | None) -> None:
+    """Writes a file that is moved into `folder`; with a `store`, into that, and a link to it."""
+    if store is None:
+        write(path, content)
+        return
+    target = store / digest(content)
+    if not target.is_file() or not same(target, content):
+        staged = store / f".{target.name}.specgen-new-{secrets.token_hex(8)}"
+        try:
+            write(staged, content)
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+    path.symlink_to(os.path.relpath(target, folder))
+
+
+def store_of(folder: Path) -> Path | None:
+    """The folder in which weights lie that are links; None where they lie in `folder` itself."""
+    for path in sorted(folder.glob(f"*{WEIGHTS}")):
+        real = Path(os.path.realpath(path)).parent
+        if real != folder:
+            return real
+    return None
 
 
 def differing(folder: Path, files: Mapping[str, Content]) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 
+from specgen.analysis.leeway import respelt
 from specgen.analysis.rows import Index, Row
 from specgen.analysis.stored import StoredTensor, stored
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
@@ -32,7 +33,7 @@ def collisions(program: Program) -> Iterator[tuple[str, tuple[str, ...]]]:
     numbers = Numbers()
     for scheme in sorted(program.model.names):
         alike: dict[str, list[tuple[StoredTensor, Taken]]] = {}
-        for tensor in stored(program, scheme):
+        for tensor in spelt(program, scheme):
             lost = [index for index in tensor.indices if index.name not in used(tensor.name)]
             if tensor.instances > 1 and lost:
                 yield pattern(tensor.name), (tensor.first.name,)
@@ -40,6 +41,15 @@ def collisions(program: Program) -> Iterator[tuple[str, tuple[str, ...]]]:
                 alike.setdefault(kind(tensor.name), []).append((tensor, numbers.of(tensor)))
         for group in alike.values():
             yield from shared(group)
+
+
+def spelt(program: Program, scheme: str) -> Iterator[StoredTensor]:
+    """Every stored tensor, under its name and under those that some checkpoints have instead."""
+    pairs = program.respellings.get(scheme, ())
+    for tensor in stored(program, scheme):
+        yield tensor
+        for name in respelt(tensor.name, pairs):
+            yield replace(tensor, name=name)
 
 
 #: The numbers that each place of a name takes, independently of its other places.

@@ -110,11 +110,11 @@ def checkpointed(program: Program, path: Path, ignore: Sequence[str]) -> Compari
     if path.suffix == ".gguf":
         raise DamagedCheckpoint("GGUF is not read yet: give the safetensors it was made from")
     if path.is_dir():
-        return listed(f"{path.name}/", program, stretches(path, links=True), ignore)
+        return listed(f"{path.name}/", program, stretches(path), ignore)
     if path.name.endswith(".index.json"):
         names = index(path)
         if all((path.parent / file).exists() for file in names.values()):
-            return listed(path.name, program, stretches(path.parent, links=True), ignore)
+            return listed(path.name, program, stretches(path.parent), ignore)
         differences = list(faults(program, dict.fromkeys(names), ignore, frozenset()))
         return Comparison(f"{len(names):,} names; the files are not there", folded(differences))
     found = header(path)

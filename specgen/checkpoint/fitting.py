@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from specgen.analysis.stored import expand, scheme_of, stored
+from specgen.analysis.leeway import leeway
+from specgen.analysis.stored import StoredTensor, expand, scheme_of, stored
 from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch, stretches
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program
+from specgen.regular_files import real_path
 
 #: Floats that a graph casts to f32 without loss; a release may have any of them for another.
 EXACT: Final = frozenset({"f32", "f16", "bf16"})
@@ -19,10 +21,13 @@ EXACT: Final = frozenset({"f32", "f16", "bf16"})
 MANY: Final = 20
 
 
-def fitting(program: Program, folder: Path, ignore: Sequence[str] = ()) -> Mapping[str, Stretch]:
+def fitting(
+    program: Program, folder: Path, ignore: Sequence[str] = (), *, together: bool = True
+) -> Mapping[str, Stretch]:
     """Where each tensor of the table lies, by its released name.
 
-    `ignore` are patterns (`lm_head.*`) of names that the checkpoint may have in excess.
+    `ignore` are patterns (`lm_head.*`) of names that the checkpoint may have in excess.  Files that
+    are read `together` with a graph lie in one folder, links followed.
 
     Raises:
         SpecError: the folder cannot be used, or its tensors are not those of the table; all
@@ -32,6 +37,8 @@ def fitting(program: Program, folder: Path, ignore: Sequence[str] = ()) -> Mappi
     found: dict[str, Stretch] = {}
     try:
         found = stretches(folder)
+        if together:
+            refuse_scattered(folder, {stretch.file for stretch in found.values()})
     except (DamagedCheckpoint, OSError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         diagnostics.report("E0906", None, path=folder.as_posix(), reason=reason)
@@ -48,7 +55,24 @@ def fitting(program: Program, folder: Path, ignore: Sequence[str] = ()) -> Mappi
             count=f"{len(listed):,}",
         )
     diagnostics.raise_errors()
-    return found
+    return leeway(program, scheme_of(program)).under_usual_names(set(tensors(program)), found)
+
+
+def refuse_scattered(folder: Path, files: Iterable[str]) -> None:
+    """Runtimes read files of the graph's own folder: that of the links, or the one they lead to."""
+    real = {real_path(folder / file).parent for file in files} - {real_path(folder)}
+    if len(real) > 1:
+        raise DamagedCheckpoint(
+            "its files are links into several folders, and runtimes read from one: `--weights embed`"
+            " copies what is needed"
+        )
+
+
+def tensors(program: Program) -> Mapping[str, StoredTensor]:
+    """Every tensor of the table by its released name."""
+    return {
+        name: tensor for tensor in stored(program, scheme_of(program)) for name, _ in expand(tensor)
+    }
 
 
 def faults(
@@ -60,22 +84,24 @@ def faults(
     """What is missing, misshapen, of another dtype or in excess: the kind, and which tensor.
 
     Of a name without a stretch nothing but the name is known.  Dtypes of `exact` are taken for
-    each other.
+    each other.  Names may be spelt, and tensors be there besides, as the table's `names` say.
     """
-    needed = set()
-    for tensor in stored(program, scheme_of(program)):
-        for name, _ in expand(tensor):
-            needed.add(name)
-            stretch = found.get(name)
-            if stretch is None:
-                if name not in found and tensor.first.shared != "copy":  # the graph reads the other
-                    yield "missing", f"{name} {list(tensor.dims)}"
-            elif stretch.shape != tensor.dims:
-                yield "misshapen", f"{name} is {list(stretch.shape)}, not {list(tensor.dims)}"
-            elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= exact:
-                yield "of another dtype", f"{name} is {stretch.dtype}, not {tensor.dtype}"
+    needed = tensors(program)
+    allowed = leeway(program, scheme_of(program))
+    found = allowed.under_usual_names(needed, found)
+    for name, tensor in needed.items():
+        stretch = found.get(name)
+        if stretch is None:
+            if name not in found and tensor.first.shared != "copy":  # the graph reads the other
+                yield "missing", f"{name} {list(tensor.dims)}"
+        elif stretch.shape != tensor.dims:
+            yield "misshapen", f"{name} is {list(stretch.shape)}, not {list(tensor.dims)}"
+        elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= exact:
+            yield "of another dtype", f"{name} is {stretch.dtype}, not {tensor.dtype}"
     for name in found:
-        if name not in needed and not any(fnmatchcase(name, pattern) for pattern in ignore):
+        if name in needed or any(fnmatchcase(name, pattern) for pattern in ignore):
+            continue
+        if not allowed.may_hold(name):
             yield "in excess", name
 
 

@@ -24,24 +24,23 @@ MAX_CONFIG: Final = 10_000_000
 def ending_tokens(folder: Path, vocabulary: int) -> tuple[int, ...]:
     """The ids of the tokens that end a text; none where no file of the folder names one.
 
+    Ids beyond the vocabulary are left out: no model gives them, and so they end nothing.
+
     Raises:
-        DamagedCheckpoint: a file cannot be read, is no JSON object, or names what is no token of
-            the vocabulary.
+        DamagedCheckpoint: a file cannot be read, is no JSON object, or names what is no id.
     """
     for file in FILES:
         given = loaded(folder / file).get(KEY)
-        found = given if isinstance(given, list) else [given]
         if given is None:
             continue
-        if not found or not all(is_token(token, vocabulary) for token in found):
-            wanted = f"one or several ids below {vocabulary:,}"
-            raise DamagedCheckpoint(f"{file}: {KEY} is {json.dumps(given)[:60]}, not {wanted}")
-        return tuple(dict.fromkeys(found))
+        found: list[Any] = given if isinstance(given, list) else [given]
+        if not found or not all(
+            isinstance(id_, int) and not isinstance(id_, bool) for id_ in found
+        ):
+            said = json.dumps(given)[:60]
+            raise DamagedCheckpoint(f"{file}: {KEY} is {said}, not one or several ids of tokens")
+        return tuple(dict.fromkeys(id_ for id_ in found if 0 <= id_ < vocabulary))
     return ()
-
-
-def is_token(value: object, vocabulary: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocabulary
 
 
 def loaded(path: Path) -> Mapping[str, Any]:

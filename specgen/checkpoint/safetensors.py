@@ -57,11 +57,11 @@ class Stretch:
         return self.start + self.length
 
 
-def stretches(folder: Path, *, links: bool = False) -> dict[str, Stretch]:
+def stretches(folder: Path) -> dict[str, Stretch]:
     """Every tensor of the checkpoint in a folder, by its name.
 
-    The files are those of model.safetensors.index.json, else model.safetensors, else all.  They may be
-    `links` where only headers are of interest.
+    The files are those of model.safetensors.index.json, else model.safetensors, else all; links, as
+    a hub's cache has them, are followed.
 
     Raises:
         DamagedCheckpoint: there is none, or a header is not as the format has it.
@@ -70,9 +70,6 @@ def stretches(folder: Path, *, links: bool = False) -> dict[str, Stretch]:
     found: dict[str, Stretch] = {}
     places = index(folder / INDEX)
     for file in files(folder, places):
-        # Runtimes refuse links, lest a model reads what it should not.
-        if not links and (folder / file).is_symlink():
-            raise DamagedCheckpoint(f"{file} is a link, which runtimes do not follow")
         for name, stretch in header(folder / file).items():
             if name in found:
                 raise DamagedCheckpoint(f"`{name}` is in two files, {found[name].file} and {file}")

@@ -365,6 +365,17 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         right: module block { names hf { ffn.inner.core.w -> "w" } }
         """,
     ),
+    "E0716": error(
+        "spelling of names that there are none of",
+        '`"{usual}" -> "{other}"` spells no name otherwise: both are whole levels of names, and a row of'
+        " the model's own `names` begins with the first",
+        """
+        What begins with the first levels may have the second ones in a checkpoint, or none of them
+        ("").  Only the model's `names` says with what complete names begin.
+        wrong: names hf { embed -> "model.embed"  "modle" -> "" }
+        right: names hf { embed -> "model.embed"  "model" -> "" }
+        """,
+    ),
     "E0705": error(
         "report of an unknown subject",
         "`{name}` is no row, part or value",

@@ -340,7 +340,7 @@ def packings(
         named = {path.text for row in section.rows for path in row.paths}
         for row in section.rows:
             unknown = not all(tables.leads_to_row(view, path.names) for path in row.paths)
-            if tables.is_plain(row, view) or unknown:
+            if tables.is_plain(row, view) or tables.is_besides(row, view) or unknown:
                 continue  # unknown rows are reported where plain rows are read
             try:
                 packed = tuple(Packer(view, tensors, parts, modules, oracle, row).packings(named))

@@ -151,6 +151,7 @@ class Assembler:
             forwards=tuple(f for f in forwards if f is not None),
             functions=tuple(f for f in methods if f is not None),
             names=tables.names(view, self.diagnostics),
+            besides=tables.besides(view, self.diagnostics),
             packings=packings(view, tensors, parts, self.modules, oracle),
             decided=decided,
             bounded=bounded,
@@ -458,6 +459,7 @@ def assemble(
         reports=tables.reports(view, diagnostics),
         sharding=sharding(view, diagnostics),
         overridden=tuple(sorted(overrides)),
+        respellings=tables.respellings(view, diagnostics),
     )
     verify(program)
     return program

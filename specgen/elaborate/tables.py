@@ -20,6 +20,9 @@ PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])")
 KEY = re.compile(r"[^{}]+")
 LISTED = re.compile(r"(?P<key>[^{}]+)\.\{(?P<index>[A-Za-z_][A-Za-z0-9_]*)\}")
 
+#: Levels of a released name, whole and without expressions.
+LEVELS = re.compile(r"[^{}.]+(\.[^{}.]+)*")
+
 #: What may stand among the conditions of a row of `config` that is never written.
 ROLES = ("read", "absent")
 
@@ -38,6 +41,8 @@ def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[st
     for section in view.definition.tree.names:
         table = found.setdefault(section.scheme, {})
         for row in section.rows:
+            if is_besides(row, view):
+                continue
             plain = is_plain(row, view)
             for path in row.paths:
                 if not plain and not leads_to_row(view, path.names):
@@ -65,6 +70,49 @@ def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[st
             template = parse_template(row.target, row.target_span, scope, diagnostics)
             if template is not None:
                 table[own] = template
+    return found
+
+
+def is_besides(row: tree.Rename, view: ModuleView) -> bool:
+    """Whether a row of `names` gives the name of what may be there and no row of the table is."""
+    alone = len(row.paths) == 1 and row.arrangement is None
+    return alone and row.paths[0].names == (ANYTHING,) and not is_plain(row, view)
+
+
+def besides(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, tuple[ir.Template, ...]]:
+    """What a checkpoint may hold besides, by naming scheme: names below the module's own."""
+    found: dict[str, tuple[ir.Template, ...]] = {}
+    for section in view.definition.tree.names:
+        if not view.definition.tree.is_model:
+            respellings(view, diagnostics)  # reports them
+        for row in section.rows:
+            if is_besides(row, view):
+                template = parse_template(row.target, row.target_span, view.scope, diagnostics)
+                if template:
+                    found[section.scheme] = (*found.get(section.scheme, ()), template)
+    return found
+
+
+def respellings(
+    view: ModuleView, diagnostics: Diagnostics
+) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """First levels of names, and what some checkpoints have in their place, by naming scheme.
+
+    Only the model's own rows say with what complete names begin.
+    """
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for section in view.definition.tree.names:
+        targets = [row.target for row in section.rows if view.definition.tree.is_model]
+        for row in section.respellings:
+            begins = [t for t in targets if t == row.usual or t.startswith(f"{row.usual}.")]
+            whole = all(LEVELS.fullmatch(text) for text in (row.usual, row.other) if text)
+            if row.usual == row.other or not row.usual or not begins or not whole:
+                known = {t.partition(".")[0] for t in targets if "." in t}
+                close = did_you_mean(row.usual, sorted(known))
+                diagnostics.report("E0716", row.span, usual=row.usual, other=row.other, help=close)
+                continue
+            pair = row.usual, row.other
+            found[section.scheme] = (*found.get(section.scheme, ()), pair)
     return found
 
 

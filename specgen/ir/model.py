@@ -406,7 +406,8 @@ class Module:
     `id` is unique in the program; `name` is the table's.  `decided` lists the conditions that
     were decided for this module, as they hold; `bounded` those on an index that hold for all of
     its values.  `names` maps a naming scheme to own path ->
-    template, `packings` to what it says of rows together, or of rows below the module's parts.
+    template, `packings` to what it says of rows together, or of rows below the module's parts, and
+    `besides` to what a checkpoint may hold here besides the table's tensors.
     """
 
     id: str
@@ -423,6 +424,7 @@ class Module:
     functions: tuple[Function, ...]
     names: Mapping[str, Mapping[str, Template]]
     packings: Mapping[str, tuple[Packing, ...]] = field(default_factory=dict)
+    besides: Mapping[str, tuple[Template, ...]] = field(default_factory=dict)
     decided: tuple[Expr, ...] = ()
     bounded: tuple[Expr, ...] = ()
 
@@ -452,7 +454,8 @@ class Program:
     """One variant of a model: what every back end is given.
 
     `stored_otherwise` is how the release that was asked for stores its weights, where the table does
-    not say it: then nothing that is counted as stored is the release's.
+    not say it: then nothing that is counted as stored is the release's.  `respellings` map a naming
+    scheme to first levels of names, and what some checkpoints have in their place ("" for nothing).
     """
 
     name: str
@@ -469,6 +472,7 @@ class Program:
     sharding: tuple[Axis, ...] = ()
     overridden: tuple[str, ...] = ()  # params that were given a value after the variant, by name
     stored_otherwise: str = ""
+    respellings: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     @property
     def model(self) -> Module:

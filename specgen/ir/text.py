@@ -14,6 +14,8 @@ def program_text(program: ir.Program) -> str:
     """The whole program, functions first, children before parents."""
     lines = [f"program {program.name}" + (f"@{program.variant}" if program.variant else "")]
     lines += [f"sharding {axis_text(axis)}" for axis in program.sharding]
+    for scheme, pairs in program.respellings.items():
+        lines += [f'respelled {scheme} "{usual}" -> "{other}"' for usual, other in pairs]
     for function in program.functions.values():
         lines += ["", *function_lines(function, f"function {function.name}")]
     for module in (*program.formats.values(), *program.modules.values()):
@@ -46,6 +48,8 @@ def module_lines(module: ir.Module, program: ir.Program) -> Iterator[str]:
         yield f"  cache {cache.name} : {dims(cache.shape)} along {cache.along} as {cache.dtype}"
     for scheme, packings in module.packings.items():
         yield from (f"  packed {scheme} {packing_text(packing)}" for packing in packings)
+    for scheme, templates in module.besides.items():
+        yield from (f'  besides {scheme} "{template_text(name)}"' for name in templates)
     for forward in module.forwards:
         title = f"forward {forward.name}".rstrip()
         yield from (f"  {line}" for line in function_lines(forward, title))
@@ -55,11 +59,15 @@ def module_lines(module: ir.Module, program: ir.Program) -> Iterator[str]:
 
 def packing_text(packing: ir.Packing) -> str:
     rows = ", ".join(".".join(path) for path in packing.rows)
-    name = "".join(p if isinstance(p, str) else f"{{{size(p)}}}" for p in packing.template)
+    name = template_text(packing.template)
     whole = packing.rearrangement
     how = "" if whole is None else f" {attribute(whole.inputs)} -> {attribute(whole.outputs)}"
     given = f" {attribute(dict(whole.sizes))}" if whole is not None and whole.sizes else ""
     return f'{rows} -> "{name}"{how}{given}'
+
+
+def template_text(name: ir.Template) -> str:
+    return "".join(piece if isinstance(piece, str) else f"{{{size(piece)}}}" for piece in name)
 
 
 def function_lines(function: ir.Function, title: str) -> Iterator[str]:

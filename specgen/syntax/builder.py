@@ -169,8 +169,10 @@ class Builder:
     def sharding(self, _: Token, *rows: tree.ShardingRow) -> Table:
         return Table("sharding", rows)
 
-    def names(self, word: Token, scheme: Token, *rows: tree.Rename) -> tree.Names:
-        return tree.Names(str(scheme), rows, self.since(word))
+    def names(self, word: Token, scheme: Token, *rows: tree.Rename | tree.Respelling) -> tree.Names:
+        renames = tuple(row for row in rows if isinstance(row, tree.Rename))
+        others = tuple(row for row in rows if isinstance(row, tree.Respelling))
+        return tree.Names(str(scheme), renames, others, self.since(word))
 
     def config(self, word: Token, scheme: Token, *rows: tree.ConfigRow) -> tree.Config:
         return tree.Config(str(scheme), rows, self.since(word))
@@ -316,6 +318,9 @@ class Builder:
             self.since(paths[0]),
             self.at(target),
         )
+
+    def respelling(self, usual: Token, other: Token) -> tree.Respelling:
+        return tree.Respelling(quoted(usual), quoted(other), self.since(usual))
 
     def arrangement(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Call:
         return self.call(tree.Path((str(name),), self.at(name)), arguments)

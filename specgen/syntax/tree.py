@@ -307,9 +307,19 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True)
+class Respelling:
+    """`"levels" -> "other levels"`: how some checkpoints spell names that begin so."""
+
+    usual: str
+    other: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
     scheme: str
     rows: tuple[Rename, ...]
+    respellings: tuple[Respelling, ...]
     span: Span
 
 

@@ -16,9 +16,11 @@ import pytest
 import specgen
 from specgen.backends.onnx import Options, embedding, emit
 from specgen.backends.onnx.build import build
+from specgen.checkpoint.comparing import compare
 from specgen.checkpoint.reading import overrides_from_config
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.ir.model import Program
+from specgen.selection import Selection
 from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
 from tests.onnx.references import in_f32, load_spec, reference
@@ -272,16 +274,72 @@ def test_what_is_in_excess_can_be_ignored(
     point(table, tmp_path, ignore=("*.inv_freq",))
 
 
-def test_links_are_refused(table: Program, values: dict[str, np.ndarray], tmp_path: Path) -> None:
-    """As the folders of a hub's cache consist of."""
-    (tmp_path / "blobs").mkdir()
-    (tmp_path / "snapshot").mkdir()
-    write_file(tmp_path / "blobs" / "0123", {name: held(array) for name, array in values.items()})
-    (tmp_path / "snapshot" / "model.safetensors").symlink_to("../blobs/0123")
-    found = refused(table, tmp_path / "snapshot")
+def cached(folder: Path, name: str = "snapshot") -> Path:
+    """The folder's files as a hub's cache has them: links to files that are called by their hash."""
+    (folder.parent / "blobs").mkdir(exist_ok=True)
+    (folder.parent / name).mkdir()
+    for path in sorted(folder.iterdir()):
+        blob = folder.parent / "blobs" / hashlib.sha256(path.read_bytes()).hexdigest()
+        path.rename(blob)
+        (folder.parent / name / path.name).symlink_to(f"../blobs/{blob.name}")
+    return folder.parent / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_folder_of_links_is_a_checkpoint(
+    shards: int,
+    table: Program,
+    values: dict[str, np.ndarray],
+    expected: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    """The graph is opened where the user sees the weights, and from where they really lie."""
+    (tmp_path / "files").mkdir()
+    tensors = {name: held(array) for name, array in values.items()}
+    if shards == 1:
+        write_file(tmp_path / "files" / "model.safetensors", tensors)
+    else:
+        write_shards(tmp_path / "files", tensors, shards)
+    folder = cached(tmp_path / "files")
+    before = contents(folder)
+    overrides = {**SIZED, "weight_format": "bf16"}
+    table_ = specgen.load(REPOSITORY / "specs" / "deepseek_v3.dsv3", **overrides)
+    for _ in range(2):  # and again: nothing changes
+        assert table_.build(tmp_path, onnx=Options(checkpoint=folder)) == folder
+    assert np.abs(run(folder / "model.onnx", TOKENS) - expected).max() <= 2e-5
+    assert before.items() <= contents(folder).items()
+    graphs = [path for path in folder.iterdir() if path.suffix == ".onnx"]
+    assert {path.name for path in graphs} == {"model.onnx", "model.genai.onnx"}
+    for path in graphs:
+        blob = path.resolve()
+        assert blob.parent == tmp_path / "blobs"
+        assert blob.name == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert not [path for path in (tmp_path / "blobs").iterdir() if path.name.startswith(".")]
+    selection = Selection(REPOSITORY / "specs" / "deepseek_v3.dsv3", None, overrides)
+    assert {d.kind for d in compare(selection, folder).differences} == {"of another dtype"}
+
+
+@pytest.mark.slow
+def test_links_into_several_folders_are_copied_or_refused(
+    table: Program, values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    write_shards(tmp_path / "files", {name: held(array) for name, array in values.items()}, 2)
+    (tmp_path / "links").mkdir()
+    for number, path in enumerate(sorted((tmp_path / "files").iterdir())):
+        (tmp_path / str(number)).mkdir()
+        path.rename(tmp_path / str(number) / path.name)
+        (tmp_path / "links" / path.name).symlink_to(tmp_path / str(number) / path.name)
+    found = refused(table, tmp_path / "links")
     assert found.code == "E0906"
-    assert "is a link" in found.message
-    assert refused(table, tmp_path / "blobs").code == "E0906"
+    assert "links into several folders" in found.message
+    emit(table, Options(weights="embed", checkpoint=tmp_path / "links"))
+
+
+def test_a_folder_without_safetensors_is_refused(table: Program, tmp_path: Path) -> None:
+    (tmp_path / "0123").write_bytes(b"")
+    assert refused(table, tmp_path).code == "E0906"
     assert refused(table, tmp_path / "nowhere").code == "E0906"
 
 

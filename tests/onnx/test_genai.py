@@ -74,6 +74,8 @@ def ending(folder: Path) -> Any:
         ({"eos_token_id": None}, {"eos_token_id": 2}, 2),
         ({"eos_token_id": [3, 63, 3]}, {"eos_token_id": 2}, [3, 63]),
         ({"eos_token_id": [0]}, None, 0),
+        ({"eos_token_id": 64}, {"eos_token_id": 2}, None),  # of another vocabulary: ends nothing
+        ({"eos_token_id": [999_999, 5, -1]}, None, 5),
     ],
 )
 def test_a_checkpoint_says_what_ends_a_text(
@@ -89,10 +91,7 @@ def test_a_checkpoint_says_what_ends_a_text(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        *(
-            (f'{{"eos_token_id": {v}}}', v)
-            for v in ("64", "-1", "true", '"</s>"', "[]", "[1, 2.5]")
-        ),
+        *((f'{{"eos_token_id": {v}}}', v) for v in ("true", '"</s>"', "[]", "[1, 2.5]")),
         ("[1]", "no JSON object"),
         ("{", "no JSON object"),
         ("[" * 100_000, "no JSON object"),

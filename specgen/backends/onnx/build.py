@@ -85,7 +85,7 @@ def ending(made: Document, checkpoint: Path | None) -> tuple[int, ...]:
     """The tokens that end a text: no table of an architecture knows them, a checkpoint may.
 
     Raises:
-        SpecError: the checkpoint names what is no token of the vocabulary.
+        SpecError: the checkpoint names what is no id of a token.
     """
     vocabulary = made.outputs[0].shape[-1]
     if checkpoint is None or not isinstance(vocabulary, int):
@@ -122,7 +122,10 @@ def checked(
     if forward is None:
         raise refused("E0903", spec=program.name)
     folder = options.checkpoint
-    checkpoint = None if folder is None else fitting(program, folder, options.ignore)
+    checkpoint = None
+    if folder is not None:
+        together = options.beside_checkpoint
+        checkpoint = fitting(program, folder, options.ignore, together=together)
     try:
         return document(program, forward, compute, options, checkpoint, repeat)
     except EvaluationError as error:

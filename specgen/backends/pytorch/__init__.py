@@ -147,6 +147,8 @@ class File:
             has_copies=bool(released.copies),
             has_conditions=bool(released.conditions),
             has_packed=bool(released.packed),
+            has_respellings=bool(released.leeway.respellings),
+            has_besides=bool(released.leeway.besides),
             has_joined=released.has_joined,
             has_rearranged=released.has_rearranged,
             filling=joined(filling),

@@ -57,7 +57,8 @@ FILE_NAMES: Final = """
 annotations argparse json re sys dataclass fields fnmatchcase partial commonprefix
 Any Literal NamedTuple Callable Iterator Mapping Sequence Path
 Cache CacheRow Step Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
-stored_tensors stored_copies instances filled unpacking require shortened counted main
+stored_tensors stored_copies RESPELLINGS BESIDES usual_names is_besides
+instances filled unpacking require shortened counted main
 OSError ValueError ImportError FileNotFoundError SafetensorError safe_open lay_out shapes
 """
 

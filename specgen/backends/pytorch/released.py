@@ -6,10 +6,11 @@ template reads them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from specgen.analysis.instances import OWN, environment, root
+from specgen.analysis.leeway import Leeway, leeway
 from specgen.analysis.rows import Entry, entries, pattern
 from specgen.analysis.stored import StoredTensor, scheme_of, stored
 from specgen.backends.pytorch import layout, sizes
@@ -76,11 +77,13 @@ class Released:
     copies: dict[str, tuple[str, str]] = field(default_factory=dict)
     numbers: dict[str, Expr] = field(default_factory=dict)
     conditions: dict[Pairing, Expr] = field(default_factory=dict)
+    leeway: Leeway = field(init=False)
     has_joined: bool = False
     has_rearranged: bool = False
 
     def __post_init__(self) -> None:
         scheme = scheme_of(self.program)
+        self.leeway = leeway(self.program, scheme)
         places: dict[str, list[Entry]] = {}
         for entry in entries(root(self.program)):
             places.setdefault(".".join(entry.path), []).append(entry)
@@ -246,6 +249,7 @@ class Released:
             tables.append(self.condition_table())
         if self.copies:
             tables.append(self.copy_table())
+        tables += self.leeway_tables()
         return [*blocks, [line for table in tables for line in (*table, "")][:-1]]
 
     def format_name(self, module: Module, number: int | None) -> str:
@@ -272,6 +276,21 @@ class Released:
             texts = [Atom(literal(text)) for text in (own.rpartition(".")[0], *names)]
             lines += layout.lines("", grouping(texts), 1, ",")
         return [*lines, "]"]
+
+    def leeway_tables(self) -> Iterator[list[str]]:
+        """What checkpoints may call otherwise, and hold besides."""
+        if self.leeway.respellings:
+            lines = ["# First levels of names, and what some checkpoints have in their place."]
+            lines.append("RESPELLINGS = [")
+            for pair in self.leeway.respellings:
+                texts = [Atom(literal(text)) for text in pair]
+                lines += layout.lines("", grouping(texts), 1, ",")
+            yield [*lines, "]"]
+        if self.leeway.besides:
+            lines = ["# What some checkpoints hold besides, and the model does not need."]
+            lines.append("BESIDES = [")
+            lines += [f"{INDENT}{literal(name)}," for name in self.leeway.besides]
+            yield [*lines, "]"]
 
     def packed_table(self) -> list[str]:
         lines = ["PACKED = ["]
