@@ -92,8 +92,8 @@ class Figure:
 
     @property
     def convention(self) -> str:
-        """What is counted."""
-        return self.quantity.convention
+        """What is counted, and which tokens among it a query may not see."""
+        return "; ".join(filter(None, (self.quantity.convention, self.quantity.remark)))
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ def to_terminal(found: Difference) -> str:
     lines += missing(found)
     if given(found):
         lines.append(f"with {given(found)}")
+    lines += remarks(found)
     written = list(functions(found))
     if written:
         lines += ["", "as formulas, params put in"]
@@ -118,6 +119,19 @@ def to_terminal(found: Difference) -> str:
             for name, table, text in written
         ]
     return "".join(f"{markdown.visible(line).rstrip()}\n" for line in lines)
+
+
+def remarks(found: Difference) -> list[str]:
+    """What figures of either table say of tokens that a query may not see."""
+    lines: dict[str, None] = {}
+    for table, one in (("A", found.a), ("B", found.b)):
+        about: dict[str, list[str]] = {}
+        for quantity in one.quantities.values():
+            if quantity.remark:
+                about.setdefault(quantity.remark, []).append(quantity.name)
+        for remark, names in about.items():
+            lines[f"in {table}, {', '.join(names)}: {remark}"] = None
+    return list(lines)
 
 
 def to_markdown(found: Difference) -> str:
@@ -146,6 +160,7 @@ def to_markdown(found: Difference) -> str:
     lines += [f"\n{markdown.quote(why)}" for why in missing(found)]
     if given(found):
         lines.append(f"\nWith {markdown.quote(given(found))}.")
+    lines += [f"\n{markdown.quote(line)}" for line in remarks(found)]
     written = [
         (markdown.code(n), table, markdown.code(text)) for n, table, text in functions(found)
     ]

@@ -49,6 +49,7 @@ def document(program: Program, tensors: str | None = None) -> Document:
         "quantities": {q.name: q.value for q in found.quantities.values() if q.value is not None},
         "functions": functions(found, lets),
         "absent": {q.name: q.absent for q in found.quantities.values() if q.absent is not None},
+        "remarks": {q.name: q.remark for q in found.quantities.values() if q.remark},
         "rows": [row_document(row, lets) for row in found.rows if row.shared is None],
         "shared": [row_document(row, lets) for row in shared],
     }
@@ -75,6 +76,8 @@ def quantity_document(quantity: Quantity, lets: Mapping[str, Expr]) -> dict[str,
     found["formula"] = to_text(substitute(quantity.expr, lets))
     found["with_lets"] = to_text(quantity.expr)
     found["assumes"] = [to_text(substitute(a, lets)) for a in quantity.assumptions]
+    if quantity.remark:
+        found["remark"] = quantity.remark
     if not quantity.closed:
         found["closed"] = False
     if quantity.variables:

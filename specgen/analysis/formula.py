@@ -72,6 +72,8 @@ def as_text(found: Ledger, quantity: Quantity) -> str:
     lines += section("for", [recipe_line(found, quantity, r) for r in quantity.recipes])
     lines += section("where", definitions_used(found, quantity.expr))
     lines += section("if", [to_text(assumption, TABLE) for assumption in quantity.assumptions])
+    if quantity.remark:
+        lines += ["", quantity.remark]
     if not quantity.closed:
         lines += ["", "counted for these parameters: there is no closed form for others"]
     return "\n".join(lines) + "\n"
@@ -139,7 +141,8 @@ def code(
     def written(expr: Expr) -> str:
         return to_text(transform(substitute(expr, lets), rewrite), notation)
 
-    notes = [f"{comment} if {written(assumption)}\n" for assumption in quantity.assumptions]
+    notes = [f"{comment} {quantity.remark}\n"] if quantity.remark else []
+    notes += [f"{comment} if {written(assumption)}\n" for assumption in quantity.assumptions]
     if not quantity.closed:
         notes.append(f"{comment} counted: no closed form for other parameters\n")
     return "".join(notes) + written(quantity.expr) + "\n"
@@ -157,7 +160,8 @@ def as_latex(found: Ledger, quantity: Quantity) -> str:
     expr = to_sympy(substitute(quantity.expr, lets))
     conditions = [to_condition(substitute(a, lets)) for a in quantity.assumptions]
     names = {s: latex_name(s.name) for e in (expr, *conditions) for s in e.free_symbols}
-    lines = [f"% if ${sympy.latex(c, symbol_names=names)}$" for c in conditions]
+    lines = [f"% {quantity.remark}"] if quantity.remark else []
+    lines += [f"% if ${sympy.latex(c, symbol_names=names)}$" for c in conditions]
     if not quantity.closed:
         lines.append("% counted: no closed form for other parameters")
     return "\n".join([*lines, sympy.latex(expr, symbol_names=names, mul_symbol="dot")]) + "\n"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from specgen.analysis import markdown
 from specgen.analysis.document import Document
@@ -38,6 +38,7 @@ def table_shape(row: Document) -> tuple[str, str]:
 def to_terminal(documents: Sequence[Document], width: int = WIDTH) -> str:
     """Tables for a terminal of that many columns; the same bytes whatever it is."""
     from rich.console import Console  # 50 ms, and only where text is asked for
+    from rich.text import Text
 
     stream = io.StringIO()
     console = Console(
@@ -50,7 +51,17 @@ def to_terminal(documents: Sequence[Document], width: int = WIDTH) -> str:
         else:
             console.print(row_table(document))
             console.print(quantity_table(document))
+            for line in remark_lines(document):
+                console.print(Text(markdown.line(line)))
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+
+
+def remark_lines(document: Mapping[str, Any]) -> list[str]:
+    """A line for each remark, with the quantities that it is about."""
+    about: dict[str, list[str]] = {}
+    for name, remark in document["remarks"].items():
+        about.setdefault(remark, []).append(name)
+    return [f"{', '.join(names)}: {remark}" for remark, names in about.items()]
 
 
 def row_table(document: Document) -> object:
@@ -139,6 +150,7 @@ def row_lines(document: Document) -> list[str]:
         "",
         *markdown.table(("quantity", "value"), values, right=(1,)),
         "",
+        *(line for remark in remark_lines(document) for line in (markdown.quote(remark), "")),
     ]
 
 

@@ -20,7 +20,7 @@ from itertools import count as counter
 from typing import assert_never, cast
 
 from specgen.analysis.cases import Site
-from specgen.analysis.instances import OWN, Instance, join, written_out
+from specgen.analysis.instances import OWN, Instance, join, root, written_out
 from specgen.analysis.reach import method
 from specgen.ir.model import (
     REST,
@@ -34,6 +34,7 @@ from specgen.ir.model import (
     Function,
     Mixture,
     Op,
+    Program,
     Return,
     Scalar,
     Statement,
@@ -62,6 +63,9 @@ Dims = tuple[Expr, ...]
 
 #: Functions and parts that call each other several times multiply; longer walks are refused.
 MAX_STEPS = 50_000
+
+#: Ops that may say which tokens a query sees.
+COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
 #: Ops whose result is the same numbers in another shape or dtype.
 RESHAPING = frozenset({"rearrange", "cast"})
@@ -141,9 +145,14 @@ Found = Generator[Product, None, Origin]
 
 @dataclass(frozen=True, slots=True)
 class Products:
-    """Walks the dataflow from the model's forward; `forwards` says which one each module uses."""
+    """Walks the dataflow from the model's forward; `forwards` says which one each module uses.
+
+    `limits` are, after the walk, sizes of the table that tokens are compared with: what they are to
+    all tokens T decides what is seen of them.
+    """
 
     forwards: Mapping[str, str]
+    limits: dict[Expr, None] = field(default_factory=dict)
     _steps: Iterator[int] = field(default_factory=counter)
     _keys: Iterator[int] = field(default_factory=counter)
 
@@ -207,6 +216,8 @@ class Products:
                 sources = yield from self.values(args, frame)
                 if name == "einsum":
                     yield from einsum(value, sources, frame)
+                elif name in COMPARISONS and Sym("T", "axis") in frame.dims(value.types[0]):
+                    self.limits.update(dict.fromkeys(compared_with(args, frame)))
                 return sources[0] if name in RESHAPING else self.origin(*sources)
             case ApplyMap(row=row, value=inner):
                 source = yield from self.value(inner, frame)
@@ -265,6 +276,29 @@ class Products:
         values = dict(zip((a.name for a in function.args), sources, strict=True))
         inner = replace(frame, scope=scope, rest=rest, values=values)
         return (yield from self.statements(function.body, inner))
+
+
+def compared_with(values: Iterable[Value], frame: Frame) -> Iterator[Expr]:
+    """The sizes of the table in the operands of an op, in the root's names."""
+    for value in values:
+        if isinstance(value, Op):
+            yield from compared_with(value.args, frame)
+        elif isinstance(value, Scalar):
+            size = written_out(value.expr, frame.scope, "a limit")
+            if symbols(size) & frame.instance.program.values.keys():
+                yield size
+
+
+def limits_of_sight(program: Program) -> tuple[Expr, ...]:
+    """What keeps queries of the main forward from seeing all tokens.
+
+    Raises:
+        EvaluationError: the forward is beyond the limits.
+    """
+    walk = Products({})
+    for _ in walk.of(root(program)):
+        pass
+    return tuple(walk.limits)
 
 
 def chosen_forward(instance: Instance, forwards: Mapping[str, str]) -> Function:

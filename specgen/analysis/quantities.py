@@ -26,6 +26,7 @@ from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.analysis.terms import (
     BYTES,
     CONVENTIONS,
+    OF_TOKENS,
     STORED,
     STORED_OTHERWISE,
     Quantity,
@@ -113,12 +114,14 @@ def counted(program: Program) -> Ledger:
     known = [*counts(rows, stored), weights(rows)]
     known.append(training(known[0]))
     if program.has_dataflow:
-        main = tuple(Products({}).of(model))
+        walk = Products({})
+        main = tuple(walk.of(model))
         decoding = tuple(Products(forwards).of(model)) if forwards else main
         known += active(program, touched(table, places), folder)
         known += cache_quantities(caches, main, program.activation_dtype, folder)
         known += costs(main, decoding, chosen.values(), folder)
         known.append(activation_peak(model, folder))
+        known = [with_limits(one, tuple(walk.limits)) for one in known]
     found = {quantity.name: quantity for quantity in known}
     forward = program.model.forward
     spoken = forward is None or is_language_model(forward)
@@ -163,6 +166,11 @@ def occurring(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:
     kept = tuple(name for name in quantity.variables if name in symbols(quantity.expr))
     value = None if kept else evaluated(quantity, env)
     return replace(quantity, variables=kept, value=value)
+
+
+def with_limits(quantity: Quantity, limits: tuple[Expr, ...]) -> Quantity:
+    """The quantity, which says where it counts tokens that a query may not see."""
+    return replace(quantity, limits=limits) if quantity.name.startswith(OF_TOKENS) else quantity
 
 
 def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tuple[Expr, ...]:

@@ -19,11 +19,12 @@ from specgen.analysis.caches import CacheRow, written
 from specgen.analysis.cases import Folder, Index
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import definitions, environment, root
+from specgen.analysis.products import limits_of_sight
 from specgen.analysis.reach import Reach, reached
 from specgen.analysis.rows import Entry, Row, entries, fold
 from specgen.analysis.sharding import Cut, Division, Rank, balanced
 from specgen.analysis.stages import Position, Positions, Stack, mixture_index, positions, stacks
-from specgen.analysis.terms import BYTES, STORED_OTHERWISE, Quantity, Term, gathered
+from specgen.analysis.terms import BYTES, OF_TOKENS, STORED_OTHERWISE, Quantity, Term, gathered
 from specgen.analysis.windows import within
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import EvaluationError
@@ -348,6 +349,7 @@ def rank_quantity(name: str, found: Shares, program: Program) -> Quantity:
         tuple(v for v in ("B", "T", "W", *VARIABLES) if v in symbols(expr)),
         unique(conditions),
         all(term.closed for term in kept),
+        limits=limits_of_sight(program) if name.startswith(OF_TOKENS) else (),
     )
 
 

@@ -14,6 +14,7 @@ from specgen.analysis.arithmetic import added, summed
 from specgen.ir.model import ACTIVATION, Program
 from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from specgen.sizes.expr import Apply, Const, Expr, product
+from specgen.sizes.printing import TABLE, to_text
 
 #: Bytes of one element.
 BYTES: Final[Mapping[str, int]] = {
@@ -43,7 +44,8 @@ class Quantity:
     `expr` is in the model's names, and in the `variables` (VARIABLES says what each is) that a
     user is free to choose; with such, there is no `value`, and there may be `recipes` for them.
     `expr` holds for other parameters where the `assumptions` do, and for no others where it is
-    not `closed`.  Where the quantity is `absent`, that says why.
+    not `closed`.  Where the quantity is `absent`, that says why.  `limits` are what keeps queries from
+    seeing all tokens, such as the size of a window: the tokens out of sight are counted too.
     """
 
     name: str
@@ -56,6 +58,20 @@ class Quantity:
     closed: bool = True
     absent: str | None = None
     recipes: tuple[Recipe, ...] = ()
+    limits: tuple[Expr, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """What is said wherever the figure is printed; "" where nothing is."""
+        limits = " and ".join(f"`{to_text(limit, TABLE)}`" for limit in self.limits)
+        return UNSEEN.format(limits=limits) if limits and self.expr is not None else ""
+
+
+#: What a figure says of tokens that are in the cache, and that some queries do not see.
+UNSEEN: Final = "counts every token of every layer, also those that {limits} keeps out of sight"
+
+#: The beginnings of the names of quantities that count tokens so.
+OF_TOKENS: Final = ("cache_", "flops_", "rank_cache_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from specgen.analysis.json_text import json_text, plain
+from specgen.analysis.listing import remark_lines
 from specgen.analysis.quantities import ledger
 from specgen.check.module import ModuleViews
 from specgen.checkpoint.binding import Bound, Table
@@ -73,6 +74,7 @@ def document(bound: Bound, path: str) -> dict[str, Any]:
         "variant_block": block(bound),
         "quantities": {q.name: q.value for q in found if q.value is not None},
         "absent": absent,
+        "remarks": {q.name: q.remark for q in found if q.remark},
         "assumed": {key: finite(value) for key, value in bound.assumed.items()},
         "keys": [
             {"key": use.key, "value": finite(use.value), "use": use.how, "why": use.reason}
@@ -111,7 +113,7 @@ def to_text(found: Mapping[str, Any]) -> bytes:
     digits = max(map(len, values.values()), default=0)
     lines += [f"{name:<{width}}  {value:>{digits}}" for name, value in values.items()]
     lines += [f"{name:<{width}}  - ({why})" for name, why in found["absent"].items()]
-    remarks = []
+    remarks = remark_lines(found)
     if found["assumed"]:
         said = ", ".join(f"{shown_text(k)} {shown(v)}" for k, v in found["assumed"].items())
         remarks.append(f"not in the file, and therefore: {said}")

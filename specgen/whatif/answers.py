@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specgen.analysis.json_text import json_text, plain
-from specgen.analysis.terms import CONVENTIONS, VARIABLES
+from specgen.analysis.products import limits_of_sight
+from specgen.analysis.terms import CONVENTIONS, OF_TOKENS, UNSEEN, VARIABLES
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import Value, describe
 from specgen.sizes.expr import Expr
@@ -74,6 +75,7 @@ def comparison(
     if form == "parquet":
         return sheet.to_parquet(sheet.Sheet(columns), {"spec": title(program)})
     known = stated(found.variables, used)
+    known += unseen(program, quantities)
     remarks = (
         *(["", *known] if known else []),
         *(["", "no value:", *(f"  {line}" for line in absent)] if absent else []),
@@ -83,6 +85,16 @@ def comparison(
     if form == "md":
         return markdown_text(head, table).encode()
     return ("\n".join(head) + "\n\n" + sheet.to_text(table)).encode()
+
+
+def unseen(program: Program, quantities: Sequence[str]) -> list[str]:
+    """What is said of quantities that count tokens which a query may not see."""
+    names = [name for name in quantities if name.startswith(OF_TOKENS)]
+    found = limits_of_sight(program) if names and program.has_dataflow else ()
+    if not found:
+        return []
+    said = " and ".join(f"`{to_text(limit, TABLE)}`" for limit in found)
+    return [f"{', '.join(names)}: {UNSEEN.format(limits=said)}"]
 
 
 def markdown_text(head: Sequence[str], table: sheet.Sheet) -> str:
@@ -151,6 +163,8 @@ def comparison_document(
             for change in found.changes
         }
     document["quantities"] = {name: figure(found, name) for name in quantities}
+    if remarks := unseen(program, quantities):
+        document["remarks"] = remarks
     return document
 
 
@@ -248,7 +262,7 @@ def rendered(answer: Answer, form: str) -> bytes:
         return sheet.to_csv(table).encode()
     if form == "parquet":
         return sheet.to_parquet(table, {"spec": title(answer.program)})
-    known = stated(answer.variables, answer.used)
+    known = [*stated(answer.variables, answer.used), *unseen(answer.program, answer.quantities)]
     remarks = (
         *([""] if table.rows else []),
         *answer.remarks,
@@ -279,5 +293,7 @@ def sweep_document(answer: Answer) -> dict[str, Any]:
             {"column": name, "best": "most" if most else "least"}
             for name, most in answer.objectives
         ]
+    if remarks := unseen(answer.program, answer.quantities):
+        document["remarks"] = remarks
     document["rows"] = sheet.to_records(sheet.Sheet(answer.columns))
     return document

@@ -20,7 +20,7 @@ from specgen.selection import Selection
 from specgen.sizes.evaluate import EvaluationError, Value
 from specgen.sizes.expr import Expr, Sym, conjunction
 from specgen.whatif import influences
-from specgen.whatif.answers import Answer, comparison_columns
+from specgen.whatif.answers import Answer, comparison_columns, unseen
 from specgen.whatif.compare import compare, complete
 from specgen.whatif.folding import Known
 from specgen.whatif.forms import TooManyStructures
@@ -78,7 +78,8 @@ def changed(
         more = {n: v for n, v in changes.items() if n not in variables}
         before = ledger(base.program()) if more else None
         found = compare(ledger(selection.program()), before, more, variables)
-        return Sheet(comparison_columns(found, wanted))
+        columns = comparison_columns(found, wanted)
+        return Sheet(columns, remarks=tuple(unseen(selection.program(), wanted)))
 
 
 def over(
@@ -112,7 +113,8 @@ def over(
         filters = conjunction(*(filtering(text, inquiry) for text in conditions))
         found = sweep(family, axes, wanted, filters, given)
         answer = Answer(family.base.program, found, wanted, given, (), tuple(conditions))
-        return Sheet(answer.columns, frozenset(names), answer.remarks)
+        remarks = (*answer.remarks, *unseen(answer.program, wanted))
+        return Sheet(answer.columns, frozenset(names), remarks)
 
 
 def solved(

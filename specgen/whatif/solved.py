@@ -13,8 +13,9 @@ from specgen.analysis.json_text import json_text, plain
 from specgen.elaborate.bind import MAX_SIZE
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import describe
+from specgen.sizes.expr import symbols
 from specgen.sizes.printing import TABLE, to_text
-from specgen.whatif.answers import in_json, known_text
+from specgen.whatif.answers import in_json, known_text, unseen
 from specgen.whatif.folding import Known
 from specgen.whatif.lattice import Point, Search
 from specgen.whatif.points import Axis
@@ -95,6 +96,7 @@ def solution_text(found: Solution, context: Context) -> str:
     if not found.exact:
         lines += [f"not {name} {where}: {why}" for where, why in found.excluded]
     lines += [f"note: {note}" for note in found.notes]
+    lines += unseen(context.program, sorted(symbols(found.question.left)))
     return printed(lines)
 
 

@@ -235,7 +235,7 @@ def ledger_blocks(ledger: Ledger, said: Words) -> Iterator[Block]:
 
 def quantity_cells(ledger: Ledger, quantity: Quantity, said: Words) -> tuple[str, ...]:
     name = code(quantity.name)
-    convention = said.conventions.get(quantity.name, quantity.convention)
+    convention = said.counted(quantity)
     if quantity.absent is not None:
         reason = said.reason(quantity.absent, ledger.program)
         return name, quote(reason), convention

@@ -18,7 +18,8 @@ from specgen.analysis.quantities import (
     NO_TOKENS,
     OTHER_LENGTH,
 )
-from specgen.analysis.terms import STORED_OTHERWISE
+from specgen.analysis.terms import STORED_OTHERWISE, UNSEEN, Quantity
+from specgen.sizes.printing import TABLE, to_text
 
 if TYPE_CHECKING:
     from specgen.ir.model import Program
@@ -58,6 +59,7 @@ class Words:
     storage: str
     storage_note: str
     stored_otherwise: str
+    unseen: str
     dtype: str
     tensors: str
     elements: str
@@ -74,6 +76,12 @@ class Words:
     units: Mapping[str, str]
     conventions: Mapping[str, str]
     reasons: Mapping[str, str]
+
+    def counted(self, quantity: Quantity) -> str:
+        """What is counted, and which tokens among it a query may not see."""
+        found = self.conventions.get(quantity.name, quantity.convention)
+        limits = ", ".join(to_text(limit, TABLE) for limit in quantity.limits)
+        return f"{found}; {self.unseen.format(limits=limits)}" if quantity.remark else found
 
     def reason(self, absent: str, program: Program) -> str:
         """Why a quantity has no value."""
@@ -113,6 +121,7 @@ ENGLISH: Final = Words(
     storage="What the checkpoint stores",
     storage_note="Scales and copies included.",
     stored_otherwise=STORED_OTHERWISE,
+    unseen=UNSEEN,
     dtype="dtype",
     tensors="tensors",
     elements="elements",
@@ -167,6 +176,7 @@ CHINESE: Final = Words(
     storage="检查点中存储的内容",
     storage_note="包含缩放因子与重复存储的张量。",
     stored_otherwise="发布的权重不按本表的方式存储：{way}",
+    unseen="每层的每个 token 都计入，包括因 {limits} 而看不到的",
     dtype="数据类型",
     tensors="张量数",
     elements="元素数",

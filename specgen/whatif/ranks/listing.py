@@ -12,6 +12,7 @@ from specgen.analysis import markdown
 from specgen.analysis.json_text import json_text
 from specgen.analysis.ranks import CONVENTIONS
 from specgen.analysis.terms import VARIABLES
+from specgen.whatif.answers import unseen
 from specgen.whatif.ranks.held import FIGURES, Ranks
 from specgen.whatif.ranks.layout import AXES
 from specgen.whatif.sheet import Sheet, to_markdown, to_text
@@ -87,6 +88,7 @@ def balances(found: Ranks) -> Sheet:
 
 def with_variables(found: Ranks) -> list[str]:
     lines = [f"{name} = {value:,}: {VARIABLES[name]}" for name, value in found.variables.items()]
+    lines += unseen(found.program, ["cache_bytes"])
     if len(found.layers) > 1:
         lines.append(f"layers of the stages: {', '.join(map(str, found.layers))}")
     return lines

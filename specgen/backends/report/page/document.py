@@ -238,7 +238,7 @@ def words(ledger: Ledger) -> dict[str, Any]:
         quantities = {
             q.name: [
                 said.units.get(q.unit, q.unit),
-                said.conventions.get(q.name, q.convention),
+                said.counted(q),
                 said.reason(q.absent, ledger.program) if q.absent else None,
             ]
             for q in ledger.quantities.values()
