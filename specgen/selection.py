@@ -26,6 +26,12 @@ __all__ = ["SUFFIX", "Selection", "is_configuration", "means_configuration", "se
 #: What a released configuration ends in, and what it is called in a folder.
 CONFIGURATION = ".json"
 CONFIGURATIONS = "config.json"
+
+#: The file beside it in which a tool says instead how the weights are quantised.
+BESIDE = "hf_quant_config.json"
+
+#: Bytes of either: no released one is near.
+MAX_CONFIGURATION = 4_000_000
 VARIANT = re.compile(r"(?P<file>.+)@(?P<variant>[A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
 
 
@@ -98,9 +104,9 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
             its table cannot say.
     """
     if means_configuration(text):
-        from specgen.checkpoint.imported import selection
+        from specgen.cache.configurations import recalled
 
-        return selection(text, overrides or {})
+        return recalled(text, overrides or {})
     is_file = exists(text) and not is_folder(text)
     found = None if is_file else VARIANT.fullmatch(text)
     name, variant = (found["file"], found["variant"]) if found else (text, None)

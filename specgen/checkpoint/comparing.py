@@ -23,6 +23,7 @@ from specgen.checkpoint.safetensors import (
     stretches,
 )
 from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.selection import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from specgen.ir.model import Program
@@ -84,17 +85,17 @@ def compare(selection: Selection, path: Path, ignore: Sequence[str] = ()) -> Com
 def is_configuration(path: Path) -> bool:
     if path.is_dir():
         weights = any(name.name.endswith((SUFFIX, INDEX)) for name in path.iterdir())
-        return not weights and (path / "config.json").is_file()
+        return not weights and (path / CONFIGURATIONS).is_file()
     return path.suffix == ".json" and not path.name.endswith(".index.json")
 
 
 def configured(selection: Selection, program: Program, path: Path) -> Comparison:
     """The parameters that a configuration sets, where they are other than the table's."""
-    from specgen.checkpoint.configuration import FILE, loaded
+    from specgen.checkpoint.configuration import loaded
     from specgen.checkpoint.reading import overrides_from_config
     from specgen.elaborate.load import load_program
 
-    content = loaded(path / FILE if path.is_dir() else path)
+    content = loaded(path / CONFIGURATIONS if path.is_dir() else path)
     given = overrides_from_config(program, content)
     other = load_program(selection.path, None, given)
     found = tuple(

@@ -12,20 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from specgen.checkpoint.quantised import BESIDE, QUANTISED, algorithm
+from specgen.checkpoint.quantised import QUANTISED, algorithm
 from specgen.checkpoint.reading import SPELLINGS
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.regular_files import exists, is_folder, read_regular, reason_of
+from specgen.selection import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION
 
-#: Bytes of a file, levels of nesting and values: no released configuration is near these.
-MAX_BYTES: Final = 4_000_000
+#: Levels of nesting and values of a file: no released configuration is near these.
 MAX_DEPTH: Final = 32
 MAX_VALUES: Final = 100_000
 
 #: How much of a value a fault shows.
 SHOWN: Final = 60
-
-FILE: Final = "config.json"
 
 #: Where rotary embeddings are configured, in files of transformers 5 and before.
 ROTARY: Final = "rope_parameters"
@@ -85,7 +83,7 @@ def read(path: str | Path) -> Configuration:
     """
     place = Path(path)
     try:
-        place = place / FILE if is_folder(place) else place
+        place = place / CONFIGURATIONS if is_folder(place) else place
         found = spelled(str(path), loaded(place))
         return replace(found, beside=beside(place.parent))
     except OSError as error:
@@ -108,7 +106,7 @@ def loaded(place: Path) -> dict[str, Any]:
         OSError: it cannot be read, or is too large.
         ValueError: it is no JSON object.
     """
-    return parsed(read_regular(place, MAX_BYTES))
+    return parsed(read_regular(place, MAX_CONFIGURATION))
 
 
 def beside(folder: Path) -> str:

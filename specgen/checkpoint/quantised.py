@@ -12,9 +12,6 @@ from typing import Any, Final
 #: Where a configuration says how its weights are quantised.
 QUANTISED: Final = "quantization_config"
 
-#: The file beside config.json in which a tool says so instead.
-BESIDE: Final = "hf_quant_config.json"
-
 #: Values of `quant_method` that only store the same matrices in fewer bits.
 METHODS: Final = frozenset({
     "aqlm", "auto-round", "auto_round", "awq", "bitsandbytes", "bitsandbytes_4bit",

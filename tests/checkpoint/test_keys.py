@@ -425,6 +425,45 @@ def test_every_command_takes_a_released_folder(tmp_path: Path, command: list[str
     assert "error[E1003]: `is_causal` is false" in done.err
 
 
+@pytest.mark.slow
+def test_what_a_configuration_means_is_remembered_by_its_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No table is loaded for a second time; every change of what it depends on is another key."""
+    monkeypatch.setenv("SPECGEN_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "m"
+    place.mkdir()
+    file, beside = place / "config.json", place / "hf_quant_config.json"
+    file.write_text(json.dumps({**LLAMA, "head_dim": 4}))
+    asked: list[str] = []
+    found = imported.selection
+
+    def counted(text: str, overrides: Any) -> Any:
+        asked.append(text)
+        return found(text, overrides)
+
+    monkeypatch.setattr(imported, "selection", counted)
+    first = select(str(place))
+    for text in (str(place), str(file)):
+        again = select(text)
+        assert (again, again.program().values) == (first, first.program().values)
+        for name, value in again.overrides.items():
+            assert type(value) is type(first.overrides[name])
+    assert len(asked) == 1
+    assert select(str(place), {"n_layers": 1}).program().values["n_layers"] == 1
+    beside.write_text(json.dumps({"quantization": {"quant_algo": "FP8"}}))
+    assert select(str(place)).stored == "FP8 (hf_quant_config.json)"
+    beside.unlink()
+    file.write_text(json.dumps({**LLAMA, "head_dim": 8}))
+    assert select(str(place)).program().values["head_dim"] == 8
+    assert len(asked) == 4
+    file.write_text(json.dumps({**LLAMA, "is_causal": False}))
+    for _ in range(2):  # a refusal is worked out and said each time
+        with pytest.raises(SpecError, match="is_causal"):
+            select(str(place))
+    assert len(asked) == 6
+
+
 # ---- size --------------------------------------------------------------------------------------
 
 
