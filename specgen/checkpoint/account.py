@@ -313,8 +313,14 @@ class Judge:
                 continue
             if key in assumed and (name or same(assumed[key], cell.value)):
                 continue
+            if key in assumed and assumed[key] is None and not self.writes_null(key):
+                continue  # what the key would say is left to the defaults of its params
             found[key] = self.missing(key, cell)
         return found
+
+    def writes_null(self, key: str) -> bool:
+        """Whether null is what the table says there of some models."""
+        return any(not row.role and row.value == Const(None) for row in self.by_key[key])
 
     def says(self, key: str) -> bool:
         """Whether the file has a value there; a null that the table cannot say is a fault."""

@@ -178,6 +178,47 @@ def test_a_kind_of_rotary_scaling_that_a_table_lacks_is_named() -> None:
     assert "E1004" not in said  # nothing that only other kinds have is asked for
 
 
+NORMED = """language 1
+model normed {
+  params { dim : size = 8  grouped : flag = false  two : flag = grouped  kind : "a" | "b" = "a" }
+  tensors { w : [dim]  v : [dim] when two  u : [dim] when kind == "b" }
+  config hf {
+    dim     -> "dim"
+    grouped -> "grouped"
+    1       -> "norms"   when grouped and not two
+    2       -> "norms"   when grouped and two
+    null    -> "norms"   when read
+    null    -> "norms"   when absent
+    null    -> "kind"    when kind == "a"
+    "b"     -> "kind"    when kind == "b"
+    null    -> "kind"    when absent
+    "normed" -> "model_type"
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("norms", [..., None, 1, 2, 3, "2"])
+@pytest.mark.parametrize("kind", [..., None, "b", "a"])
+def test_null_and_absent_leave_what_a_key_decides_to_its_default(
+    grouped: bool, norms: object, kind: object, tmp_path: Path
+) -> None:
+    """As classes have it that work a missing value out from others; a value is never guessed."""
+    path = tmp_path / "normed.dsv3"
+    path.write_text(NORMED, encoding="utf-8")
+    content = {"model_type": "normed", "dim": 8, "grouped": grouped, "norms": norms, "kind": kind}
+    found = spelled("x", {key: value for key, value in content.items() if value is not ...})
+    sayable = norms in (..., None) or (grouped and norms in (1, 2) and norms != "2")
+    if not sayable or kind == "a":
+        with pytest.raises(SpecError):
+            bind(load_table(path), found)
+        return
+    values = bind(load_table(path), found).program.values
+    assert values["two"] == (grouped if norms in (..., None) else norms == 2)
+    assert values["kind"] == ("b" if kind == "b" else "a")
+
+
 # ---- dtypes, lists, nested and quantised -------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ QUANTITIES = {
         "stored_tensors": 91_991,
         "stored_bytes": 688_574_839_360,
     },
+    "glm4_moe@glm45": {"parameters": 352_797_829_024},
     "deepseek_v3@v2_236b": {"parameters": 235_741_434_880},
     "deepseek_v3@v2_lite_16b": {"parameters": 15_706_484_224},
     "deepseek_v3@kimi_k2_1t": {"parameters": 1_026_408_232_448},
