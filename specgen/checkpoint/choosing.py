@@ -124,12 +124,24 @@ def is_of(table: Table, entry: Entry) -> bool:
     )
 
 
-def closeness(table: Table, found: Configuration) -> tuple[int, int]:
-    """How many keys the table reads, less those that it does not; and how many it misses."""
+def closeness(table: Table, found: Configuration) -> tuple[int, int, int]:
+    """How many keys the table reads, less those that it does not; of equals, how much of the name
+    of the class is its own (`qwen3` of `qwen3_vl_text`), and how many keys it misses.
+    """
     keys = {row.key for row in table.rows if not row.role}
     known = {part for row in table.rows for part in (row.key, row.key.partition(".")[0])}
     read = sum(1 if key in known else -1 for key in relevant(found))
-    return read, -len(keys - found.entries.keys())
+    return read, kinship(table, found), -len(keys - found.entries.keys())
+
+
+def kinship(table: Table, found: Configuration) -> int:
+    """The length of the name of the table's class with which that of the configuration begins."""
+    entry = found.entries.get(IDENTITY[1])
+    if entry is None or not isinstance(entry.value, str):
+        return 0
+    own = [plain_value(row, {}) for row in table.rows if row.key == IDENTITY[1]]
+    begun = [name for name in own if isinstance(name, str) and entry.value.startswith(name)]
+    return max(map(len, begun), default=0)
 
 
 def relevant(found: Configuration) -> list[str]:

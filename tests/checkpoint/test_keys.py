@@ -412,6 +412,31 @@ def test_a_nested_language_model_is_followed_and_said() -> None:
     assert "the closest is `" in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model_type", "closest"),
+    [("qwen3_vl_text", "qwen3"), ("qwen2_vl_text", "qwen2"), ("mistral3_text", "mistral"),
+     ("llama4_text", "llama")],
+)  # fmt: skip
+def test_of_tables_that_read_as_much_the_closest_is_of_the_same_name(
+    model_type: str, closest: str
+) -> None:
+    keys = {k: v for k, v in LLAMA.items() if k not in ("architectures", "model_type")}
+    text = {**keys, "model_type": model_type, "head_dim": 8}
+    said = refusal({"model_type": "see_and_say", "text_config": text})
+    assert f"the closest is `{closest}`" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spec", "more"), [("qwen3_moe", {"use_qk_norm": True}), ("qwen2", {"head_dim": 128})]
+)
+def test_keys_that_other_classes_read_change_nothing(spec: str, more: dict[str, Any]) -> None:
+    written = config(table(spec).program, "hf")
+    model = bind(table(spec), spelled("x", {**written, **more}))
+    assert model.program.values == table(spec).program.values
+
+
 # ---- a configuration as a spec -----------------------------------------------------------------
 
 
