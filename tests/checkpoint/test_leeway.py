@@ -238,10 +238,36 @@ def test_spellings_of_nothing_are_refused(rows: str, inner: str, code: str, tmp_
     assert code in {diagnostic.code for diagnostic in caught.value.diagnostics}
 
 
-# ---- files that are not there ------------------------------------------------------------------
+# ---- links, and files that are not there ------------------------------------------------------------------
 
 SMALL = {"n_layers": 2, "dim": 8, "n_heads": 2, "n_kv_heads": 1, "inter_dim": 12, "vocab_size": 16,
          "dtype": "f32"}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_links_are_loaded_and_verified(tmp_path: Path) -> None:
+    """A folder, an index, a file: each may be a link, as those of a hub's cache are."""
+    pytest.importorskip("torch")
+    from tests.numeric.generated import imported
+
+    spec = REPOSITORY / "specs" / "llama.dsv3"
+    program = load_program(spec, None, SMALL)
+    whole = {n: held(np.ones(t.dims, np.float32)) for n, t in tensors(program).items()}
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    write_shards(tmp_path / "blobs", whole, 2)
+    for number, path in enumerate(sorted((tmp_path / "blobs").iterdir())):
+        blob = path.rename(path.with_name(f"{number:064x}"))
+        (tmp_path / "snapshot" / path.name).symlink_to(f"../blobs/{blob.name}")
+    (tmp_path / "latest").symlink_to("snapshot")
+    module = imported(program, tmp_path)
+    for place in ("snapshot", "latest", "latest/model.safetensors.index.json"):
+        model = module.Model(module.Config())
+        model.load_checkpoint(tmp_path / place)
+        assert all((row == 1).all() for row in model.parameters())
+        assert not compare(Selection(spec, None, SMALL), tmp_path / place).differences
+    one = tmp_path / "snapshot" / "model-00002-of-00002.safetensors"
+    assert not compare(Selection(spec, None, SMALL), one).differences
 
 
 @pytest.mark.slow
