@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from specgen.check.signatures import Binding, Signature
-from specgen.diagnostics.diagnostic import did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Label, did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.ir import model as ir
 from specgen.ops.context import OpCall, is_scalar, only, shape_text, size_text, type_text
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def call(body: Body, node: tree.Call) -> ir.Value:
     name = node.function.text
+    if name in body.around.tensors and name in body.around.parts:
+        body.give_up()
     if name in body.around.tensors:
         return apply_map(body, name, node)
     if name in body.around.parts:
@@ -31,6 +33,8 @@ def call(body: Body, node: tree.Call) -> ir.Value:
     found = method or body.around.function(name)
     if found is not None:
         return call_function(body, name, method is not None, found, node)
+    if name in body.around.callable_names():
+        body.give_up()
     if name in OPS:
         return OPS[name].rule(OpCall(body, node, name))
     known = [*body.around.tensors, *body.around.parts, *body.around.callable_names(), *OPS, *FORMS]
@@ -47,6 +51,7 @@ def arguments(
 ) -> list[tuple[ir.Value, Span]]:
     """The arguments in the order of the callee's, given by position or by name."""
     given: dict[str, tree.Expression] = dict(zip(names, node.arguments))  # noqa: B905
+    spans = {name: value.span for name, value in given.items()}
     if len(node.arguments) > len(names):
         body.fail(
             "E0411",
@@ -65,8 +70,12 @@ def arguments(
                 help=did_you_mean(keyword.name, names),
             )
         if keyword.name in given:
-            body.fail("E0443", keyword.span, name=keyword.name)
+            labels = [Label(spans[keyword.name], FIRST)]
+            diagnostics = body.scope.diagnostics
+            diagnostics.report("E0443", keyword.span, name=keyword.name, labels=labels)
+            body.give_up()
         given[keyword.name] = keyword.value
+        spans[keyword.name] = keyword.span
     missing = [name for name in names if name not in given]
     if missing:
         body.fail("E0444", node.span, name=called, missing=", ".join(missing))
@@ -110,6 +119,8 @@ def call_function(
 def call_part(body: Body, name: str, node: tree.Call) -> ir.Value:
     view = body.part_row(name, node.span)
     if view.signature is None:
+        if not view.lacks_forward:
+            body.give_up()
         body.fail("E0445", node.function.span, name=name, module=view.row.module)
     values, binding = bind_call(body, name, view.signature, node)
     types = tuple(binding.result(t) for t in view.signature.results)
@@ -192,6 +203,8 @@ def mixture(body: Body, node: tree.Call) -> ir.Value:
             help=did_you_mean(name, body.around.parts),
         )
     view = body.part_row(name, node.arguments[0].span)
+    if view.signature is None and not view.lacks_forward:
+        body.give_up()
     formal = view.signature.args if view.signature is not None else ()
     rows = (
         len(formal) == 1 and len(formal[0].type.shape) == 2 and formal[0].type.shape[0] == ir.REST

@@ -16,9 +16,9 @@ from specgen.check.divisibility import advice, divides
 from specgen.check.oracle import Oracle, simplified
 from specgen.check.signatures import tensor_type
 from specgen.check.views import PartView, Surroundings, TensorView
-from specgen.diagnostics.diagnostic import Label, did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Label, did_you_mean
 from specgen.diagnostics.source import Span
-from specgen.elaborate.scope import Scope, Unresolved
+from specgen.elaborate.scope import Scope, Unresolved, first_place
 from specgen.ir import model as ir
 from specgen.ops.context import (
     Poisoned,
@@ -79,6 +79,10 @@ class Body(Typing):
 
     def fail(self, code: str, span: Span, help: str | None = None, **values: object) -> NoReturn:
         self.scope.diagnostics.report_values(code, span, values, help=help)
+        self.give_up()
+
+    def give_up(self) -> NoReturn:
+        """Nothing more is known of a value, because of a fault that is reported where it is."""
         self.failed = True
         raise Poisoned
 
@@ -309,7 +313,10 @@ class Body(Typing):
                 or name in self.around.parts
                 or (name in self.scope.symbols or name in self.scope.lets)
             ):
-                self.scope.diagnostics.report("E0405", node.span, name=name)
+                labels = first_place(self.scope.definition, name)
+                if name in self.bound:
+                    labels = [Label(self.bound[name], FIRST)]
+                self.scope.diagnostics.report("E0405", node.span, name=name, labels=labels)
             self.vars[name] = type_
             self.bound.setdefault(name, node.span)
 

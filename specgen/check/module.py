@@ -13,13 +13,14 @@ from specgen.check.assumptions import Assumptions
 from specgen.check.signatures import Signature, signature
 from specgen.check.views import CacheView, PartView, TensorView
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
-from specgen.elaborate.files import Definition, FreeFunction, std_use
+from specgen.elaborate.files import Definition, FreeFunction, LoadedFile, std_use
 from specgen.elaborate.scope import (
     DTYPES,
     TAKEN,
     WANTED,
     Scope,
     Unresolved,
+    first_place,
     kind_text,
     module_scope,
 )
@@ -210,7 +211,7 @@ class ModuleView:
         for row in self.definition.tree.parts:
             condition = self.condition(row.condition)
             found.setdefault(row.name, []).append(
-                PartView(row, self.part_signature(row), condition)
+                PartView(row, self.part_signature(row), condition, self.lacks_forward(row))
             )
         return found
 
@@ -232,6 +233,22 @@ class ModuleView:
         child_scope = self.views.of(child).scope
         return own.substituted(child_scope.expanded).substituted(arguments)
 
+    def lacks_forward(self, row: tree.Part) -> bool:
+        """Whether a part's module says nowhere what it computes, not even with a fault."""
+        child = self.definition.module(row.module)
+        if child is None or child.tree.forwards:
+            return False
+        owner = child.parent.tree.modules if child.parent is not None else ()
+        if [module.name for module in owner].count(row.module) > 1:
+            return False  # which of them is meant cannot be told
+        within = child.tree.span
+        left_out = (
+            span.text
+            for span in child.file.tree.damaged
+            if within.start <= span.start <= within.end
+        )
+        return not any(text.startswith("function") or "forward" in text for text in left_out)
+
     def index_scope(self, row: tree.Part) -> Scope:
         """The scope of a part's arguments: the module's, and the part's own index."""
         return self.scope if row.index is None else self.scope.child([Sym(row.index, "index")])
@@ -243,7 +260,8 @@ class ModuleView:
             return None
         scope = self.index_scope(row)
         if row.index is not None and row.index in self.scope.symbols:
-            self.diagnostics.report("E0302", row.span, name=row.index)
+            labels = first_place(self.definition, row.index)
+            self.diagnostics.report("E0302", row.span, name=row.index, labels=labels)
         given = {keyword.name: keyword for keyword in row.arguments}
         params = {param.name: param for param in child.tree.params}
         for name, keyword in given.items():
@@ -344,7 +362,7 @@ class ModuleView:
     @cached_property
     def forward_signature(self) -> Signature | None:
         main = self.definition.tree.forwards[0] if self.definition.tree.forwards else None
-        if main is None:
+        if main is None or not is_read(main, self.definition.file):
             return None
         try:
             return signature(main, self.views.quiet(self).scope)[0]
@@ -353,7 +371,7 @@ class ModuleView:
 
     def method(self, name: str) -> Signature | None:
         node = self.definition.method(name)
-        if node is None:
+        if node is None or not is_read(node, self.definition.file):
             return None
         try:
             return signature(node, self.views.quiet(self).scope)[0]
@@ -368,6 +386,11 @@ class ModuleView:
         own = [f.name for f in self.definition.tree.functions]
         file = self.definition.file.names
         return own + [n for n, item in file.items() if isinstance(item, FreeFunction)]
+
+
+def is_read(node: tree.Forward | tree.Function, file: LoadedFile) -> bool:
+    """Whether the head of a callable was read; one with a syntax fault is replaced by a plain one."""
+    return all(span.start != node.span.start for span in file.tree.damaged)
 
 
 def around(default: tree.Expression) -> tuple[str | None, tree.Expression]:
@@ -432,6 +455,8 @@ class ModuleViews:
         return self.silent[view.definition]
 
     def free_signature(self, function: FreeFunction) -> Signature | None:
+        if not is_read(function.tree, function.file):
+            return None
         if function not in self.signatures:
             try:
                 scope = Scope(Diagnostics(), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from specgen.diagnostics.diagnostic import FIRST, Label
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Arg, Type
@@ -82,7 +83,9 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
         else:
             args.append(Arg(argument.name, tensor_type(argument.type, inner)))
         if [a.name for a in args].count(argument.name) > 1:
-            scope.diagnostics.report("E0405", argument.span, name=argument.name)
+            first = next(a.span for a in node.arguments if a.name == argument.name)
+            labels = [Label(first, FIRST)]
+            scope.diagnostics.report("E0405", argument.span, name=argument.name, labels=labels)
     results = []
     for item in node.result.items:
         assert isinstance(item.type, tree.TensorType)

@@ -15,7 +15,7 @@ from specgen.check.divisibility import advice, divides, divisions
 from specgen.check.module import FunctionView, ModuleView, ModuleViews
 from specgen.check.oracle import MAX_PATHS, ByForks, explore
 from specgen.check.signatures import Signature, signature
-from specgen.diagnostics.diagnostic import Diagnostics, Label
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label
 from specgen.diagnostics.source import Span
 from specgen.elaborate import tables
 from specgen.elaborate.files import Definition, FreeFunction, Loaded, LoadedFile
@@ -82,12 +82,17 @@ def check_sections(definition: Definition, diagnostics: Diagnostics) -> None:
                 "E0319",
                 variant.span,
                 name=variant.name,
-                labels=[Label(seen[variant.name], "first defined here")],
+                labels=[Label(seen[variant.name], FIRST)],
             )
         seen.setdefault(variant.name, variant.span)
+    kinds: dict[str, Span] = {}
     for row in module.dtypes:
         if row.name not in ("maps", "arrays", "activations", "caches"):
             diagnostics.report("E0509", row.span, name=row.name)
+        elif row.name in kinds:
+            labels = [Label(kinds[row.name], FIRST)]
+            diagnostics.report("E0315", row.span, name=row.name, labels=labels)
+        kinds.setdefault(row.name, row.span)
 
 
 def check_names_of_rows(view: ModuleView, diagnostics: Diagnostics) -> None:
@@ -105,7 +110,7 @@ def check_names_of_rows(view: ModuleView, diagnostics: Diagnostics) -> None:
         alternatives = kind == known[0] and kind in ("tensor", "part")
         if known[1] is not span and not alternatives:
             diagnostics.report(
-                "E0510", span, name=name, kind=known[0], labels=[Label(known[1], "first used here")]
+                "E0510", span, name=name, kind=known[0], labels=[Label(known[1], FIRST)]
             )
 
 
@@ -181,11 +186,13 @@ def check_dataflow(view: ModuleView, start: Assumptions, diagnostics: Diagnostic
     module = view.definition.tree
     main: Signature | None = None
     usage = Usage()
-    names: set[str] = set()
+    names: dict[str, Span] = {}
     for forward in module.forwards:
         if forward.name in names:
-            diagnostics.report("E0403", forward.span, name=forward.name or "forward")
-        names.add(forward.name)
+            labels = [Label(names[forward.name], FIRST)]
+            name = forward.name or "forward"
+            diagnostics.report("E0403", forward.span, name=name, labels=labels)
+        names.setdefault(forward.name, forward.span)
         found = check_body(forward, view.scope, view, start, usage, diagnostics)
         if found is None:
             continue

@@ -24,11 +24,15 @@ class TensorView:
 
 @dataclass(frozen=True, slots=True)
 class PartView:
-    """A part as dataflow sees it: the signature of its main forward in this module's names."""
+    """A part as dataflow sees it: the signature of its main forward in this module's names.
+
+    Without a signature the module `lacks_forward`, or what is wrong with it is reported there.
+    """
 
     row: tree.Part
     signature: Signature | None
     condition: Expr
+    lacks_forward: bool = False
 
 
 @dataclass(frozen=True, slots=True)

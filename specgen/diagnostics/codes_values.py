@@ -202,8 +202,8 @@ VALUE_CODES: Final[Mapping[str, Code]] = {
         """,
     ),
     "E0315": error(
-        "param set twice",
-        "`{name}` is set twice in one variant",
+        "value set twice",
+        "`{name}` is set twice here",
         """
         Of two values one would be lost.
         wrong: variant small { dim = 64  dim = 32 }

@@ -23,6 +23,10 @@ class Label:
     message: str
 
 
+#: What is said at the place where a name got the meaning that another place gives it again.
+FIRST: Final = "first here"
+
+
 @dataclass(frozen=True, slots=True)
 class Fix:
     """A replacement of text that would mend the fault."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, TypeGuard
 
-from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
 from specgen.elaborate.files import Definition
 from specgen.elaborate.scope import DTYPES, Scope, Unresolved
@@ -102,11 +102,12 @@ def settings(
         if variants is None:
             return None
         for row in variants:
-            seen: set[str] = set()
+            seen: dict[str, Span] = {}
             for item in row.rows:
                 if item.name in seen:
-                    diagnostics.report("E0315", item.span, name=item.name)
-                seen.add(item.name)
+                    labels = [Label(seen[item.name], FIRST)]
+                    diagnostics.report("E0315", item.span, name=item.name, labels=labels)
+                seen.setdefault(item.name, item.span)
                 try:
                     assign(item.name, scope.resolve(item.value), item.span)
                 except Unresolved:

@@ -71,7 +71,7 @@ def type_body(
     around: ModuleView | FunctionView,
     oracle: ByValues,
 ) -> ir.Function | None:
-    """Types one body under an oracle; None where its signature is at fault."""
+    """Types one body under an oracle; None where its signature, or what it calls, is at fault."""
     try:
         found, inner = signature(node, scope)
     except Unresolved:
@@ -81,8 +81,10 @@ def type_body(
         if argument.type.dtype != ir.SCALAR:
             body.vars[argument.name] = argument.type
     statements, returned = body.statements(node.body, found.results)
-    if not returned:
+    if not returned and not body.failed:
         scope.diagnostics.report("E0406", node.span, name=node.name or "forward")
+    if body.failed:
+        return None
     return ir.Function(
         name=node.name,
         args=found.args,

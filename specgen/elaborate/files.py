@@ -7,13 +7,13 @@ with specgen and files in its own folder tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import specgen.syntax.tree as syntax
-from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
 from specgen.regular_files import exists, real_path
 from specgen.resources import std_folder
@@ -168,6 +168,7 @@ class Loader:
             self.import_names(file, use, path, (*chain, key))
         for module in parsed.modules:
             self.define(file, module.name, module.span, Definition(module, file))
+            self.refuse_twice(module.modules)
         for function in parsed.functions:
             self.define(file, function.name, function.span, FreeFunction(function, file))
         self.done[key] = file
@@ -179,10 +180,19 @@ class Loader:
         if name in file.names:
             other = file.names[name]
             self.diagnostics.report(
-                "E0203", span, name=name, labels=[Label(other.tree.span, "first defined here")]
+                "E0203", span, name=name, labels=[Label(other.tree.span, FIRST)]
             )
             return
         file.names[name] = item
+
+    def refuse_twice(self, modules: Sequence[syntax.Module]) -> None:
+        """Modules inside a model have names of their own."""
+        first: dict[str, Span] = {}
+        for module in modules:
+            if module.name in first:
+                labels = [Label(first[module.name], FIRST)]
+                self.diagnostics.report("E0203", module.span, name=module.name, labels=labels)
+            first.setdefault(module.name, module.span)
 
     def import_names(
         self, file: LoadedFile, use: syntax.Use, path: Path, chain: tuple[Path, ...]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from specgen.check.shipped import passed
-from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.diagnostics.diagnostic import Diagnostics, Label, SpecError
 from specgen.elaborate.bind import Override
 from specgen.elaborate.consequences import without_consequences
 from specgen.elaborate.files import Definition, Loaded, LoadedFile, load_files
@@ -83,7 +83,9 @@ def the_model(loaded: Loaded, diagnostics: Diagnostics) -> Definition:
 def several_models(loaded: Loaded, models: Sequence[Definition], diagnostics: Diagnostics) -> None:
     """Says so of a file with two models or more; or with none, where one is asked for."""
     span = models[1].tree.span if models else None
-    diagnostics.report("E0207", span, name=loaded.main.source.name, count=len(models))
+    labels = [Label(models[0].tree.span, "the first")] if models else []
+    name = loaded.main.source.name
+    diagnostics.report("E0207", span, name=name, count=len(models), labels=labels)
 
 
 def build_program(

@@ -14,6 +14,8 @@ from specgen.analysis.instances import written_out
 from specgen.check.dataflow import Body
 from specgen.check.module import ModuleView
 from specgen.check.oracle import ByValues
+from specgen.diagnostics.diagnostic import FIRST, Label
+from specgen.diagnostics.source import Span
 from specgen.elaborate import tables
 from specgen.ir import model as ir
 from specgen.ops.context import OpCall, Poisoned, shape_text, size_text
@@ -118,7 +120,7 @@ class Packer:
     oracle: ByValues
     row: tree.Rename
 
-    def packings(self, named: set[str]) -> Iterator[ir.Packing]:
+    def packings(self, named: Mapping[str, Span]) -> Iterator[ir.Packing]:
         """The tensors that the row means: of maps, their matrices and then their biases.
 
         Biases that are `named` by another row are left to that.
@@ -145,10 +147,10 @@ class Packer:
         biases = tuple((*path[:-1], f"{path[-1]}.bias") for path in paths)
         rows = [self.places(bias) for bias in biases]
         texts = [".".join(bias) for bias in biases]
-        apart = named.intersection(texts)
+        apart = named.keys() & set(texts)
         if apart and len(apart) < len(texts):
             at = texts.index(min(apart))
-            self.refuse("E0702", at, name=texts[at])
+            self.refuse("E0702", at, labels=[Label(named[texts[at]], FIRST)], name=texts[at])
         if any(rows) and not apart:
             self.check_existence(rows, texts)
             self.groups(rows, template)
@@ -186,9 +188,15 @@ class Packer:
         wanted = {place.condition for place in rows[first]}
         for at, found in enumerate(rows):
             if {place.condition for place in found} != wanted:
-                given = {"name": texts[at], "first": texts[first]}
-                words = {"found": existence(found), "other": existence(rows[first])}
-                self.refuse("E0709", at, **given, **words)
+                self.refuse(
+                    "E0709",
+                    at,
+                    first,
+                    name=texts[at],
+                    first=texts[first],
+                    found=existence(found),
+                    other=existence(rows[first]),
+                )
 
     def groups(
         self, rows: Sequence[Sequence[Place]], template: ir.Template
@@ -269,11 +277,15 @@ class Packer:
         stated = {keyword.name: body.size(keyword.value) for keyword in node.keywords}
         return ir.Rearrangement(inputs, outputs, stated)
 
-    def refuse(self, code: str, at: int, **values: object) -> NoReturn:
-        """Reports that a row does not fit, as a rule to the first one."""
-        path, first = self.row.paths[at], self.row.paths[0]
+    def refuse(
+        self, code: str, at: int, to: int = 0, labels: Sequence[Label] = (), **values: object
+    ) -> NoReturn:
+        """Reports that a row does not fit to another, as a rule the first one."""
+        path, first = self.row.paths[at], self.row.paths[to]
         values = {"name": path.text, "first": first.text, **values}
-        self.view.diagnostics.report_values(code, path.span, values)
+        if "other" in values:
+            labels = [Label(first.span, "what it is named with")]
+        self.view.diagnostics.report_values(code, path.span, values, labels=labels)
         raise Poisoned
 
 
@@ -337,7 +349,7 @@ def packings(
     """The packings of a module in each naming scheme, in the order of the table."""
     found: dict[str, tuple[ir.Packing, ...]] = {}
     for section in view.definition.tree.names:
-        named = {path.text for row in section.rows for path in row.paths}
+        named = {path.text: path.span for row in section.rows for path in row.paths}
         for row in section.rows:
             unknown = not all(tables.leads_to_row(view, path.names) for path in row.paths)
             if tables.is_plain(row, view) or tables.is_besides(row, view) or unknown:

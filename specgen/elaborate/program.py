@@ -14,7 +14,7 @@ from functools import cached_property
 from specgen.check.assumptions import Assumptions, Bounds
 from specgen.check.module import FunctionView, ModuleView, ModuleViews, around
 from specgen.check.oracle import ByValues, simplified
-from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.diagnostics.diagnostic import Diagnostics, Label
 from specgen.diagnostics.source import Span
 from specgen.elaborate import bind, tables
 from specgen.elaborate.bodies import called, typed_again
@@ -48,6 +48,7 @@ class Assembler:
     formats: dict[str, ir.Module] = field(default_factory=dict)
     functions: dict[str, ir.Function] = field(default_factory=dict)
     function_names: dict[FreeFunction, str] = field(default_factory=dict)
+    incomplete: bool = False  # a body is at fault, which may be reported elsewhere
     memo: dict[tuple[Definition, tuple[tuple[str, Known], ...]], str] = field(default_factory=dict)
     stack: list[Definition] = field(default_factory=list)
 
@@ -392,6 +393,7 @@ class Assembler:
     ) -> ir.Function | None:
         body = typed_again(self.loaded.typed, node, view.scope, view, oracle)
         if body is None:
+            self.incomplete = True
             return None
         for name, span in unchosen(body, empty):
             reason = f"it is 0, and a mixture chooses among the instances of `{name}`"
@@ -416,6 +418,7 @@ class Assembler:
             ByValues({}, {}, Assumptions()),
         )
         if body is None:
+            self.incomplete = True
             return
         for name in called(body.body):
             inner = function.function(name)
@@ -423,7 +426,13 @@ class Assembler:
                 self.free_function(inner)
         existing = self.functions.get(function.name)
         if existing is not None and existing != body:
-            self.diagnostics.report("E0206", function.tree.span, name=function.name)
+            labels = [
+                Label(other.tree.span, "the first")
+                for other, name in self.function_names.items()
+                if name == function.name and other is not function
+            ]
+            span = function.tree.span
+            self.diagnostics.report("E0206", span, name=function.name, labels=labels[:1])
             return
         self.functions[function.name] = body
 
@@ -443,7 +452,7 @@ def assemble(
         return None
     assembler = Assembler(loaded, model, values, diagnostics, views)
     root = assembler.build(model, values, "")
-    if root is None or diagnostics.errors:
+    if root is None or assembler.incomplete or diagnostics.errors:
         return None
     program = ir.Program(
         name=model.name,

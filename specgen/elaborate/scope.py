@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from specgen.diagnostics.diagnostic import Diagnostics, did_you_mean, suggestion
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean, suggestion
+from specgen.diagnostics.source import Span
 from specgen.elaborate.files import Definition
 from specgen.sizes.expr import (
     COMPARISONS,
@@ -302,6 +303,25 @@ def negative(expr: Expr) -> bool:
             return False
 
 
+def first_place(definition: Definition | None, name: str) -> list[Label]:
+    """Where a name got its meaning: in the module or the one around it; none where that is unknown."""
+    while definition is not None:
+        module = definition.tree
+        named: list[tuple[str, Span]] = [
+            *((row.name, row.span) for row in module.params),
+            *((row.name, row.span) for row in module.lets),
+            *((row.name, row.span) for row in module.parts),
+            *((row.name, row.span) for row in module.caches),
+            *((row.name, row.span) for row in module.functions),
+            *((row.path.text, row.span) for row in module.tensors),
+        ]
+        for other, span in named:
+            if other == name:
+                return [Label(span, FIRST)]
+        definition = definition.parent
+    return []
+
+
 def module_scope(definition: Definition, diagnostics: Diagnostics) -> Scope:
     """The scope of a module: the model's names, where it stands inside the model, then its own."""
     scope = Scope(diagnostics, definition)
@@ -315,14 +335,16 @@ def module_scope(definition: Definition, diagnostics: Diagnostics) -> Scope:
         scope.extents.update(outer.extents)
     for param in definition.tree.params:
         if param.name in scope.symbols or param.name in scope.lets:
-            diagnostics.report("E0302", param.span, name=param.name)
+            labels = first_place(definition, param.name)
+            diagnostics.report("E0302", param.span, name=param.name, labels=labels)
             continue
         scope.symbols[param.name] = Sym(param.name, param.type)  # type: ignore[arg-type]  # PTYPE
         if param.choices:
             scope.choices[param.name] = param.choices
     for binding in definition.tree.lets:
         if binding.name in scope.symbols or binding.name in scope.lets:
-            diagnostics.report("E0302", binding.span, name=binding.name)
+            labels = first_place(definition, binding.name)
+            diagnostics.report("E0302", binding.span, name=binding.name, labels=labels)
             continue
         try:
             expr = scope.resolve(binding.value)

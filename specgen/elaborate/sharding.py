@@ -6,7 +6,7 @@ Knows names and what kind of thing they are; what a layout makes of them is `ana
 from __future__ import annotations
 
 from specgen.check.module import ModuleView
-from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Unresolved
 from specgen.ir import model as ir
@@ -21,7 +21,7 @@ def sharding(view: ModuleView, diagnostics: Diagnostics) -> tuple[ir.Axis, ...]:
             help_ = did_you_mean(row.axis, ir.AXES)
             diagnostics.report("E0609", row.span, name=row.axis, help=help_)
         elif row.axis in found:
-            labels = [Label(found[row.axis][1], "first declared here")]
+            labels = [Label(found[row.axis][1], FIRST)]
             diagnostics.report("E0611", row.span, name=row.axis, labels=labels)
         else:
             axis = ir.Axis(row.axis, divided(row, view, diagnostics), row.description)
@@ -42,7 +42,8 @@ def divided(
         if reason is None and item.name in seen:
             reason = "it is divided by this axis already"
         if reason is not None:
-            diagnostics.report("E0610", item.span, name=item.name, reason=reason)
+            labels = [Label(seen[item.name], FIRST)] if item.name in seen else []
+            diagnostics.report("E0610", item.span, name=item.name, reason=reason, labels=labels)
             continue
         if known(item.name, item.span, view):
             seen[item.name] = item.span

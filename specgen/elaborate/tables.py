@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from specgen.check.module import ModuleView
-from specgen.diagnostics.diagnostic import Diagnostics, did_you_mean
+from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
@@ -37,7 +37,7 @@ def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[st
     """
     found: dict[str, dict[str, ir.Template]] = {}
     parts = {part.name: part for part in view.definition.tree.parts}
-    taken: set[tuple[str, tuple[str, ...]]] = set()
+    taken: dict[tuple[str, tuple[str, ...]], Span] = {}
     for section in view.definition.tree.names:
         table = found.setdefault(section.scheme, {})
         for row in section.rows:
@@ -56,9 +56,10 @@ def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[st
                 if name[-1] == "weight" and leads_to_row(view, name[:-1]):
                     name = name[:-1]  # a map and its `weight` are one tensor
                 if (section.scheme, name) in taken:
-                    diagnostics.report("E0702", path.span, name=path.text)
+                    labels = [Label(taken[section.scheme, name], FIRST)]
+                    diagnostics.report("E0702", path.span, name=path.text, labels=labels)
                     plain = False
-                taken.add((section.scheme, name))
+                taken.setdefault((section.scheme, name), path.span)
             if not plain:
                 continue
             own = row.paths[0].text

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Final
 
 from specgen.diagnostics.diagnostic import Fix, Label
@@ -23,6 +24,9 @@ SECTION_WORDS: Final = frozenset({
     "params", "let", "require", "dtypes", "tensors", "parts", "cache", "sharding", "forward",
     "names", "config", "report", "variant", "module", "function", "model",
 })  # fmt: skip
+#: What opens a block of sections, and how near to it a slip is.
+MODULES: Final = ("module", "model")
+SLIP: Final = 0.74
 #: Words that cannot stand between parentheses.
 STATEMENT_WORDS: Final = frozenset({"return", "use", "language"})
 
@@ -40,7 +44,10 @@ def opens_section(lexemes: Sequence[Lexeme], index: int) -> bool:
 
 def opens_module(lexemes: Sequence[Lexeme], index: int) -> bool:
     """Whether the `{` at the index is that of a module: `module NAME "title" {`."""
-    return any(lexemes[i].text in ("module", "model") for i in (index - 2, index - 3) if i >= 0)
+    heads = [lexemes[i] for i in (index - 2, index - 3) if i >= 0]
+    return any(head.text in MODULES for head in heads) or any(
+        head.first and get_close_matches(head.text, MODULES, n=1, cutoff=SLIP) for head in heads
+    )
 
 
 @dataclass(slots=True)

@@ -103,12 +103,12 @@ def expected(
     return listed(phrases)
 
 
-def listed(phrases: list[str]) -> str:
+def listed(phrases: list[str], last_word: str = "or") -> str:
     """`a`, `a or b`, `a, b or c`."""
     if not phrases:
         return "nothing more"
     *most, last = phrases
-    return f"{', '.join(most)} or {last}" if most else last
+    return f"{', '.join(most)} {last_word} {last}" if most else last
 
 
 def found(lexeme: Lexeme) -> str:

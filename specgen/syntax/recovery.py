@@ -20,9 +20,9 @@ from lark.exceptions import UnexpectedToken
 
 from specgen.diagnostics.diagnostic import Fix
 from specgen.diagnostics.source import Source, Span
-from specgen.syntax.balance import CLOSING, OPENING, SECTION_WORDS
+from specgen.syntax.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
 from specgen.syntax.builder import EXPRESSION_DEPTH
-from specgen.syntax.expected import ROWS, expected, found
+from specgen.syntax.expected import ROWS, expected, found, listed
 from specgen.syntax.faults import Faults
 from specgen.syntax.lexemes import Lexeme
 from specgen.syntax.tables import State, machine
@@ -281,7 +281,7 @@ class Reading:
             state = self.before(place)
             possible = sorted(w for w in words if set(self.machine.terminals(w)) & state.accepts())
             rest = self.lexemes[place + 1 : index + 2]
-            for word in get_close_matches(lexeme.text, possible, n=1, cutoff=0.74):
+            for word in get_close_matches(lexeme.text, possible, n=1, cutoff=SLIP):
                 if not state.fits([Lexeme(word, lexeme.start, lexeme.end, -1), *rest]):
                     continue
                 span = self.span(place)
@@ -407,7 +407,9 @@ class Reading:
         accepts = state.accepts()
         word = self.lexemes[index].text if index < len(self.lexemes) else ""
         if "PARAMS" in accepts and self.machine.terminals(word or "{") == ("NAME",):
-            self.faults.report("E0112", span, word=word)
+            there = (w for w in SPARE_HEADS if w in SECTION_WORDS and w.upper() in accepts)
+            sections = listed([f"`{section}`" for section in there], "and")
+            self.faults.report("E0112", span, word=word, help=f"the sections are {sections}")
             return
         self.faults.report(
             "E0105",
