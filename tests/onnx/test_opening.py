@@ -231,6 +231,30 @@ def test_the_command_of_the_manifest_leads_to_a_session_with_weights(tmp_path: P
     }
 
 
+@pytest.mark.parametrize(
+    ("table", "given"),
+    [
+        ("qwen3_moe@qwen3_30b_a3b", {"mlp_only_layers": [1], "n_layers": 3, "rope_theta": 1e-7}),
+        ("deepseek_v3", {**SIZES, "weight_format": "bf16", "gate_bias": False, "rope_scaling": "none"}),
+        ("llama", {}),
+    ],
+)  # fmt: skip
+def test_the_command_of_the_manifest_means_the_table_that_was_built(
+    table: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    """Lists, numbers, choices and flags: another build by its words gives the same graph."""
+    from specgen.cli.main import main
+
+    name, _, variant = table.partition("@")
+    model = specgen.load(name, variant=variant or None, **given)
+    folder = model.build(tmp_path / "first", targets=["onnx"])
+    arguments = shlex.split(session_of(folder)["with_checkpoint"])[1:-2]
+    again = [*arguments, "--target", "onnx", "-o", str(tmp_path / "second")]
+    assert main(again) == 0
+    place = folder.relative_to(tmp_path / "first") / "model.onnx"
+    assert (tmp_path / "second" / place).read_bytes() == (folder / "model.onnx").read_bytes()
+
+
 # ---- from the file to a session, as docs/onnx.md has it -----------------------------------
 
 #: Tables with one tensor for each weight, with stacks of experts, and with stacks in 8 bits.
