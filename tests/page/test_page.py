@@ -284,6 +284,7 @@ def test_a_pure_table_claims_no_tokens_and_no_session() -> None:
     assert not document["session"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ONE_EACH)
 def test_shipped_tables_take_tokens_and_give_logits(spec: str) -> None:
     _, base = opened(spec)
