@@ -1,8 +1,8 @@
 """`make fuzz`: many damaged tables, configurations and checkpoints, with a seed, on two processes.
 
 Each input is given to commands in this process, with a limit on CPU time.  An input is a finding
-where a command ends with status 3, takes longer, or accepts a table whose count is not that of the
-table unrolled one instance at a time (tests/analysis/unrolled.py).  Findings are written to FOUND,
+where a command ends with status 3, takes longer, or accepts a table or a configuration whose count is
+not that of the table unrolled one instance at a time (tests/analysis/unrolled.py).  Findings are written to FOUND,
 and make the run fail.  The same seed makes the same inputs.
 """
 
@@ -29,6 +29,7 @@ from specgen.checkpoint.config import config
 from specgen.cli.main import main
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.elaborate.load import load_program
+from specgen.ir.model import Program
 from specgen.selection import select
 from tests.analysis.unrolled import unrolled
 from tests.fuzz.bounds import Late
@@ -43,7 +44,15 @@ UNROLLED = 20_000
 TABLES = [path for path in SPECS if path.parent.name != "std"]
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2**31, 10**30, 1.5, 1e308, float("inf"), "", "x", "null", [], [1],
-    {}, {"type": "yarn"}, "\x1b[2J", "\u202e", [[[]]], "float16",
+    {}, {"type": "yarn"}, {"quant_method": "fp8", "modules_to_not_convert": ["lm_head"]},
+    {"quant_method": "gptq", "bits": 4}, {"quant_method": []}, ["lm_head", "re:.*"], "\x1b[2J", "\u202e", [[[]]], "float16",
+)  # fmt: skip
+
+
+#: Names that a key may be given instead of its own.
+NAMES: tuple[Callable[[str], str], ...] = (
+    lambda key: key + "x", lambda _: "a.b", lambda _: "", lambda _: "quantization_config",
+    lambda _: "modules_to_not_convert", lambda _: "ignored_layers",
 )  # fmt: skip
 
 
@@ -105,7 +114,7 @@ def configuration(random: Random, known: list[dict[str, Any]]) -> bytes:
                 case 1:
                     del place[key]
                 case 2:
-                    place[random.choice((key + "x", "a.b", "", "quantization_config"))] = place[key]
+                    place[random.choice(NAMES)(key)] = place[key]
                 case _:
                     other = random.choice(
                         random.choice(known) and list(random.choice(known).items())
@@ -207,24 +216,28 @@ def on_spec(path: Path) -> str | None:
     answered, said = status("params", path, "--format", "json")
     if answered == 3:
         return f"params: {said}"
-    return miscounted(path) if answered == 0 else None
+    return miscounted(lambda: load_program(path, None, {})) if answered == 0 else None
 
 
-def miscounted(path: Path) -> str | None:
+def miscounted(load: Callable[[], Program]) -> str | None:
     """Where the count of an accepted table is not that of its tensors, one by one."""
     from specgen.analysis.quantities import ledger
 
     with limited():
         try:
-            program = load_program(path, None, {})
+            program = load()
             found = ledger(program)
         except SpecError as error:
             return f"params accepts what a program is not: {error}"
-        stored = found.quantities["stored_tensors"].value
+        if program.stored_otherwise and "stored_bytes" in {
+            name for name, one in found.quantities.items() if one.value is not None
+        }:
+            return "what a release stores otherwise has a figure"
+        stored = sum(tensor.instances for tensor in found.stored)
         modules = (program.model, *program.modules.values())
         if any(row.shared == "copy" for module in modules for row in module.tensors):
             return None  # unrolled, copies are there; as parameters they are not
-        if stored is None or stored > UNROLLED:
+        if stored > UNROLLED:
             return None
         counted = found.quantities["parameters"].value
         rows = list(unrolled(program))
@@ -234,7 +247,9 @@ def miscounted(path: Path) -> str | None:
 
 def on_configuration(path: Path) -> str | None:
     ended, said = status("import", path)
-    return f"import: {said}" if ended == 3 else None
+    if ended == 3:
+        return f"import: {said}"
+    return miscounted(lambda: select(str(path)).program()) if ended == 0 else None
 
 
 def on_checkpoint(folder: Path) -> str | None:
