@@ -28,14 +28,18 @@ class Repeated:
 
 
 def repeated(program: ir.Program) -> Iterator[Repeated]:
-    """The forwards in which a cache row grows more than once; inner modules first."""
-    walk, seen = Walk(program), set[tuple[str, str]]()
+    """The forwards in which a cache row grows more than once; inner modules first.
+
+    Functions of the model are called from outside, as its forward is.
+    """
+    walk, seen = Walk(program), set[tuple[str, str, str]]()
     for module in program.modules.values():
-        for forward in module.forwards:
+        called = module.functions if module.id == program.root else ()
+        for forward in (*module.forwards, *called):
             times = walk.body(module, forward.body)
             for path in sorted(path for path, count in times.items() if count > 1):
-                if (module.name, path) not in seen:
-                    seen.add((module.name, path))
+                if (module.name, forward.name, path) not in seen:
+                    seen.add((module.name, forward.name, path))
                     yield Repeated(module.name, forward.name, path, "it is appended to twice")
         for part in sorted(walk.mixed(module)):
             yield Repeated(module.name, "", part, "a mixture evaluates it for some tokens only")

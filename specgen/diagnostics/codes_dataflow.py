@@ -543,6 +543,18 @@ DATAFLOW_CODES: Final[Mapping[str, Code]] = {
         right: all = append(kept, x)                    old = slice(all, 0, T - S)
         """,
     ),
+    "E0466": error(
+        "cache row cannot hold its tokens",
+        "the cache row `{name}` cannot hold the tokens of a step: {reason}",
+        """
+        A row holds the tokens of all steps so far: T of them with the S new ones.  All rows that a
+        step appends to grow by its new tokens, along a shape variable of their own.  (Where T is S
+        everywhere, the forward is given all tokens at once, and nothing is kept.)
+        wrong: forward(x: [B, S, dim], more: [B, E, dim]) ...   append(key, x)  append(other, more)
+        wrong: forward(tokens: i64 [B, S], mask: bool [B, S])   append(key, x)
+        right: forward(tokens: i64 [B, S], mask: bool [B, T])   append(key, x)
+        """,
+    ),
     "E0458": error(
         "forwards disagree",
         "forward `{name}` of `{module}` does not compute what the main forward does: evaluated "

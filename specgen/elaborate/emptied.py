@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import assert_never
+from dataclasses import dataclass
 
 from specgen.diagnostics.source import Span
 from specgen.ir import model as ir
+from specgen.ir.rewriting import rewritten
 from specgen.ir.verify import inside
 from specgen.sizes.expr import TRUE, Expr, disjunction
 
@@ -26,51 +26,16 @@ Empty = Mapping[str, Sequence[Emptied]]
 
 def threaded(function: ir.Function, empty: Empty) -> ir.Function:
     """The function with its calls of empty parts replaced by their first arguments."""
-    return replace(function, body=statements(function.body, empty)) if empty else function
 
+    def rule(value: ir.Value) -> ir.Value:
+        if not isinstance(value, ir.CallPart) or value.part not in empty:
+            return value
+        condition = disjunction(*(one.condition for one in empty[value.part]))
+        if condition == TRUE:
+            return value.args[0]
+        return ir.Choose(condition, value.args[0], value, value.types)
 
-def statements(body: Sequence[ir.Statement], empty: Empty) -> tuple[ir.Statement, ...]:
-    done: list[ir.Statement] = []
-    for statement in body:
-        match statement:
-            case ir.Assign(value=inner):
-                done.append(replace(statement, value=value(inner, empty)))
-            case ir.Return(values=values):
-                done.append(ir.Return(tuple(value(inner, empty) for inner in values)))
-            case ir.Branch(then=then, otherwise=otherwise):
-                sides = statements(then, empty), statements(otherwise, empty)
-                done.append(replace(statement, then=sides[0], otherwise=sides[1]))
-            case _:
-                assert_never(statement)
-    return tuple(done)
-
-
-def value(found: ir.Value, empty: Empty) -> ir.Value:
-    def all_of(values: Sequence[ir.Value]) -> tuple[ir.Value, ...]:
-        return tuple(value(inner, empty) for inner in values)
-
-    match found:
-        case ir.Var() | ir.Weight() | ir.Scalar():
-            return found
-        case ir.CallPart(part=part, args=args):
-            called = replace(found, args=all_of(args))
-            if part not in empty:
-                return called
-            condition = disjunction(*(one.condition for one in empty[part]))
-            if condition == TRUE:
-                return called.args[0]
-            return ir.Choose(condition, called.args[0], called, called.types)
-        case ir.Op(args=args) | ir.CallFunction(args=args):
-            return replace(found, args=all_of(args))
-        case ir.ApplyMap(value=inner) | ir.Append(value=inner):
-            return replace(found, value=value(inner, empty))
-        case ir.Mixture():
-            x, weights, index = all_of((found.value, found.weights, found.index))
-            return replace(found, value=x, weights=weights, index=index)
-        case ir.Choose(then=then, otherwise=otherwise):
-            then, otherwise = all_of((then, otherwise))
-            return replace(found, then=then, otherwise=otherwise)
-    assert_never(found)
+    return rewritten(function, rule) if empty else function
 
 
 def unchosen(function: ir.Function, empty: Empty) -> Iterator[tuple[str, Span]]:

@@ -184,13 +184,15 @@ def check_program(
     """
     from specgen.check.appends import repeated
     from specgen.check.equivalence import disagreements
+    from specgen.check.held import unheld
     from specgen.check.released import collisions
     from specgen.checkpoint.config import config
 
     spans = {
-        (definition.name, forward.name): forward.span
+        (definition.name, node.name): node.span
         for definition in loaded.definitions()
-        for forward in definition.tree.forwards
+        for nodes in (definition.tree.functions, definition.tree.forwards)
+        for node in nodes
     }
     variant = program.variant or "the defaults"
     for found in disagreements(program):
@@ -211,6 +213,10 @@ def check_program(
         values = {"name": twice.cache, "module": twice.module, "reason": twice.reason}
         notes = [f"found for {variant}"]
         diagnostics.report_values("E0465", span, values, notes=notes)
+    for row in unheld(program):
+        span, path = spans[model.name, row.function], ".".join(row.path)
+        values = {"name": path, "reason": row.reason}
+        diagnostics.report_values("E0466", span, values, notes=[f"found for {variant}"])
     for name, rows in collisions(program):
         shown = " and ".join(f"`{row}`" for row in rows)
         shown = f"all instances of {shown} are" if len(rows) == 1 else f"{shown} are both"

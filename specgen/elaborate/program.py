@@ -20,6 +20,7 @@ from specgen.elaborate import bind, tables
 from specgen.elaborate.bodies import called, typed_again
 from specgen.elaborate.emptied import Emptied, threaded, unchosen
 from specgen.elaborate.files import Definition, FreeFunction, Loaded
+from specgen.elaborate.idle import without_idle
 from specgen.elaborate.packings import packings
 from specgen.elaborate.ranges import Known, Range, assume, bounds_of, shifted
 from specgen.elaborate.scope import DTYPES, Scope, Unresolved
@@ -470,5 +471,6 @@ def assemble(
         overridden=tuple(sorted(overrides)),
         respellings=tables.respellings(view, diagnostics),
     )
+    program = without_idle(program)
     verify(program)
     return program

@@ -26,7 +26,6 @@ from specgen.backends.pytorch.layout import (
     Comprehension,
     Keyword,
     Node,
-    call,
     flat,
 )
 from specgen.backends.pytorch.quoting import attribute
@@ -53,7 +52,11 @@ class ClassWriter(Constructor):
         return Body(self.plan, self.module, function, self.used, self.stacked)
 
     def method(self, function: Function, name: str, shapes: str | None = None) -> list[str]:
-        body = self.body(function)
+        return self.written(function, name, self.body(function), shapes)
+
+    def written(
+        self, function: Function, name: str, body: Body, shapes: str | None = None
+    ) -> list[str]:
         lines = body.write()
         arguments, returns = self.signature(function, body)
         if shapes is None:
@@ -132,7 +135,7 @@ class ClassWriter(Constructor):
     def cache_rows(self) -> list[str]:
         """The method that makes the module's cache rows, and those of its parts."""
         lines = [
-            *definition("cache_rows", ["self", "cache: Cache"], "Rows", 1),
+            *definition("cache_rows", ["self", "stretch: Stretch"], "Rows", 1),
             *docstring("What a cache holds for this module.", 2),
         ]
         entries = self.held()
@@ -161,11 +164,12 @@ class ClassWriter(Constructor):
         for name in self.plan.cached_parts(self.module):
             part = self.module.parts_named(name)[0]
             own = Attribute(SELF, attribute(name))
+            stretch = self.stretch_of(name)
             if part.count is None:
-                entries[name] = layout.method(own, "cache_rows", Atom("cache"))
+                entries[name] = layout.method(own, "cache_rows", stretch)
             else:
                 item = self.plan.instance_name(part)
-                each = layout.method(Atom(item), "cache_rows", Atom("cache"))
+                each = layout.method(Atom(item), "cache_rows", stretch)
                 entries[name] = layout.listing([Comprehension(each, item, own)])
         return entries
 
@@ -179,10 +183,15 @@ class ClassWriter(Constructor):
     def cache_row(self, row: Cache) -> Node:
         axis = row.shape.index(Sym(row.along))
         given: list[Node | Keyword] = [sizes.size(dim, self.kept) for dim in row.shape[1:]]
-        given.insert(0, Atom("cache.batch"))
-        given[axis] = Atom("cache.capacity")
+        stretch = self.stretch_of(row.name)
+        given.insert(0, Attribute(stretch, "batch"))
+        given[axis] = Attribute(stretch, "capacity")
         along = [] if axis == 1 else [Keyword("axis", layout.number(axis))]
-        return call("cache.row", *given, *along)
+        return layout.method(stretch, "row", *given, *along)
+
+    def stretch_of(self, name: str) -> Node:
+        """What the rows of a name, or of the part of that name, grow with."""
+        return Atom("stretch")
 
     # ---- the class
 

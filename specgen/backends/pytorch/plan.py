@@ -13,6 +13,7 @@ from specgen.analysis.instances import Instance, descend, environment, root
 from specgen.backends.pytorch.masks import narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
+from specgen.ir.growth import entries, growths
 from specgen.ir.model import (
     SCALAR,
     Append,
@@ -36,6 +37,9 @@ from specgen.sizes.facts import whole
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
+
+#: The arguments of the model's functions, behind the tokens, that the class supplies.
+SUPPLIED = ("positions", "mask")
 
 #: A class with more params than this takes them from Config if it can.
 MANY = 4
@@ -386,6 +390,51 @@ class Plan:
                     if self.uses_cache(module, called):
                         return True
         return False
+
+    @cached_property
+    def stretches(self) -> Mapping[str, str]:
+        """For each of the root's cache rows and parts with some, the first that grows with it.
+
+        Rows grow together that the same functions of the root append to.
+        """
+        users: dict[str, list[str]] = {}
+        for entry in entries(self.program):
+            for unit in dict.fromkeys(growth.path[0] for growth in growths(self.program, entry)):
+                users.setdefault(unit, []).append(entry.name)
+        root = self.program.model
+        units = (*(row.name for row in root.caches), *self.cached_parts(root))
+        first: dict[tuple[str, ...], str] = {}
+        return {unit: first.setdefault(tuple(users.get(unit, ())), unit) for unit in units}
+
+    def grown_by(self, entry: Function) -> tuple[str, ...]:
+        """The stretches to which a function of the root appends; () stands for all there are."""
+        found = dict.fromkeys(
+            self.stretches[growth.path[0]] for growth in growths(self.program, entry)
+        )
+        return () if set(found) == set(self.stretches.values()) else tuple(found)
+
+    # ---- functions of the model that it calls itself
+
+    @cached_property
+    def inner(self) -> Mapping[str, str]:
+        """The root's functions that other functions of it call: the methods for tokens in place.
+
+        Called from outside they place tokens and bring a step to its end; inside they do not.
+        """
+        root = self.program.model
+        members = {*self._members[root.name], *declared(root)}
+        found: dict[str, str] = {}
+        for function in entries(self.program):
+            for value in values(function.body):
+                if isinstance(value, CallFunction) and value.method:
+                    called = next(f for f in root.functions if f.name == value.function)
+                    supplied = any(arg.name in SUPPLIED for arg in called.args)
+                    if supplied or self.uses_cache(root, called):
+                        name = f"{called.name}_inside"
+                        while name in members:
+                            name += "_"
+                        found[called.name] = attribute(name)
+        return found
 
     # ---- devices
 

@@ -49,14 +49,15 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor append mixture placed product repeat last traceable
+self cache config e F nn math torch Tensor append committed mixture placed product repeat last
+traceable
 """
 
 #: What stands at the top of the file.
 FILE_NAMES: Final = """
 annotations argparse json re sys dataclass fields fnmatchcase partial commonprefix
 Any Literal NamedTuple Callable Iterator Mapping Sequence Path
-Cache CacheRow Step Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
+Cache CacheRow Step Stretch Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
 stored_tensors stored_copies RESPELLINGS BESIDES usual_names is_besides
 instances filled unpacking require shortened counted main
 OSError ValueError ImportError FileNotFoundError SafetensorError safe_open lay_out shapes

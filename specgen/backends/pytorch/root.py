@@ -14,24 +14,28 @@ from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.initial import reset_parameters
-from specgen.backends.pytorch.layout import INDENT, Node
-from specgen.backends.pytorch.quoting import attribute
+from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, grouping
+from specgen.backends.pytorch.plan import SUPPLIED
+from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
+from specgen.ir.growth import growths
 from specgen.ir.model import (
+    REST,
+    SCALAR,
     ApplyMap,
     Arg,
     Assign,
     CallFunction,
     Function,
     Return,
+    Scalar,
     Value,
     Var,
 )
 from specgen.ir.roots import is_language_model
-
-#: The arguments of the model's forward, behind the tokens, that the class supplies.
-SUPPLIED = ("positions", "mask")
+from specgen.sizes.expr import Sym, symbols
+from specgen.sizes.solving import solve, variables
 
 #: What the user's cache holds for the model.
 HELD = layout.method(CACHE, "rows_of", SELF)
@@ -48,7 +52,16 @@ class RootWriter(ClassWriter):
     def methods(self) -> list[list[str]]:
         """The forward, the table's own functions, and what makes a cache and first values."""
         done = [self.entrance(self.module.forwards[0])]
-        done += [self.method(f, attribute(f.name)) for f in self.module.functions]
+        for function in self.module.functions:
+            inside = self.plan.inner.get(function.name)
+            name = attribute(function.name)
+            if inside is None:
+                done.append(self.called(function, name))
+                continue
+            done.append(self.called(forwarding(function), name))
+            within = f"As `{name}`, of tokens that have their places, within a step."
+            lines = self.method(replace(function, description=within), inside)
+            done.append(lines)
         if self.is_cached:
             done.append(self.new_cache())
         return [*done, reset_parameters(self.plan)]
@@ -64,55 +77,50 @@ class RootWriter(ClassWriter):
     def body(self, function: Function) -> Body:
         return Body(self.plan, self.module, function, self.used, held=HELD)
 
-    def method(self, function: Function, name: str, shapes: str | None = None) -> list[str]:
-        """A function of the table; what it takes beside its own arguments may be left out."""
-        body = self.body(function)
-        lines = body.write()
+    def called(self, function: Function, name: str) -> list[str]:
+        """A function as it is called from outside; where its tokens stand may be left out."""
         given = [arg for arg in function.args if arg.name in SUPPLIED]
         like = next((a for a in function.args if is_placed_like(a, given)), None)
-        if like is None or function.args[-len(given) :] != tuple(given):
-            return super().method(function, name, shapes)
+        if function.args[-len(given) :] != tuple(given):
+            like = None
+        cached = self.plan.uses_cache(self.module, function)
+        body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
+        body.begins = cached and like is None
+        lines = body.write()
         arguments, returns = self.signature(function, body)
-        names = [body.variable(arg.name) for arg in given]
-        arguments = [
-            f"{argument.partition(':')[0]}: Tensor | None = None"
-            if argument.partition(":")[0] in names
-            else argument
-            for argument in arguments
-        ]
+        placing = []
+        if like is not None:
+            names = [body.variable(arg.name) for arg in given]
+            arguments = [
+                f"{argument.partition(':')[0]}: Tensor | None = None"
+                if argument.partition(":")[0] in names
+                else argument
+                for argument in arguments
+            ]
+            placing = self.placing(function, body.variable(like.name), len(like.type.shape))
         return [
             *definition(name, ["self", *arguments], returns, 1),
             *docstring(described(function), 2, self.shapes(function)),
-            *self.supplying(function, like, body),
+            *placing,
             *lines,
         ]
 
-    def supplying(self, function: Function, like: Arg, body: Body) -> list[str]:
-        """The lines that place the tokens for a caller who did not; None is a mask that hides none.
-
-        A cache says where they stand to what the forward itself calls; to others, which may be
-        called when the forward has filled it, it does not.
-        """
-        first = body.variable(like.name) + "[..., 0]" * (len(like.type.shape) - 2)
-        called = (v for v in values(self.module.forwards[0].body) if isinstance(v, CallFunction))
-        is_inner = any(value.method and value.function == function.name for value in called)
-        cached = is_inner and self.plan.uses_cache(self.module, function)
-        cache = "cache" if cached else "None"
-        margin = INDENT * 2
+    def placing(self, function: Function, like: str, rank: int) -> list[str]:
+        """The lines that place the tokens where the caller did not; None is a mask that hides none."""
         names = {arg.name for arg in function.args}
-        if not names >= set(SUPPLIED):
-            (only,) = names & set(SUPPLIED)
-            places = "_, mask" if only == "mask" else "positions, _"
-            mask = "mask" if only == "mask" else "None"
-            return [
-                f"{margin}if {only} is None:",
-                f"{margin}{INDENT}{places} = placed({first}, {mask}, {cache})",
-            ]
-        return [
-            f"{margin}if positions is None or mask is None:",
-            f"{margin}{INDENT}usual, mask = placed({first}, mask, {cache})",
-            f"{margin}{INDENT}positions = usual if positions is None else positions",
-        ]
+        positions, mask = (name if name in names else None for name in SUPPLIED)
+        given: list[Node] = [Atom(like + "[..., 0]" * (rank - 2)), Atom(mask or "None")]
+        given += self.cache_and_stretches(function)
+        keyword = [Keyword("positions", Atom(positions))] if positions else []
+        targets = f"{positions or '_'}, {mask or '_'} = "
+        self.used.helpers.add("placed")
+        return layout.lines(targets, call("placed", *given, *keyword), 2)
+
+    def cache_and_stretches(self, function: Function) -> list[Node]:
+        """What places tokens behind those that the cache holds for a function."""
+        if not self.plan.uses_cache(self.module, function):
+            return []
+        return [CACHE, *(Atom(literal(name)) for name in self.plan.grown_by(function))]
 
     def attributes(self) -> list[str]:
         return [f"{INDENT * 2}self.config = config", *super().attributes()]
@@ -120,17 +128,21 @@ class RootWriter(ClassWriter):
     def entrance(self, function: Function) -> list[str]:
         """The forward of the model; one that is no language model's takes what the table says."""
         if not is_language_model(function):
-            return super().method(function, "forward")
-        body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD)
+            cached = self.plan.uses_cache(self.module, function)
+            body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
+            body.begins = cached
+            return self.written(function, "forward", body)
+        body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD, each=True)
+        body.ends = self.plan.uses_cache(self.module, function)
         lines = body.write()
         tokens, *_ = (body.variable(arg.name) for arg in function.args)
         arguments = ["self", f"{tokens}: Tensor", "mask: Tensor | None = None"]
-        arguments += ["cache: Cache | None = None"] if self.is_cached else []
+        arguments += ["cache: Cache | None = None"] if body.ends else []
         arguments += ["last: bool = False"] if is_for_each_token(function) else []
         read = {value.name for value in values(function.body) if isinstance(value, Var)}
         read |= body.measured
         supplied = ", ".join(name if name in read else "_" for name in SUPPLIED)
-        given = f"{tokens}, mask, {'cache' if self.is_cached else 'None'}"
+        given = [Atom(tokens), Atom("mask"), *self.cache_and_stretches(function)]
         margin = INDENT * 2
         text = [
             f'{margin}"""{tokens}: int64 [B, S] -> {body.shape(function.results[0].shape)}: '
@@ -138,7 +150,7 @@ class RootWriter(ClassWriter):
             "",
             f"{margin}mask: [B, T], false or 0 for padding, which may stand on either side.",
         ]
-        if self.is_cached:
+        if body.ends:
             text.append(f"{margin}cache: holds the tokens before these; T counts them, too.")
         if is_for_each_token(function):
             text.append(
@@ -147,29 +159,92 @@ class RootWriter(ClassWriter):
         text.append(f'{margin}"""')
         head = definition("forward", arguments, returned(function.results), 1)
         taken = "" if supplied == "_, _" else f"{supplied} = "
-        return [*head, *text, f"{margin}{taken}placed({given})", *lines]
+        self.used.helpers.add("placed")
+        return [*head, *text, *layout.lines(taken, call("placed", *given), 2), *lines]
 
     def new_cache(self) -> list[str]:
+        first = dict.fromkeys(self.plan.stretches.values())
+        made = [
+            line
+            for name in first
+            for line in layout.lines(
+                f"{self.local(name)} = ", call("cache.stretch", Atom(literal(name))), 2
+            )
+        ]
         return [
             *definition("new_cache", ["self", "batch: int", "length: int = 0"], "Cache", 1),
             f'{INDENT * 2}"""An empty cache for sequences of at most `length` tokens; of any, if 0."""',
             f"{INDENT * 2}cache = Cache(self, batch, length)",
+            *made,
             *layout.lines("cache.rows = ", self.combined(self.held()), 2),
             f"{INDENT * 2}return cache",
         ]
 
+    def stretch_of(self, name: str) -> Node:
+        return Atom(self.local(self.plan.stretches[name]))
+
+    def local(self, stretch: str) -> str:
+        """The variable of a stretch in `new_cache`, which binds names of instances as well."""
+        several = len(set(self.plan.stretches.values())) > 1
+        return f"stretch_{stretch}" if several else "stretch"
+
 
 @dataclass
 class RootBody(Body):
-    """The body of the model's forward: what is done for each token is done for the last alone."""
+    """A body that is a whole step: it may begin one, and end one where it returns.
+
+    With `each`, what is done for each token may be done for the last alone.
+    """
+
+    ends: bool = False
+    begins: bool = False
+    each: bool = False
+
+    def write(self) -> list[str]:
+        if self.begins:
+            self.lines += self.beginning()
+        return super().write()
+
+    def beginning(self) -> list[str]:
+        """The line that says how many tokens come, of how many there are then."""
+        growth = growths(self.plan.program, self.definition)[0]
+        axes = {growth.axis} if growth.total is None else symbols(growth.total)
+        args = [arg for arg in self.definition.args if not self.may_lack(arg)]
+        dims = [[dim for dim in arg.type.shape if dim != REST] for arg in args]
+        known = {step.name for step in solve(dims, variables(dims))}
+        given: list[Node | Keyword] = [self.size(growth.batch), self.size(growth.new)]
+        given += [Atom(literal(name)) for name in self.plan.grown_by(self.definition)]
+        if axes <= known:
+            total = Sym(growth.axis, "axis") if growth.total is None else growth.total
+            given.append(Keyword("total", self.size(total)))
+        margin = INDENT * self.indent
+        inner = self.indent + 1
+        return [f"{margin}if cache:", *layout.lines("", call("cache.begin", *given), inner)]
 
     def give(self, results: Sequence[Node]) -> None:
-        if is_for_each_token(self.definition):
+        if self.each and is_for_each_token(self.definition):
             last = self.definition.body[-2]
             assert isinstance(last, Assign)
             margin, name = INDENT * self.indent, self.variable(last.names[0])
             self.lines += [f"{margin}if last:", f"{margin}{INDENT}{name} = {name}[:, -1:]"]
+        if self.ends:
+            whole = results[0] if len(results) == 1 else grouping(results)
+            results = [call("committed", CACHE, whole)]
         super().give(results)
+
+
+def forwarding(function: Function) -> Function:
+    """A function whose body is a call of the function itself."""
+    args = tuple(
+        Scalar(Sym(arg.name), (arg.type,))
+        if arg.type.dtype == SCALAR
+        else Var(arg.name, (arg.type,))
+        for arg in function.args
+    )
+    dims = [[dim for dim in arg.type.shape if dim != REST] for arg in function.args]
+    axes = {name: Sym(name, "axis") for name in variables(dims)}
+    called = CallFunction(function.name, True, args, axes, function.results)
+    return replace(function, body=(Return((called,)),))
 
 
 def is_for_each_token(function: Function) -> bool:

@@ -264,7 +264,10 @@ class Scope:
         if self.plan.needs_device(self.module, called):
             arguments.append(self.device())
         cache = [CACHE] if self.plan.uses_cache(self.module, called) else []
-        return call(Attribute(SELF, attribute(value.function)), *arguments, *cache)
+        name = attribute(value.function)
+        if self.module is not None and self.module.id == self.plan.program.root:
+            name = self.plan.inner.get(value.function, name)
+        return call(Attribute(SELF, name), *arguments, *cache)
 
     def mixture(self, value: Mixture, arguments: Sequence[Node]) -> Node:
         assert self.module is not None
