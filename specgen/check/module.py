@@ -158,7 +158,7 @@ class ModuleView:
         maps = [
             r
             for r in self.definition.tree.tensors
-            if r.path.text == base and isinstance(r.storage, tree.MapStorage)
+            if r.path.text == base and isinstance(r.storage, tree.MapStorage | tree.SharedStorage)
         ]
         if row.path.names[-1] != "bias" or not maps:
             self.diagnostics.report("E0504", row.path.span, name=row.path.text, base=base)

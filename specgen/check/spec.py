@@ -23,7 +23,7 @@ from specgen.elaborate.scope import Scope, Unresolved
 from specgen.elaborate.sharding import sharding
 from specgen.ir.model import SCALAR, Type
 from specgen.ops.context import size_text
-from specgen.sizes.expr import TRUE, Expr, conjunction
+from specgen.sizes.expr import TRUE, Expr, conjunction, disjunction, negation
 from specgen.sizes.facts import exact
 from specgen.sizes.normal import equal
 from specgen.syntax import tree
@@ -51,6 +51,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     check_sections(definition, diagnostics)
     check_names_of_rows(view, diagnostics)
     check_overlaps(view, start, diagnostics)
+    check_biases(view, start, diagnostics)
     check_divisions(view, start, diagnostics)
     tables.names(view, diagnostics)
     tables.configs(view, diagnostics)
@@ -143,6 +144,30 @@ def check_overlaps(view: ModuleView, start: Assumptions, diagnostics: Diagnostic
                     first=size_text(first),
                     second=size_text(second),
                     labels=[Label(first_span, "overlaps with this row")],
+                )
+
+
+def check_biases(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> None:
+    """A bias is added where its row is applied: where there is no such row, nothing reads it."""
+    for name, rows in view.tensors.items():
+        base = name.removesuffix(".bias")
+        bases = view.tensors.get(base, ())
+        if base == name or not bases:
+            continue
+        for row in rows:
+            left = start.assume(row.condition)
+            for one in bases:
+                left = left and left.assume(negation(one.condition))
+            if left is not None:
+                condition = size_text(disjunction(*(one.condition for one in bases)))
+                diagnostics.report(
+                    "E0513",
+                    row.row.span,
+                    name=name,
+                    base=base,
+                    condition=condition,
+                    labels=[Label(one.row.span, "exists under this condition") for one in bases],
+                    help=f"let it exist with its row: `when {condition}`",
                 )
 
 

@@ -41,7 +41,7 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         "dotted row without its map",
         "`{name}` adds a bias to a map row `{base}`, and there is none",
         """
-        A bias belongs to a linear map; an array has none.
+        A bias belongs to a linear map, or to a row that is tied to one; an array has none.
         wrong: w : [dim, n]      w.bias : [n]
         right: w : dim -> n      w.bias : [n]
         """,
@@ -117,6 +117,16 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         no function reads is a mistake in one of the two.
         wrong: tensors { w : dim -> dim  v : [dim] }   forward(...) { return w(x) }
         right: tensors { w : dim -> dim }              forward(...) { return w(x) }
+        """,
+    ),
+    "E0513": error(
+        "bias without its row",
+        "`{name}` may exist where `{base}` does not: that is there only when {condition}",
+        """
+        A bias is added where its map, or what is tied to one, is applied.  Without it the bias
+        would be counted and stored, and nothing would read it.
+        wrong: w : dim -> n when low == 0   w.bias : [n] when biased
+        right: w : dim -> n when low == 0   w.bias : [n] when biased and low == 0
         """,
     ),
     # ---- E06xx: parts and modules ------------------------------------------------------

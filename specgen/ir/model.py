@@ -435,6 +435,13 @@ class Module:
     def parts_named(self, name: str) -> tuple[Part, ...]:
         return tuple(part for part in self.parts if part.name == name)
 
+    def is_within(self, target: str) -> bool:
+        """Whether a path leads to a row of this module or of its parts; else the model has it."""
+        first = target.partition(".")[0]
+        return any(row.name.partition(".")[0] == first for row in self.tensors) or any(
+            part.name == first for part in self.parts
+        )
+
     @property
     def forward(self) -> Function | None:
         """The main forward."""

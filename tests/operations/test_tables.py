@@ -43,6 +43,41 @@ TABLES = {
     return gather(rearrange(x, "b s d -> b s d"), rearrange(tokens % dim, "b s -> b s 1") * 0 + iota(3))
   }
 }""",
+    "a bias of a row that is another's": """
+  tensors { embed : [vocab_size, dim]   head : tied embed   head.bias : [vocab_size] }
+  forward(tokens: i64 [B, S]) -> [B, S, vocab_size] { return head(take(embed, tokens)) }
+}""",
+    "a bias of a row that is another's in this variant": """
+  tensors {
+    embed     : [vocab_size, dim]
+    head      : dim -> vocab_size    when n > 0
+    head      : tied embed           when n == 0
+    head.bias : [vocab_size]
+  }
+  forward(tokens: i64 [B, S]) -> [B, S, vocab_size] { return head(take(embed, tokens)) }
+  names hf { embed -> "wte.weight"  head -> "lm_head" }
+}""",
+    "rows and biases of them that are others' at some indices": """
+  parts { layers[i] : block × 4 }
+  tensors { embed : [vocab_size, dim]   common : dim -> dim }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return layers(common(take(embed, tokens))) }
+  module block {
+    params { i : count }
+    tensors {
+      b      : dim -> dim
+      b.bias : [dim]          when i < 2
+      a      : dim -> dim     when i % 2 == 1
+      a      : tied b         when i % 2 == 0
+      a.bias : [dim]          when i > 0
+      c      : dim -> dim     when i == 0
+      c      : tied common    when i > 0
+      c.bias : [dim]
+    }
+    forward(x: [B, S, dim]) -> [B, S, dim] {
+      return c(x) + b(a(x)) + sum(c, over = 0) + sum(a, over = 0)
+    }
+  }
+}""",
     "a size of a mask whose values are not read": """
   tensors { embed : [vocab_size, dim] }
   cache { kept : [B, T, dim] along T }

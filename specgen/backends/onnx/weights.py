@@ -17,7 +17,7 @@ from typing import Final
 from specgen.analysis.cases import Folder, Index
 from specgen.analysis.instances import environment, root
 from specgen.analysis.reach import reached
-from specgen.analysis.rows import Row, entries, fold
+from specgen.analysis.rows import Entry, Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
@@ -107,11 +107,12 @@ class Weights:
         model = root(program)
         table, folder = tuple(entries(model)), Folder(environment(program))
         stacks = stacked_parts(program)
-        for row in (row for entry in table for row in fold(entry, folder)):
-            if row.counted:
-                self.parameters += row.elements
-            if row.shared is not None:
-                self._share(row, mixed(row, stacks))
+        for entry in table:
+            for row in fold(entry, folder):
+                if row.counted:
+                    self.parameters += row.elements
+                if row.shared is not None:
+                    self._share(row, entry, mixed(row, stacks))
         for tensor in held(model, table, scheme_of(program), folder):
             if tensor.first.shared is None:
                 try:
@@ -224,13 +225,16 @@ class Weights:
             name = f"weight.{name}"
         return name
 
-    def _share(self, row: Row, stacked: Sequence[Index]) -> None:
-        """Enters rows that read another row's tensor."""
-        target = row.target or ""
+    def _share(self, row: Row, entry: Entry, stacked: Sequence[Index]) -> None:
+        """Enters rows that read another row's tensor: one of their own module, or of the model."""
+        target, steps = row.target or "", entry.tensor.name.count(".") + 1
         if row.kind == "scale":
             target += "." + row.name.rpartition(".")[2]
+            steps += 1
+        within = entry.instance.module.is_within(row.target or "")
         for path, _ in paths(row, stacked):
-            self._shared[path] = target
+            around = path.split(".")[:-steps] if within else []
+            self._shared[path] = ".".join((*around, target))
 
     def _declare(self, tensor: StoredTensor, stacked: Sequence[Index]) -> None:
         """Enters the initializers of a folded tensor; `stacked` are the indices of mixtures.

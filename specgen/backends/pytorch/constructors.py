@@ -5,7 +5,7 @@ Rows and parts stand in the order in which the forward first uses them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -40,7 +40,17 @@ from specgen.ir.model import (
     Tensor,
     Weight,
 )
-from specgen.sizes.expr import TRUE, Apply, Const, Expr, Sym, negation, substitute
+from specgen.sizes.expr import (
+    TRUE,
+    Apply,
+    Const,
+    Expr,
+    Sym,
+    conjunction,
+    disjunction,
+    negation,
+    substitute,
+)
 from specgen.sizes.facts import whole
 from specgen.sizes.normal import settled
 
@@ -206,6 +216,7 @@ class Constructor:
             made: list[tuple[Expr, list[str]]] = [
                 (row.condition, self.row_lines(row, 2 + (row.condition != TRUE))) for row in tensors
             ]
+            made += self.biases_alone(name)
             made += [
                 (part.condition, self.part_lines(part, 2 + (part.condition != TRUE)))
                 for part in parts
@@ -274,13 +285,29 @@ class Constructor:
         biases = self.module.tensors_named(f"{row.name}.bias")
         bias: Node = Atom("False")
         if biases:
-            condition = biases[0].condition
+            condition = disjunction(*(bias.condition for bias in biases))
             bias = Atom("True")
             if condition != TRUE:
                 bias = sizes.condition(condition, self.naming)
-        given = [] if biases and biases[0].condition == TRUE else [Keyword("bias", bias)]
+        given = [] if bias == Atom("True") else [Keyword("bias", bias)]
         linear = call("nn.Linear", shape[1], shape[0], *given, *dtype)
         return self.described(target, linear, row, indent)
+
+    def biases_alone(self, name: str) -> Iterator[tuple[Expr, list[str]]]:
+        """Biases of rows that are another row's: what is added where that one is applied.
+
+        They are called as those of a map, so that a checkpoint finds either.
+        """
+        for row in self.module.tensors_named(name):
+            for bias in self.module.tensors_named(f"{name}.bias") if row.target is not None else ():
+                condition = conjunction(row.condition, bias.condition)
+                dtype = []
+                if bias.compute != ACTIVATION:
+                    dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[bias.compute]}"))]
+                values = call("torch.empty", *map(self.size, bias.shape), *dtype)
+                held = call("nn.ParameterDict", layout.mapping({"bias": values}))
+                prefix, indent = f"self.{attribute(name)} = ", 2 + (condition != TRUE)
+                yield condition, self.described(prefix, held, bias, indent)
 
     def described(self, prefix: str, node: Node, row: Tensor | Part, indent: int) -> list[str]:
         """The statement with the row's description behind it, or above it."""

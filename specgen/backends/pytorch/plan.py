@@ -476,13 +476,6 @@ class Plan:
 
     # ---- rows shared with another module
 
-    def is_within(self, module: Module, target: str) -> bool:
-        """Whether a path leads to a row of the module itself or of its parts."""
-        first = target.partition(".")[0]
-        return any(row.name.partition(".")[0] == first for row in module.tensors) or any(
-            part.name == first for part in module.parts
-        )
-
     @cached_property
     def _outer(self) -> Mapping[str, tuple[str, ...]]:
         """For each module, the paths of rows elsewhere in the model that its forwards read."""
@@ -493,13 +486,13 @@ class Plan:
                 for value in values(function.body):
                     match value:
                         case Weight(row=name) | ApplyMap(row=name):
-                            row = module.tensors_named(name)[0]
-                            targets += [row.target] if row.target is not None else []
+                            rows = module.tensors_named(name)
+                            targets += [row.target for row in rows if row.target is not None]
                         case CallPart(part=name) | Mixture(part=name):
                             for part in module.parts_named(name):
                                 targets += found[part.module]
             found[module.id] = tuple(
-                target for target in dict.fromkeys(targets) if not self.is_within(module, target)
+                target for target in dict.fromkeys(targets) if not module.is_within(target)
             )
         return found
 
@@ -507,10 +500,9 @@ class Plan:
         """The paths of rows elsewhere in the model that a module is given when it is called."""
         return self._outer[module.id]
 
-    def path_kind(self, path: str) -> str:
-        """What kind of row a path from the root leads to."""
+    def path_kind(self, module: Module, path: str) -> str:
+        """What kind of row a path from a module leads to."""
         *parts, row = path.split(".")
-        module = self.program.model
         for name in parts:
             found = module.parts_named(name)
             if not found:

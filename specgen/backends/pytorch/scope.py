@@ -7,7 +7,7 @@ What was taken is recorded for the class and the file around the body.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from specgen.backends.pytorch import layout, sizes
@@ -49,7 +49,7 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
-from specgen.sizes.expr import ONE, TRUE, Expr, Sym, walk
+from specgen.sizes.expr import ONE, TRUE, Expr, Sym, disjunction, walk
 from specgen.sizes.facts import whole
 from specgen.sizes.solving import solve, variables
 
@@ -166,27 +166,37 @@ class Scope:
     def condition(self, expr: Expr) -> Node:
         return sizes.condition(expr, self.naming)
 
-    def row(self, name: str) -> Tensor:
+    def chosen(self, name: str, written: Callable[[Tensor], Node]) -> Node:
+        """What is written of a row; of alternatives, of the one whose condition on an index holds."""
         assert self.module is not None
-        return self.module.tensors_named(name)[0]
+        *others, last = self.module.tensors_named(name)
+        node = written(last)
+        for row in reversed(others):
+            node = Ternary(written(row), self.condition(row.condition), node)
+        return node
 
     def weight(self, row: str) -> Node:
         if self.module is None:  # a storage format: its tensors are arguments
             return Atom(self.variable(row))
-        tensor = self.row(row)
-        if tensor.target is not None:
-            return self.shared(tensor.target)
-        return row_tensor(self.plan, tensor, self.stacked)
+
+        def written(tensor: Tensor) -> Node:
+            if tensor.target is not None:
+                return self.shared(tensor.target)
+            return row_tensor(self.plan, tensor, self.stacked)
+
+        return self.chosen(row, written)
 
     def shared(self, target: str) -> Node:
         """A row that another row shares: within this module, or handed in by the caller."""
         assert self.module is not None
-        if not self.plan.is_within(self.module, target):
+        if not self.module.is_within(target):
             return Atom(self.plan.shared_name(target))
         node: Node = SELF
         for name in target.split("."):
             node = Attribute(node, attribute(name))
-        return Attribute(node, "weight") if self.plan.path_kind(target) == "map" else node
+        return (
+            Attribute(node, "weight") if self.plan.path_kind(self.module, target) == "map" else node
+        )
 
     def shared_with(self, part: str) -> list[Node]:
         """The arguments that hand a part the rows that it shares."""
@@ -195,17 +205,30 @@ class Scope:
         return [self.shared(target) for target in self.plan.outer(module)]
 
     def apply_map(self, row: str, value: Node) -> Node:
-        tensor = self.row(row)
-        if self.stacked:
-            assert self.module is not None
-            self.used.helpers.add("product")
-            applied: Node = call("product", value, row_tensor(self.plan, tensor, True))
-            for bias in self.module.tensors_named(f"{row}.bias"):
-                applied = Binary("+", applied, row_tensor(self.plan, bias, True))
-            return applied
-        if tensor.target is not None:
-            return call("F.linear", value, self.shared(tensor.target))
-        return call(Attribute(SELF, attribute(row)), value)
+        assert self.module is not None
+        biases = self.module.tensors_named(f"{row}.bias")
+
+        def written(tensor: Tensor) -> Node:
+            if tensor.target is None:
+                return call(Attribute(SELF, attribute(row)), value)
+            given: list[Node] = []
+            for bias in biases[:1]:
+                exists = disjunction(*(one.condition for one in biases))
+                added = row_tensor(self.plan, bias, False)
+                given = [
+                    added
+                    if exists == TRUE
+                    else Ternary(added, self.condition(exists), Atom("None"))
+                ]
+            return call("F.linear", value, self.shared(tensor.target), *given)
+
+        if not self.stacked:
+            return self.chosen(row, written)
+        self.used.helpers.add("product")
+        applied: Node = call("product", value, self.weight(row))
+        for bias in biases:
+            applied = Binary("+", applied, row_tensor(self.plan, bias, True))
+        return applied
 
     def is_repeated(self, part: str) -> bool:
         assert self.module is not None
