@@ -28,8 +28,11 @@ from specgen.ir.model import (
     Branch,
     CallPart,
     Choose,
+    Function,
     Op,
+    Part,
     Return,
+    Scalar,
     Statement,
     Type,
     Value,
@@ -188,6 +191,12 @@ class Body(Scope):
         assert self.module is not None
         first, *rest = arguments or self.writer.all(value.args)
         part = self.module.parts_named(value.part)[0]
+        rest = [
+            self.once(node, given, arg.name)
+            for node, given, arg in zip(
+                rest, value.args[1:], self.forward_of(part).args[1:], strict=True
+            )
+        ]
         item = self.fresh(self.plan.instance_name(part))
         if flat(first) != name:
             self.put(f"{name} = ", first, None)
@@ -209,6 +218,19 @@ class Body(Scope):
         arguments = [Atom(name), *rest, *handed, *cache]
         self.put(f"{name} = ", call(item, *arguments), None)
         self.indent -= 1
+
+    def forward_of(self, part: Part) -> Function:
+        forward = self.plan.program.modules[part.module].forward
+        assert forward is not None
+        return forward
+
+    def once(self, node: Node, value: Value, name: str) -> Node:
+        """What every instance of a repeated part is given, worked out before the first."""
+        if isinstance(value, Var | Weight | Scalar):
+            return node
+        held = self.fresh(self.variable(name))
+        self.put(f"{held} = ", node, self.remark(value))
+        return Atom(held)
 
 
 def signature(
