@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.bodies import Body, signature
@@ -32,14 +32,23 @@ from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import SELF, row_tensor, stack
 from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import values
-from specgen.ir.model import ACTIVATION, Append, Cache, Function
+from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
 from specgen.sizes.expr import TRUE, Expr, Sym, disjunction, negation
+
+if TYPE_CHECKING:
+    from specgen.analysis.costs import Saving
 
 #: The method of the main forward where there are alternatives to choose from.
 MAIN: Final = "main"
 
 #: The type of what moves or converts a tensor.
 FN: Final = "Callable[[Tensor], Tensor]"
+
+
+def saved_operations(saving: Saving) -> str:
+    """What a forward saves of those of the main one, in S new tokens and T in all."""
+    terms = [" * ".join((str(n), *names)) for names, n in saving.operations.items()]
+    return " + ".join(sorted(terms, key=lambda term: term.startswith("-"))).replace("+ -", "- ")
 
 
 @dataclass
@@ -102,14 +111,23 @@ class ClassWriter(Constructor):
         body = self.body(main)
         arguments, returns = self.signature(main, body)
         given = ", ".join(argument.partition(":")[0] for argument in arguments)
-        decode = self.plan.decode_forward(self.module)
-        step = self.single_step(main, body)
-        chosen = f'"{MAIN}"'
-        if decode and step is not None:
-            chosen = f'("{attribute(decode)}" if {step} else "{MAIN}")'
+        saving, measured = self.plan.saving(self.module), self.lengths(main, body)
+        chosen, lines = f'"{MAIN}"', []
+        if saving is not None and measured is not None:
+            new, total = measured
+            saved = saved_operations(saving)
+            lines.append(f"{INDENT * 2}S = {new}")
+            if "T" in saved:
+                lines.append(f"{INDENT * 2}T = {total}")
+            lines += [
+                f"{INDENT * 2}# operations saved, but for a factor; a compiled graph is of one form",
+                f"{INDENT * 2}saved = 2 - S if torch.compiler.is_compiling() else {saved}",
+            ]
+            chosen = f'("{attribute(saving.forward)}" if saved > 0 else "{MAIN}")'
         lines = [
             *definition("forward", ["self", *arguments], returns, 1),
             *docstring(None, 2, self.shapes(main)),
+            *lines,
             f"{INDENT * 2}form = self.form or {chosen}",
         ]
         for other in map(attribute, (f.name for f in self.module.forwards[1:])):
@@ -117,8 +135,8 @@ class ClassWriter(Constructor):
             lines.append(f"{INDENT * 3}return self.{other}({given})")
         return [*lines, f"{INDENT * 2}return self.{MAIN}({given})"]
 
-    def single_step(self, main: Function, body: Body) -> str | None:
-        """The condition under which a cached step brings one token."""
+    def lengths(self, main: Function, body: Body) -> tuple[str, str] | None:
+        """How many tokens are new, and how many there are in all, as `forward` finds them."""
         for value in values(main.body):
             if isinstance(value, Append):
                 cache = next(c for c in self.module.caches if c.name == value.cache)
@@ -126,8 +144,12 @@ class ClassWriter(Constructor):
                 length = value.value.types[0].shape[axis]
                 for arg in main.args:
                     if length in arg.type.shape:
-                        at = arg.type.shape.index(length)
-                        return f"cache and {body.variable(arg.name)}.size({at}) == 1"
+                        at = arg.type.shape.index(length) - (
+                            len(arg.type.shape) if arg.type.shape[0] == REST else 0
+                        )
+                        row = f'cache["{value.cache}"].stretch.length'
+                        new = f"{body.variable(arg.name)}.size({at})"
+                        return new, f"S + ({row} if cache else 0)"
         return None
 
     # ---- cache rows

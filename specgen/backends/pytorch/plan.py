@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from specgen.analysis.instances import Instance, descend, environment, root
 from specgen.backends.pytorch.masks import narrow_values, optional_arguments
@@ -34,6 +35,9 @@ from specgen.ir.model import (
 from specgen.sizes.evaluate import EvaluationError, evaluate_int
 from specgen.sizes.expr import TRUE, Apply, Expr, substitute, symbols
 from specgen.sizes.facts import whole
+
+if TYPE_CHECKING:
+    from specgen.analysis.costs import Saving
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
@@ -285,14 +289,14 @@ class Plan:
     # ---- alternatives
 
     @cached_property
-    def _decoding(self) -> Mapping[str, str]:
-        from specgen.analysis.costs import decode_forwards  # sizes are heavy, and few need them
+    def _savings(self) -> Mapping[str, Saving]:
+        from specgen.analysis.costs import savings  # sizes are heavy, and few need them
 
-        return decode_forwards(self.program)
+        return savings(self.program)
 
-    def decode_forward(self, module: Module) -> str:
-        """The alternative forward that decodes with the fewest operations; "" is the main one."""
-        return self._decoding.get(module.id, "") if len(module.forwards) > 1 else ""
+    def saving(self, module: Module) -> Saving | None:
+        """The alternative forward that decodes with the fewest operations, and what it saves."""
+        return self._savings.get(module.id) if len(module.forwards) > 1 else None
 
     # ---- masks
 
