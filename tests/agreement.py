@@ -73,11 +73,12 @@ def steps(vocabulary: int, pieces: Sequence[int], seed: int, padding: int = 0) -
 class Layers:
     """A program in each layer, all with the same random weights."""
 
-    program: Program
+    program: Program = field(repr=False)
     folder: Path
     seed: int = 0
-    model: Any = field(init=False)
-    weights: dict[str, Array] = field(init=False)
+    model: Any = field(init=False, repr=False)
+    weights: dict[str, Array] = field(init=False, repr=False)
+    sessions: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -116,17 +117,26 @@ class Layers:
                 found.append(self.model(tokens, mask=mask, **cached).numpy())
         return found
 
+    def session(self, options: Options = DEFAULT) -> Any:
+        """model.onnx in onnxruntime; opened once for all that is asked of it."""
+        key = "-".join(map(str, (*options.given().values(), "graph")))
+        if key not in self.sessions:
+            folder = self.folder / key
+            folder.mkdir(exist_ok=True)
+            path = fill(build(self.program, options), self.weights, folder)
+            settings = ort.SessionOptions()
+            settings.intra_op_num_threads = 1
+            settings.log_severity_level = 3
+            providers = ["CPUExecutionProvider"]
+            self.sessions[key] = ort.InferenceSession(path, settings, providers=providers)
+        return self.sessions[key]
+
     def onnx(self, taken: Sequence[Step], options: Options = DEFAULT) -> list[Array]:
-        folder = self.folder / "-".join(map(str, (*options.given().values(), "graph")))
-        folder.mkdir(exist_ok=True)
-        path = fill(build(self.program, options), self.weights, folder)
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = 1
-        settings.log_severity_level = 3
-        session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        session = self.session(options)
         inputs = {value.name: value for value in session.get_inputs()}
+        batch = len(taken[0].tokens)
         cache = {
-            name: np.zeros([{"batch": 2, "past": 0}.get(d, d) for d in value.shape], np.float32)
+            name: np.zeros([{"batch": batch, "past": 0}.get(d, d) for d in value.shape], np.float32)
             for name, value in inputs.items()
             if name.startswith("past_key_values.")
         }
