@@ -21,6 +21,7 @@ from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.elaborate.load import check_file, load_program
 from specgen.ir.model import Program
+from specgen.ir.roots import is_language_model
 from tests.numeric.generated import imported
 from tests.numeric.interpreted import interpreter
 from tests.onnx.session import fill, ort
@@ -106,7 +107,7 @@ class Layers:
 
     def torch(self, taken: Sequence[Step], *, masked: bool = True) -> list[Array]:
         """With a cache if there is more than one step; without a mask if nothing is padded."""
-        cached = {}
+        forward, cached = self.program.model.forwards[0], {}
         if hasattr(self.model, "new_cache") and len(taken) > 1:
             cached["cache"] = self.model.new_cache(len(taken[0].tokens))
         found = []
@@ -114,7 +115,11 @@ class Layers:
             for step in taken:
                 mask = torch.from_numpy(step.mask) if masked else None
                 tokens = torch.from_numpy(step.tokens)
-                found.append(self.model(tokens, mask=mask, **cached).numpy())
+                if is_language_model(forward):
+                    found.append(self.model(tokens, mask=mask, **cached).numpy())
+                    continue
+                args = [torch.from_numpy(np.array(getattr(step, a.name))) for a in forward.args]
+                found.append(self.model(*args, **cached).numpy())
         return found
 
     def session(self, options: Options = DEFAULT) -> Any:
@@ -146,12 +151,13 @@ class Layers:
                 "input_ids": step.tokens,
                 "position_ids": step.positions,
                 "attention_mask": step.mask.astype(np.int64),
+                **{name: getattr(step, name) for name in ("tokens", "positions", "mask")},
             }
             feeds = {name: array for name, array in given.items() if name in inputs}
             names = [value.name for value in session.get_outputs()]
             results = dict(zip(names, session.run(names, {**feeds, **cache}), strict=True))
             cache = {name: results[name.replace("past_key_values", "present")] for name in cache}
-            found.append(results["logits"])
+            found.append(results[names[0]])
         return found
 
 

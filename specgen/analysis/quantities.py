@@ -41,14 +41,13 @@ from specgen.sizes.expr import ONE, Apply, Const, Expr, Sym, conjunction, negati
 from specgen.sizes.normal import settled
 
 __all__ = [
-    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "OTHER_LENGTH", "CacheRow", "Ledger", "Quantity", "Storage",
+    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage",
     "evaluated", "ledger", "quantities",
 ]  # fmt: skip
 
 NO_DATAFLOW: Final = "the table has no forward"
 NO_CACHE: Final = "the forward keeps no cache"
 NO_TOKENS: Final = "the forward is no language model's: it gives no logits"
-OTHER_LENGTH: Final = "it depends on a length of the forward's arguments that is none of B, S and T"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def counted(program: Program) -> Ledger:
         known += costs(main, decoding, chosen.values(), folder)
         known.append(activation_peak(model, folder))
         known = [with_limits(one, tuple(walk.limits)) for one in known]
-    found = {quantity.name: quantity for quantity in known}
+    found = {quantity.name: with_own(quantity, folder.env) for quantity in known}
     forward = program.model.forward
     spoken = forward is None or is_language_model(forward)
     for name, (unit, convention) in CONVENTIONS.items():
@@ -135,8 +134,6 @@ def counted(program: Program) -> Ledger:
             absent = STORED_OTHERWISE.format(way=program.stored_otherwise)
         elif taken := [v for v in found[name].variables if v in program.values]:
             absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
-        elif not free(found[name]) <= folder.env.keys():
-            absent = OTHER_LENGTH
         elif not spoken:
             found[name] = occurring(found[name], folder.env)
         if absent is not None:
@@ -154,9 +151,12 @@ def counted(program: Program) -> Ledger:
     )
 
 
-def free(quantity: Quantity) -> frozenset[str]:
-    """The names in a formula that are none of its variables: to be the table's."""
-    return frozenset() if quantity.expr is None else symbols(quantity.expr) - {*quantity.variables}
+def with_own(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:
+    """A quantity with all of its variables: the forward may have others than B, S and T."""
+    if quantity.expr is None or not quantity.variables:
+        return quantity
+    own = sorted(symbols(quantity.expr) - env.keys() - {*quantity.variables})
+    return replace(quantity, variables=(*quantity.variables, *own)) if own else quantity
 
 
 def occurring(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:

@@ -69,6 +69,9 @@ def by_op(arguments: argparse.Namespace) -> str:
     if quantity.expr is None:
         return FORMATS[arguments.format](found, quantity)
     given = complete(variables)
+    if unset := [variable for variable in quantity.variables if variable not in given]:
+        reason = f"{name} depends on {', '.join(unset)}, a shape variable of the table alone"
+        raise Usage(f"{reason}; without --by-op the formula has it")
     at = {variable: given[variable] for variable in quantity.variables}
     write = to_json if arguments.format == "json" else to_terminal
     return write(found, quantity, operations(found, name), at)

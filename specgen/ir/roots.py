@@ -17,12 +17,15 @@ TAKEN: Final[Mapping[str, tuple[frozenset[str], frozenset[tuple[str, ...]]]]] = 
 
 
 def is_language_model(forward: Function) -> bool:
-    """Whether it takes tokens [B, S], perhaps positions [B, S] and a mask, and gives one result.
+    """Whether it takes tokens [B, S], perhaps positions [B, S] and a mask, and says one thing of each.
 
     Callers of such a program say no positions, and a mask only where there is padding.  The
-    arguments of any other forward are the program's inputs as they stand.
+    arguments of any other forward are the program's inputs as they stand: so are those of one
+    that gives one result for a whole text, [B, ...].
     """
     if len(forward.results) != 1 or not forward.args or forward.args[0].name != "tokens":
+        return False
+    if tuple(map(variable, forward.results[0].shape[:2])) != ("B", "S"):
         return False
     for arg in forward.args:
         dtypes, shapes = TAKEN.get(arg.name, (frozenset(), frozenset()))

@@ -125,8 +125,12 @@ class Sweeper:
         absent: dict[str, str] = {}
         for name in self.needed:
             quantity = found.quantities[name]
+            known = self.variables.keys() | self.free
+            unset = [v for v in quantity.variables if v not in known]
             if quantity.expr is None:
                 absent[name] = quantity.absent or "it is not counted"
+            elif unset:
+                absent[name] = f"`{unset[0]}` has no value here"
             else:
                 forms[name] = self.folded(quantity.expr)
         return Structure(

@@ -72,7 +72,9 @@ def released(model: Any) -> dict[str, list[str]]:
         (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", place.replace(".", r"\."))), name)
         for entry in model.metadata_props
         if entry.key == "released_names"
-        for place, name in (line.partition(",")[0].split(" = ") for line in entry.value.split("\n"))
+        for place, name in (
+            line.partition(",")[0].split(" = ") for line in entry.value.splitlines()
+        )
     ]
     found = {}
     for tensor in weights_of(model):

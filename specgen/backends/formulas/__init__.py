@@ -47,12 +47,18 @@ def document(found: Ledger) -> dict[str, Any]:
         ],
         "decided": [to_text(substitute(condition, lets)) for condition in found.decided],
         "decode_forwards": dict(found.decode_forwards),
-        "variables": dict(VARIABLES),
+        "variables": {**VARIABLES, **own_variables(found)},
         "quantities": {
             quantity.name: quantity_document(quantity, lets)
             for quantity in found.quantities.values()
         },
     }
+
+
+def own_variables(found: Ledger) -> dict[str, str]:
+    """The shape variables that the table's forward has beside those of all."""
+    used = {name for quantity in found.quantities.values() for name in quantity.variables}
+    return dict.fromkeys(sorted(used - VARIABLES.keys()), "a dim of the forward's arguments")
 
 
 def param_document(param: Param) -> dict[str, Any]:

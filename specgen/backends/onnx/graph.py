@@ -299,9 +299,11 @@ class Graph:
             if edge.name == wanted:
                 continue
             own = edge
-            if edge.name not in computed or edge.name in given:
+            if edge.name not in computed:
                 own = self.one(wanted, "Identity", (edge,), edge.dtype, edge.shape)
-            given.add(edge.name)
+            while own.name in given:  # equal operators are one: each copy is of the copy before it
+                own = self.one(wanted, "Identity", (own,), edge.dtype, edge.shape)
+            given.add(own.name)
             if wanted in self.edges and own.name != wanted:
                 renamed[wanted] = self.unique(wanted)
             renamed[own.name] = wanted

@@ -240,6 +240,8 @@ def quantity_cells(ledger: Ledger, quantity: Quantity, said: Words) -> tuple[str
         reason = said.reason(quantity.absent, ledger.program)
         return name, quote(reason), convention
     value = quantity.value
+    if open_ := [variable for variable in quantity.variables if variable not in DEFAULTS]:
+        return name, said.depends.format(variables=", ".join(map(code, open_))), convention
     if quantity.variables:
         at = {variable: DEFAULTS[variable] for variable in quantity.variables}
         value = evaluated(quantity, {**ledger.values, **at})

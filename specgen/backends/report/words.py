@@ -16,7 +16,6 @@ from specgen.analysis.quantities import (
     NO_CACHE,
     NO_DATAFLOW,
     NO_TOKENS,
-    OTHER_LENGTH,
 )
 from specgen.analysis.terms import STORED_OTHERWISE, UNSEEN, Quantity
 from specgen.sizes.printing import TABLE, to_text
@@ -73,6 +72,7 @@ class Words:
     decided_note: str
     requirements: str
     at: str
+    depends: str
     units: Mapping[str, str]
     conventions: Mapping[str, str]
     reasons: Mapping[str, str]
@@ -137,11 +137,12 @@ ENGLISH: Final = Words(
     " formulas:",
     requirements="What the table requires",
     at="{quantity} at {values}",
+    depends="depends on {variables}",
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
     conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
     reasons={
         reason: reason
-        for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, OTHER_LENGTH, UNMET, TOO_LONG, TOO_MANY)
+        for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
     },
 )
 
@@ -190,6 +191,7 @@ CHINESE: Final = Words(
     decided_note="参数若使下列条件之一改变，表中的行与公式也随之改变：",
     requirements="本表的要求",
     at="{quantity}，{values}",
+    depends="取决于 {variables}",
     units={"elements": "个元素", "tensors": "个张量", "bytes": "字节", "operations": "FLOPs"},
     conventions={
         "parameters": "每个训练得到的数计一次：共享的行和重复存储的行不重复计，"
@@ -232,7 +234,6 @@ CHINESE: Final = Words(
         NO_DATAFLOW: "本表没有前向",
         NO_CACHE: "前向没有缓存",
         NO_TOKENS: "前向不是语言模型的前向，不给出 logits",
-        OTHER_LENGTH: "取决于前向参数的一个长度，它不是 B、S、T 中的任何一个",
         UNMET: "没有乘积逐个 token 地读缓存",
         TOO_LONG: "前向中的尺寸表达式太长，无法比较",
         TOO_MANY: "前向中可能占用最多的时刻太多",
