@@ -215,8 +215,14 @@ def check_program(
         diagnostics.report_values("E0465", span, values, notes=notes)
     for row in unheld(program):
         span, path = spans[model.name, row.function], ".".join(row.path)
-        values = {"name": path, "reason": row.reason}
-        diagnostics.report_values("E0466", span, values, notes=[f"found for {variant}"])
+        diagnostics.report(
+            "E0466",
+            span,
+            name=path,
+            reason=row.reason,
+            help=row.advice,
+            notes=[f"found for {variant}"],
+        )
     for name, rows in collisions(program):
         shown = " and ".join(f"`{row}`" for row in rows)
         shown = f"all instances of {shown} are" if len(rows) == 1 else f"{shown} are both"

@@ -10,7 +10,7 @@ import pytest
 from specgen.analysis.quantities import ledger
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.elaborate.load import load_program
+from specgen.elaborate.load import check_file, load_program
 from tests.agreement import Layers, Step, checked, unequal
 
 HEAD = """language 1
@@ -96,3 +96,73 @@ def test_one_block_may_keep_tokens_where_another_of_its_kind_does_not(tmp_path: 
         assert build(layers.program, options).count(b"present.") > 0
         assert not unequal(layers.onnx(steps, options), expected)
     assert ledger(load_program(path)).quantities["cache_elements_per_token"].value == 12
+
+
+#: Faults of E0466, and what their help says to write instead.
+ADVISED = {
+    "a mask of the new tokens": (
+        """model m {
+  params { vocab_size : size = 9  dim : size = 8 }
+  tensors { embed : [vocab_size, dim] }
+  cache { kept : [B, T, dim] along T }
+  forward(tokens: i64 [B, S], mask: bool [B, S]) -> [B, S, dim] {
+    x = take(embed, tokens) + sum(append(kept, take(embed, tokens)), over = 1, keep = true)
+    return where(rearrange(mask, "b s -> b s 1"), x, 0)
+  }
+}""",
+        [("mask: bool [B, S]", "mask: bool [B, T]"),
+         ("rearrange(mask,", "rearrange(slice(mask, T - S, T, over = T),")],
+    ),
+    "one name for two lengths": (
+        """model m {
+  params { dim : size = 8 }
+  parts { one : mixer }
+  forward(x: [B, T, dim]) -> [B, T, dim] { return one(x) }
+  module mixer {
+    cache { kept : [B, T, dim] along T }
+    forward(x: [B, S, dim]) -> [B, S, dim] {
+      return x + sum(append(kept, x), over = 1, keep = true)
+    }
+  }
+}""",
+        [("(x: [B, T, dim]) -> [B, T, dim]", "(x: [B, S, dim]) -> [B, S, dim]")],
+    ),
+    "a size that does not grow": (
+        """model m {
+  params { dim : size = 8 }
+  cache { kept : [B, T, dim] along T }
+  forward(x: [B, S, dim], seen: bool [B, 2 × S + 1]) -> [B, S, dim] {
+    return seen_of(x, seen)
+  }
+  function seen_of(x: [B, S, dim], seen: bool [B, T]) -> [B, S, dim] {
+    return x + sum(where(rearrange(seen, "b t -> b t 1"), append(kept, x), 0), over = 1, keep = true)
+  }
+}""",
+        [("seen: bool [B, 2 × S + 1]", "seen: bool [B, T]")],
+    ),
+    "other tokens in one step": (
+        """model m {
+  params { dim : size = 8 }
+  cache { key : [B, T, dim] along T   other : [B, U, dim] along U }
+  forward(x: [B, S, dim], more: [B, E, dim]) -> [B, S, dim] {
+    return x + sum(append(key, x), over = 1, keep = true) + sum(append(other, more), over = 1, keep = true)
+  }
+}""",
+        [("   other : [B, U, dim] along U", ""), ("append(other, more)", "more")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ADVISED)
+def test_what_the_help_says_makes_the_fault_go_away(kind: str, tmp_path: Path) -> None:
+    text, changes = ADVISED[kind]
+    path = tmp_path / "t.dsv3"
+    path.write_text(f"language 1\n{text}\n", encoding="utf-8")
+    (found,) = check_file(path).all
+    assert found.code == "E0466"
+    assert found.help
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path.write_text(f"language 1\n{text}\n", encoding="utf-8")
+    assert check_file(path).all == ()
