@@ -190,7 +190,12 @@ class Body(Typing):
         known = [*self.vars, *self.around.tensors, *self.scope.names()]
         help_ = did_you_mean(name, known)
         if node.names[0] in self.around.parts:
-            help_ = f"`{node.names[0]}` is a part: only its own forward and functions read its rows"
+            part = node.names[0]
+            help_ = f"`{part}` is a part: only its own forward and functions read its rows"
+            if any(view.row.count is not None for view in self.around.parts[part]):
+                help_ += f"; `{part}(x, ...)` takes x through its instances, each with its own rows"
+            else:
+                help_ += f"; `{part}(x, ...)` calls it"
         self.fail("E0301", node.span, name=name, help=help_)
 
     def numbers(self, members: Expr) -> ir.Value:
