@@ -41,7 +41,6 @@ GRAPH: Final = ".onnx"
 WEIGHTS: Final = ".safetensors"
 
 
-
 def place(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> bool:
     """Puts `files`, their manifest among them, into `folder`; False where they were there already.
 

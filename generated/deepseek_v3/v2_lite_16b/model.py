@@ -285,7 +285,11 @@ class MLA(nn.Module):
         """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half],
         seen: bool [B, S, T] -> [B, S, dim]
         """
-        form = self.form or ("absorbed" if cache and x.size(1) == 1 else "main")
+        S = x.size(1)
+        T = S + (cache["latent"].stretch.length if cache else 0)
+        # operations saved, but for a factor; a compiled graph is of one form
+        saved = 2 - S if torch.compiler.is_compiling() else 512 * T - 512 * S - 3 * S * T
+        form = self.form or ("absorbed" if saved > 0 else "main")
         if form == "absorbed":
             return self.absorbed(x, cos, sin, seen, cache)
         return self.main(x, cos, sin, seen, cache)
@@ -349,11 +353,11 @@ class MLA(nn.Module):
         turned = rotate_pairs(k_plain.unsqueeze(2), cos, sin)  # [B, S, 1, qk_rope_head_dim]
         return torch.cat([self.kv_norm(c), turned.squeeze(2)], dim=-1)
 
-    def cache_rows(self, cache: Cache) -> Rows:
+    def cache_rows(self, stretch: Stretch) -> Rows:
         """What a cache holds for this module."""
         return {
-            "latent": cache.row(
-                cache.batch, cache.capacity, self.kv_lora_rank + self.qk_rope_head_dim
+            "latent": stretch.row(
+                stretch.batch, stretch.capacity, self.kv_lora_rank + self.qk_rope_head_dim
             ),
         }
 
@@ -458,9 +462,9 @@ class Block(nn.Module):
         h = x + self.attn(self.attn_norm(x), cos, sin, seen, cache)
         return h + self.ffn(self.ffn_norm(h))
 
-    def cache_rows(self, cache: Cache) -> Rows:
+    def cache_rows(self, stretch: Stretch) -> Rows:
         """What a cache holds for this module."""
-        return self.attn.cache_rows(cache)
+        return self.attn.cache_rows(stretch)
 
 
 class Model(nn.Module):
@@ -493,10 +497,10 @@ class Model(nn.Module):
         last: only the logits of what follows the last token, [B, 1, ...].
         """
         positions, mask = placed(tokens, mask, cache)
-        h = self.trunk(tokens, positions, mask, cache)  # [B, S, dim]
+        h = self.trunk_inside(tokens, positions, mask, cache)  # [B, S, dim]
         if last:
             h = h[:, -1:]
-        return self.head(h)
+        return committed(cache, self.head(h))
 
     def trunk(
         self,
@@ -509,9 +513,16 @@ class Model(nn.Module):
 
         tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
         """
-        if positions is None or mask is None:
-            usual, mask = placed(tokens, mask, cache)
-            positions = usual if positions is None else positions
+        positions, mask = placed(tokens, mask, cache, positions=positions)
+        return committed(cache, self.trunk_inside(tokens, positions, mask, cache))
+
+    def trunk_inside(
+        self, tokens: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache | None = None
+    ) -> Tensor:
+        """As `trunk`, of tokens that have their places, within a step.
+
+        tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
+        """
         cos, sin = self.rope(positions)  # [B, S, rope_half], [B, S, rope_half]
         seen = causal(positions, mask)  # [B, S, T]
         h = self.embed(tokens)
@@ -522,7 +533,8 @@ class Model(nn.Module):
     def new_cache(self, batch: int, length: int = 0) -> Cache:
         """An empty cache for sequences of at most `length` tokens; of any, if 0."""
         cache = Cache(self, batch, length)
-        cache.rows = [layer.cache_rows(cache) for layer in self.layers]
+        stretch = cache.stretch("layers")
+        cache.rows = [layer.cache_rows(stretch) for layer in self.layers]
         return cache
 
     def reset_parameters(self, std: float = 0.02) -> None:
@@ -574,21 +586,35 @@ def lay_out(model: nn.Module) -> None:
 class CacheRow:
     """A tensor that is filled along `axis` from its start, and grows where it has no room."""
 
-    def __init__(self, values: Tensor, axis: int) -> None:
-        self.values, self.axis, self.length = values, axis, 0
+    def __init__(self, values: Tensor, axis: int, stretch: Stretch) -> None:
+        self.values, self.axis, self.stretch = values, axis, stretch
 
     def append(self, new: Tensor) -> Tensor:
-        """Adds `new` behind what is there; all that is there then, not copied if it had room."""
-        start, self.length = self.length, self.length + new.size(self.axis)
-        if self.length > self.values.size(self.axis):
-            self.values = torch.cat([self.values, new], dim=self.axis)
+        """What is held, and `new` behind it: held, too, once all of the step has ended well."""
+        start, count = self.stretch.length, new.size(self.axis)
+        if start + count > self.values.size(self.axis):
+            self.values = torch.cat([self.held, new], dim=self.axis)
         else:
-            self.values.narrow(self.axis, start, new.size(self.axis)).copy_(new)
-        return self.held
+            self.values.narrow(self.axis, start, count).copy_(new)
+        return self.values.narrow(self.axis, 0, start + count)
 
     @property
     def held(self) -> Tensor:
-        return self.values.narrow(self.axis, 0, self.length)
+        return self.values.narrow(self.axis, 0, self.stretch.length)
+
+
+class Stretch:
+    """Cache rows that hold the same tokens: a step adds its own to all of them, or to none."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.batch, self.capacity = cache.batch, cache.capacity
+        self.like = next(cache.model.parameters())
+        self.length = 0  # tokens that are held
+        self.rows: list[CacheRow] = []
+
+    def row(self, *shape: int, axis: int = 1) -> CacheRow:
+        self.rows.append(CacheRow(self.like.new_zeros(shape), axis, self))
+        return self.rows[-1]
 
 
 Rows = Any  # the cache rows of a module by name; of its parts, if it has none of its own
@@ -597,23 +623,48 @@ Rows = Any  # the cache rows of a module by name; of its parts, if it has none o
 class Cache:
     """What the layers keep of the tokens so far, with room for `capacity` of each sequence.
 
-    Without room it grows, and takes all that it keeps into new tensors.
+    Without room it grows, and takes all that it keeps into new tensors.  A step that fails
+    leaves what was held before it, so that it can be tried again.
     """
 
     def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
         self.model, self.batch, self.capacity = model, batch, capacity
         self.rows: Rows = None
-        self.all: list[CacheRow] = []
+        self.stretches: dict[str, Stretch] = {}
+        self.step: dict[str, int] = {}  # the lengths when the step at hand has ended
 
     @property
     def length(self) -> int:
         """How many tokens are there."""
-        return self.all[0].length
+        return next(iter(self.stretches.values())).length
 
-    def row(self, *shape: int, axis: int = 1) -> CacheRow:
-        like = next(self.model.parameters())
-        self.all.append(CacheRow(like.new_zeros(shape), axis))
-        return self.all[-1]
+    def stretch(self, name: str) -> Stretch:
+        return self.stretches.setdefault(name, Stretch(self))
+
+    def begin(self, batch: int, new: int, *stretches: str, total: int | None = None) -> int:
+        """How many tokens are there, to which a step adds `new`, so that there are `total`."""
+        past, *others = [self.stretches[name].length for name in stretches or self.stretches]
+        if batch != self.batch:
+            raise ValueError(f"the cache is for {self.batch} sequences, not for {batch}")
+        if any(other != past for other in others):
+            raise ValueError(f"the cache holds {past} and {others} tokens where it needs as many")
+        if 0 < self.capacity < past + new:
+            raise ValueError(
+                f"the cache has room for {self.capacity} tokens: {past} are there, {new} do not fit"
+            )
+        if total is not None and total != past + new:
+            raise ValueError(f"T must be {past + new}, with {past} in the cache, not {total}")
+        self.step = dict.fromkeys(stretches or self.stretches, past + new)
+        return past
+
+    def commit(self) -> None:
+        """The step has ended: what it appended is held."""
+        for name, length in self.step.items():
+            self.stretches[name].length = length
+
+    @property
+    def all(self) -> list[CacheRow]:
+        return [row for stretch in self.stretches.values() for row in stretch.rows]
 
     def tensors(self) -> list[Tensor]:
         """All that is kept, to give it to another cache."""
@@ -621,13 +672,25 @@ class Cache:
 
     def restore(self, tensors: Sequence[Tensor]) -> None:
         """Keeps what another cache kept."""
+        lengths: dict[int, int] = {}
         for row, values in zip(self.all, tensors, strict=True):
-            row.values, row.length = values, values.size(row.axis)
+            length = values.size(row.axis)
+            if lengths.setdefault(id(row.stretch), length) != length:
+                raise ValueError("rows that grow together must hold as many tokens as each other")
+        for row, values in zip(self.all, tensors, strict=True):
+            row.values, row.stretch.length = values, values.size(row.axis)
 
     def rows_of(self, model: nn.Module) -> Rows:
         if model is not self.model:
             raise ValueError("the cache is another model's: model.new_cache makes one for this")
         return self.rows
+
+
+def committed(cache: Cache | None, results: Any) -> Any:
+    """What a step gives that has ended; the cache holds what it appended."""
+    if cache:
+        cache.commit()
+    return results
 
 
 class Step(nn.Module):
@@ -655,20 +718,22 @@ def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
     return new if rows is None else rows[name].append(new)
 
 
-def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Tensor | None]:
+def placed(
+    tokens: Tensor,
+    mask: Tensor | None,
+    cache: Cache | None = None,
+    *stretches: str,
+    positions: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
     batch, new = tokens.shape
-    past = cache.length if cache else 0
-    if cache and batch != cache.batch:
-        raise ValueError(f"the cache is for {cache.batch} sequences, not for {batch}")
-    if cache and 0 < cache.capacity < past + new:
-        raise ValueError(
-            f"the cache has room for {cache.capacity} tokens: {past} are there, {new} do not fit"
-        )
+    past = cache.begin(batch, new, *stretches) if cache else 0
     if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
-        return torch.arange(past, past + new, device=tokens.device).expand(batch, -1), None
+        if positions is None:
+            positions = torch.arange(past, past + new, device=tokens.device).expand(batch, -1)
+        return positions, None
     if mask is None:
         mask = tokens.new_ones(batch, past + new, dtype=torch.bool)
     if mask.shape != (batch, past + new):
@@ -676,7 +741,9 @@ def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Ten
     if mask.is_floating_point():
         raise ValueError(f"mask must be of booleans or whole numbers, not of {mask.dtype}")
     mask = mask.bool()
-    return (mask.cumsum(-1) - 1).clamp(min=0)[:, past:], mask
+    if positions is None:
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
+    return positions, mask
 
 
 def mixture(

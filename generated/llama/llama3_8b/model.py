@@ -211,11 +211,11 @@ class GQA(nn.Module):
         mixed = attention(q_at, k_at, append(cache, "value", v), seen, self.scale)
         return self.wo(mixed.flatten(2))
 
-    def cache_rows(self, cache: Cache) -> Rows:
+    def cache_rows(self, stretch: Stretch) -> Rows:
         """What a cache holds for this module."""
         return {
-            "key": cache.row(cache.batch, cache.capacity, self.n_kv_heads, self.head_dim),
-            "value": cache.row(cache.batch, cache.capacity, self.n_kv_heads, self.head_dim),
+            "key": stretch.row(stretch.batch, stretch.capacity, self.n_kv_heads, self.head_dim),
+            "value": stretch.row(stretch.batch, stretch.capacity, self.n_kv_heads, self.head_dim),
         }
 
 
@@ -252,9 +252,9 @@ class Block(nn.Module):
         h = x + self.attn(self.attn_norm(x), cos, sin, seen, cache)
         return h + self.ffn(self.ffn_norm(h))
 
-    def cache_rows(self, cache: Cache) -> Rows:
+    def cache_rows(self, stretch: Stretch) -> Rows:
         """What a cache holds for this module."""
-        return self.attn.cache_rows(cache)
+        return self.attn.cache_rows(stretch)
 
 
 class Model(nn.Module):
@@ -294,12 +294,13 @@ class Model(nn.Module):
         h = self.norm(h2)  # [B, S, dim]
         if last:
             h = h[:, -1:]
-        return self.head(h)
+        return committed(cache, self.head(h))
 
     def new_cache(self, batch: int, length: int = 0) -> Cache:
         """An empty cache for sequences of at most `length` tokens; of any, if 0."""
         cache = Cache(self, batch, length)
-        cache.rows = [layer.cache_rows(cache) for layer in self.layers]
+        stretch = cache.stretch("layers")
+        cache.rows = [layer.cache_rows(stretch) for layer in self.layers]
         return cache
 
     def reset_parameters(self, std: float = 0.02) -> None:
@@ -327,6 +328,7 @@ class Model(nn.Module):
         checkpoint = Checkpoint(path)
         plan = list(stored_tensors(self))
         needed = {name: kind for _, _, stored in plan for name, kind in stored.items()}
+        checkpoint.spell(needed)
         faults = list(checkpoint.faults(needed, ignore))
         if faults:
             raise ValueError("\n".join([f"{path} does not fit this model:", *shortened(faults)]))
@@ -351,21 +353,35 @@ def lay_out(model: nn.Module) -> None:
 class CacheRow:
     """A tensor that is filled along `axis` from its start, and grows where it has no room."""
 
-    def __init__(self, values: Tensor, axis: int) -> None:
-        self.values, self.axis, self.length = values, axis, 0
+    def __init__(self, values: Tensor, axis: int, stretch: Stretch) -> None:
+        self.values, self.axis, self.stretch = values, axis, stretch
 
     def append(self, new: Tensor) -> Tensor:
-        """Adds `new` behind what is there; all that is there then, not copied if it had room."""
-        start, self.length = self.length, self.length + new.size(self.axis)
-        if self.length > self.values.size(self.axis):
-            self.values = torch.cat([self.values, new], dim=self.axis)
+        """What is held, and `new` behind it: held, too, once all of the step has ended well."""
+        start, count = self.stretch.length, new.size(self.axis)
+        if start + count > self.values.size(self.axis):
+            self.values = torch.cat([self.held, new], dim=self.axis)
         else:
-            self.values.narrow(self.axis, start, new.size(self.axis)).copy_(new)
-        return self.held
+            self.values.narrow(self.axis, start, count).copy_(new)
+        return self.values.narrow(self.axis, 0, start + count)
 
     @property
     def held(self) -> Tensor:
-        return self.values.narrow(self.axis, 0, self.length)
+        return self.values.narrow(self.axis, 0, self.stretch.length)
+
+
+class Stretch:
+    """Cache rows that hold the same tokens: a step adds its own to all of them, or to none."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.batch, self.capacity = cache.batch, cache.capacity
+        self.like = next(cache.model.parameters())
+        self.length = 0  # tokens that are held
+        self.rows: list[CacheRow] = []
+
+    def row(self, *shape: int, axis: int = 1) -> CacheRow:
+        self.rows.append(CacheRow(self.like.new_zeros(shape), axis, self))
+        return self.rows[-1]
 
 
 Rows = Any  # the cache rows of a module by name; of its parts, if it has none of its own
@@ -374,23 +390,48 @@ Rows = Any  # the cache rows of a module by name; of its parts, if it has none o
 class Cache:
     """What the layers keep of the tokens so far, with room for `capacity` of each sequence.
 
-    Without room it grows, and takes all that it keeps into new tensors.
+    Without room it grows, and takes all that it keeps into new tensors.  A step that fails
+    leaves what was held before it, so that it can be tried again.
     """
 
     def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
         self.model, self.batch, self.capacity = model, batch, capacity
         self.rows: Rows = None
-        self.all: list[CacheRow] = []
+        self.stretches: dict[str, Stretch] = {}
+        self.step: dict[str, int] = {}  # the lengths when the step at hand has ended
 
     @property
     def length(self) -> int:
         """How many tokens are there."""
-        return self.all[0].length
+        return next(iter(self.stretches.values())).length
 
-    def row(self, *shape: int, axis: int = 1) -> CacheRow:
-        like = next(self.model.parameters())
-        self.all.append(CacheRow(like.new_zeros(shape), axis))
-        return self.all[-1]
+    def stretch(self, name: str) -> Stretch:
+        return self.stretches.setdefault(name, Stretch(self))
+
+    def begin(self, batch: int, new: int, *stretches: str, total: int | None = None) -> int:
+        """How many tokens are there, to which a step adds `new`, so that there are `total`."""
+        past, *others = [self.stretches[name].length for name in stretches or self.stretches]
+        if batch != self.batch:
+            raise ValueError(f"the cache is for {self.batch} sequences, not for {batch}")
+        if any(other != past for other in others):
+            raise ValueError(f"the cache holds {past} and {others} tokens where it needs as many")
+        if 0 < self.capacity < past + new:
+            raise ValueError(
+                f"the cache has room for {self.capacity} tokens: {past} are there, {new} do not fit"
+            )
+        if total is not None and total != past + new:
+            raise ValueError(f"T must be {past + new}, with {past} in the cache, not {total}")
+        self.step = dict.fromkeys(stretches or self.stretches, past + new)
+        return past
+
+    def commit(self) -> None:
+        """The step has ended: what it appended is held."""
+        for name, length in self.step.items():
+            self.stretches[name].length = length
+
+    @property
+    def all(self) -> list[CacheRow]:
+        return [row for stretch in self.stretches.values() for row in stretch.rows]
 
     def tensors(self) -> list[Tensor]:
         """All that is kept, to give it to another cache."""
@@ -398,13 +439,25 @@ class Cache:
 
     def restore(self, tensors: Sequence[Tensor]) -> None:
         """Keeps what another cache kept."""
+        lengths: dict[int, int] = {}
         for row, values in zip(self.all, tensors, strict=True):
-            row.values, row.length = values, values.size(row.axis)
+            length = values.size(row.axis)
+            if lengths.setdefault(id(row.stretch), length) != length:
+                raise ValueError("rows that grow together must hold as many tokens as each other")
+        for row, values in zip(self.all, tensors, strict=True):
+            row.values, row.stretch.length = values, values.size(row.axis)
 
     def rows_of(self, model: nn.Module) -> Rows:
         if model is not self.model:
             raise ValueError("the cache is another model's: model.new_cache makes one for this")
         return self.rows
+
+
+def committed(cache: Cache | None, results: Any) -> Any:
+    """What a step gives that has ended; the cache holds what it appended."""
+    if cache:
+        cache.commit()
+    return results
 
 
 class Step(nn.Module):
@@ -432,20 +485,22 @@ def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
     return new if rows is None else rows[name].append(new)
 
 
-def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Tensor | None]:
+def placed(
+    tokens: Tensor,
+    mask: Tensor | None,
+    cache: Cache | None = None,
+    *stretches: str,
+    positions: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
     batch, new = tokens.shape
-    past = cache.length if cache else 0
-    if cache and batch != cache.batch:
-        raise ValueError(f"the cache is for {cache.batch} sequences, not for {batch}")
-    if cache and 0 < cache.capacity < past + new:
-        raise ValueError(
-            f"the cache has room for {cache.capacity} tokens: {past} are there, {new} do not fit"
-        )
+    past = cache.begin(batch, new, *stretches) if cache else 0
     if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
-        return torch.arange(past, past + new, device=tokens.device).expand(batch, -1), None
+        if positions is None:
+            positions = torch.arange(past, past + new, device=tokens.device).expand(batch, -1)
+        return positions, None
     if mask is None:
         mask = tokens.new_ones(batch, past + new, dtype=torch.bool)
     if mask.shape != (batch, past + new):
@@ -453,7 +508,9 @@ def placed(tokens: Tensor, mask: Tensor | None, cache: Any) -> tuple[Tensor, Ten
     if mask.is_floating_point():
         raise ValueError(f"mask must be of booleans or whole numbers, not of {mask.dtype}")
     mask = mask.bool()
-    return (mask.cumsum(-1) - 1).clamp(min=0)[:, past:], mask
+    if positions is None:
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
+    return positions, mask
 
 
 # ---- checkpoints: what the released one calls each tensor, and how it stores it
@@ -479,6 +536,16 @@ NAMES = [
 
 FORMATS: list[tuple[list[tuple[str, str]], Callable[..., Stored], Callable[..., Tensor]]] = [
     (NAMES, lambda *shape: {"": (None, shape)}, torch.as_tensor),
+]
+
+# First levels of names, and what some checkpoints have in their place.
+RESPELLINGS = [
+    ("model", ""),
+]
+
+# What some checkpoints hold besides, and the model does not need.
+BESIDES = [
+    "model.layers.{layer}.self_attn.rotary_emb.inv_freq",
 ]
 
 
@@ -546,6 +613,14 @@ class Checkpoint:
     def read(self, name: str) -> Tensor:
         return self.tensors[name][...]
 
+    def spell(self, needed: Stored) -> None:
+        """Takes tensors that are spelt otherwise under the names that are needed."""
+        for name in [name for name in self.tensors if name not in needed]:
+            for usual in usual_names(name):
+                if usual in needed and usual not in self.tensors:
+                    self.tensors[usual] = self.tensors.pop(name)
+                    break
+
     def faults(self, needed: Stored, ignore: Sequence[str]) -> Iterator[str]:
         """What is missing, not as it is needed, or in excess."""
         for name, (dtype, shape) in needed.items():
@@ -559,10 +634,27 @@ class Checkpoint:
                 yield f"wrong dtype: {name} is {found.get_dtype()}, not {dtype or 'a float'}"
         excess = [name for name in self.tensors if name not in needed]
         excess = [name for name in excess if not any(fnmatchcase(name, p) for p in ignore)]
+        excess = [name for name in excess if not is_besides(name)]
         yield from (f"in excess: {name}" for name in excess)
         prefix = commonprefix(excess).rpartition(".")[0]
         if len(excess) > 1 and prefix:
             yield f'hint: ignore=["{prefix}.*"] leaves aside the {len(excess):,} in excess'
+
+
+def usual_names(name: str) -> Iterator[str]:
+    """What a name of a checkpoint may be in the usual spelling."""
+    yield name
+    for usual, other in RESPELLINGS:
+        rest = name.removeprefix(f"{other}.")
+        if not other or rest != name:
+            yield f"{usual}.{rest}"
+
+
+def is_besides(name: str) -> bool:
+    """Whether a tensor may be there that the model does not need."""
+    regexes = [re.sub(r"\\{.*?\\}", r"\\d+", re.escape(pattern)) for pattern in BESIDES]
+    names = list(usual_names(name))
+    return any(re.fullmatch(regex, usual) for regex in regexes for usual in names)
 
 
 def shortened(faults: Sequence[str], most: int = 20) -> Iterator[str]:

@@ -141,8 +141,7 @@ ENGLISH: Final = Words(
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
     conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
     reasons={
-        reason: reason
-        for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
+        reason: reason for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
     },
 )
 
