@@ -189,14 +189,17 @@ def savings(program: Program) -> dict[str, Saving]:
     """
     if all(len(module.forwards) < 2 for module in program.modules.values()):
         return {}
-    with countable(program):
-        model, folder = root(program), Folder(environment(program))
-        chosen = cheapest(model, folder)
-        return {
-            module: Saving(name, saved(model, folder, chosen, module))
-            for module, name in chosen.items()
-            if name
-        }
+    known: dict[str, Saving] | None = program.derived.get("savings")
+    if known is None:
+        with countable(program):
+            model, folder = root(program), Folder(environment(program))
+            chosen = cheapest(model, folder)
+            known = program.derived["savings"] = {
+                module: Saving(name, saved(model, folder, chosen, module))
+                for module, name in chosen.items()
+                if name
+            }
+    return known
 
 
 def saved(
@@ -204,7 +207,10 @@ def saved(
 ) -> Mapping[tuple[str, ...], int]:
     """What one module's choice saves; S < 2 where that is no sum of 1, S, T and S * T."""
 
-    main, other = sites(model, {**chosen, module: ""}), sites(model, chosen)
+    main, other = (
+        [case for place in sites(model, forwards) for case in folder.fold(place)]
+        for forwards in ({**chosen, module: ""}, chosen)
+    )
 
     def at(new: int, total: int) -> Fraction:
         return operations(main, folder, new, total) - operations(other, folder, new, total)
@@ -232,11 +238,10 @@ def sites(model: Instance, forwards: Mapping[str, str]) -> tuple[Site, ...]:
     return tuple(found.site for found in Products(forwards).of(model))
 
 
-def operations(places: tuple[Site, ...], folder: Folder, new: int, total: int) -> Fraction:
+def operations(cases: Iterable[Case], folder: Folder, new: int, total: int) -> Fraction:
     """The operations for one sequence of `new` tokens, of `total` that there are then."""
     env = {**folder.env, "B": 1, "S": new, "T": total}
-    amounts = (amount(case, env) for place in places for case in folder.fold(place))
-    return sum(amounts, Fraction(0))
+    return sum((amount(case, env) for case in cases), Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from specgen.sizes.expr import TRUE, Expr, Sym
 
@@ -480,6 +480,8 @@ class Program:
     overridden: tuple[str, ...] = ()  # params that were given a value after the variant, by name
     stored_otherwise: str = ""
     respellings: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    #: What was worked out of the program, for whoever needs it next: by the name of the function.
+    derived: dict[str, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @property
     def model(self) -> Module:
