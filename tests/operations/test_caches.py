@@ -63,9 +63,17 @@ def whole(length: int) -> Step:
     return Step(random.integers(0, 9, mask.shape), positions, mask)
 
 
+@pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("parts", ["one : mixer", "one : pair"])
-def test_mask_of_the_new_tokens_means_that_nothing_is_held(parts: str, tmp_path: Path) -> None:
-    layers = Layers(checked(table(tmp_path, parts, WHOLE)), tmp_path)
+def test_mask_of_the_new_tokens_means_that_nothing_is_held(
+    parts: str, bare: bool, tmp_path: Path
+) -> None:
+    """Whether attention is followed by a map or not: then nothing says how wide it is."""
+    path = table(tmp_path, parts, WHOLE)
+    if bare:
+        text = path.read_text(encoding="utf-8").replace("   wo : dim -> dim", "")
+        path.write_text(text.replace("wo(", "("), encoding="utf-8")
+    layers = Layers(checked(path), tmp_path)
     assert not hasattr(layers.model, "new_cache")
     for length in (5, 3):  # the second call knows nothing of the first
         step = [whole(length)]

@@ -145,7 +145,7 @@ def document(
     graph = Graph(level)
     scope = environment(program)
     conventional = is_language_model(forward)
-    inputs = usual(graph) if conventional else own(graph, forward, scope, compute)
+    inputs = usual(graph, forward) if conventional else own(graph, forward, scope, compute)
     names = ("logits",) if conventional else results_of(forward)
     reserved = {*(edge.name for edge in inputs.values()), *names}
     weights = Weights(program, graph, options, checkpoint, reserved)
@@ -205,14 +205,23 @@ def held(weights: Weights, options: Options) -> Iterable[Placed | Embedded]:
     return weights.placed()
 
 
-def usual(graph: Graph) -> Mapping[str, Edge]:
-    """The inputs of a language model, all of them whatever it takes: clients give them."""
+def usual(graph: Graph, forward: Function) -> Mapping[str, Edge]:
+    """The inputs of a language model, all of them whatever it takes: clients give them.
+
+    A mask [B, S] is of the new tokens: a forward that has one is given all of them at once.
+    """
+    whole = any(arg.name == "mask" and arg.type.shape[1] == Sym("S") for arg in forward.args)
+    shapes = {argument: shape for argument, (_, shape) in INPUTS.items()}
+    if whole:
+        shapes["mask"] = shapes["tokens"]
     inputs = {
-        argument: graph.edge(name, "i64", shape) for argument, (name, shape) in INPUTS.items()
+        argument: graph.edge(name, "i64", shapes[argument])
+        for argument, (name, _) in INPUTS.items()
     }
     graph.measure(inputs["tokens"], 0)
     graph.measure(inputs["tokens"], 1)
-    graph.measure(inputs["mask"], 1)
+    if not whole:
+        graph.measure(inputs["mask"], 1)
     return inputs
 
 

@@ -65,12 +65,21 @@ def rotary(
 
 
 def attention(
-    graph: Graph, name: str, q: Edge, k: Edge, v: Edge, seen: Edge, scale: float
+    graph: Graph,
+    name: str,
+    q: Edge,
+    k: Edge,
+    v: Edge,
+    seen: Edge,
+    scale: float,
+    *,
+    kept: bool = True,
 ) -> Edge | None:
     """q [B, S, H, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T] to [B, S, H, E].
 
     Attention's form with merged heads: [batch, sequence, heads * features], no Transpose.
-    None where the number of heads is not known.
+    None where the number of heads is not known.  Values that are not `kept` in a cache row say
+    their width, which onnx's inference may not find out, and then takes the result's to be 0.
     """
     heads, shared = q.shape[2], k.shape[2]
     if not isinstance(heads, int) or not isinstance(shared, int):
@@ -79,6 +88,10 @@ def attention(
         graph.reshape(f"{name}.{which}", x, (*x.shape[:2], multiply(x.shape[2], x.shape[3])))
         for which, x in (("query", q), ("key", k), ("value", v))
     ]
+    width = operands[2].shape[2]
+    if not kept and isinstance(width, int):
+        wide = (operands[2], graph.integers([1, 1, width]))
+        operands[2] = graph.one(f"{name}.wide", "Expand", wide, v.dtype, operands[2].shape)
     # One mask for all heads; onnxruntime takes no mask that is broadcast over the queries.
     mask = graph.reshape(f"{name}.mask", seen, (seen.shape[0], 1, *seen.shape[1:]))
     result = graph.one(

@@ -365,7 +365,10 @@ def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | N
     match arguments:
         case [Edge() as q, Edge() as k, Edge() as v, Edge() as seen, scale]:
             if isinstance(scale, int | float | Fraction):
-                return intrinsics.attention(frame.graph, name, q, k, v, seen, float(scale))
+                kept = bool(frame.state.presents)
+                return intrinsics.attention(
+                    frame.graph, name, q, k, v, seen, float(scale), kept=kept
+                )
     return None
 
 
