@@ -277,3 +277,37 @@ def test_a_forward_of_any_signature_continues_its_cache(tmp_path: Path) -> None:
             assert near(found, whole[:, start:stop])
         with pytest.raises(ValueError, match="has room for 7"):
             model(x[:, :1], torch.ones(2, 1, 8, dtype=torch.bool), cache=cache)
+
+
+#: As LAYER, with a mask that attention makes something of, and nothing else looks at.
+MASKED = """language 1
+use std.attention { causal, attention }
+model layer "A layer of a language model" {
+  params { dim : size = 6 }
+  dtypes { maps = f32 arrays = f32 activations = f32 caches = f32 }
+  tensors { wk : dim -> dim }
+  cache { key : [B, T, 1, dim] along T }
+  forward(x: [B, S, dim], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    k = append(key, rearrange(wk(x), "b s d -> b s 1 d"))
+    q = rearrange(x, "b s d -> b s 1 d")
+    return x + rearrange(attention(q, k, k, causal(positions, mask), 1.0), "b s 1 d -> b s d")
+  }
+}
+"""
+
+
+def test_a_forward_that_places_no_tokens_needs_its_mask(tmp_path: Path) -> None:
+    """No mask means that nothing is hidden; several tokens behind others hide some of each other."""
+    file = imported(load_program(written(MASKED, tmp_path)), tmp_path)
+    assert "None" not in str(signature(file.Model.forward).parameters["mask"].annotation)
+    model = randomised(file.Model(file.Config()))
+    x = torch.randn(2, 7, 6, generator=torch.Generator().manual_seed(1))
+    mask, positions = torch.ones(2, 7, dtype=torch.bool), torch.arange(7).expand(2, -1)
+    with torch.no_grad():
+        whole, cache, stop = model(x, positions, mask), model.new_cache(2, 7), 0
+        for piece in (3, 1, 3):
+            start, stop = stop, stop + piece
+            here = positions[:, start:stop]
+            assert near(
+                model(x[:, start:stop], here, mask[:, :stop], cache=cache), whole[:, start:stop]
+            )

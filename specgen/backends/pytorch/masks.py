@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from specgen.backends.pytorch.walking import nested, operands
 from specgen.ir.model import (
     SCALAR,
+    Arg,
     Assign,
     Branch,
     CallFunction,
@@ -26,10 +27,14 @@ from specgen.ir.model import (
     Value,
     Var,
 )
+from specgen.ir.roots import is_language_model
 from specgen.sizes.expr import ZERO, Apply, Const, Expr, Sym
 
 #: The model's argument that marks real tokens.
 MASK = "mask"
+
+#: The arguments of the model's functions, behind the tokens, that the class supplies.
+SUPPLIED = ("positions", MASK)
 
 #: A function or forward: the id of its module ("" for a free function), and its name.
 Place = tuple[str, str]
@@ -75,12 +80,39 @@ def narrow_values(function: Function, value: CallFunction) -> Expr | None:
             return None
 
 
+def placed_like(function: Function) -> Arg | None:
+    """The argument whose dims say where the tokens of a function are, if its caller need not.
+
+    It begins with the dims [B, S] of the positions, or [B, ...] of the mask, which stand at the end.
+    """
+    given = tuple(arg for arg in function.args if arg.name in SUPPLIED)
+    if not given or function.args[-len(given) :] != given:
+        return None
+    for arg in function.args[: -len(given)]:
+        dims = {other.name: 2 if other.name == SUPPLIED[0] else 1 for other in given}
+        if len(arg.type.shape) >= 2 and all(
+            arg.type.shape[: dims[other.name]] == other.type.shape[: dims[other.name]]
+            for other in given
+        ):
+            return arg
+    return None
+
+
+def is_placed(program: Program, function: Function) -> bool:
+    """Whether the class makes a mask for the tokens of a function where one is needed."""
+    if function in program.model.forwards and is_language_model(function):
+        return True
+    return function in program.model.functions and placed_like(function) is not None
+
+
 def optional_arguments(program: Program) -> frozenset[tuple[Place, str]]:
     """The arguments that are None where no mask is needed; none where a mask always is."""
     model, walk = program.model, Walk(program)
     try:
         for function in (*model.forwards, *model.functions):
             if any(arg.name == MASK for arg in function.args):
+                if not is_placed(program, function):
+                    return frozenset()  # behind a cache, no mask would be another mask
                 walk.follow(model, function, MASK)
     except Inspected:
         return frozenset()

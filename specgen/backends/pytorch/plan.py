@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from specgen.analysis.instances import Instance, descend, environment, root
-from specgen.backends.pytorch.masks import narrow_values, optional_arguments
+from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
 from specgen.ir.growth import entries, growths
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
-
-#: The arguments of the model's functions, behind the tokens, that the class supplies.
-SUPPLIED = ("positions", "mask")
 
 #: A class with more params than this takes them from Config if it can.
 MANY = 4

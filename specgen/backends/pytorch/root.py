@@ -15,7 +15,7 @@ from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.initial import reset_parameters
 from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, grouping
-from specgen.backends.pytorch.plan import SUPPLIED
+from specgen.backends.pytorch.masks import SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
@@ -24,7 +24,6 @@ from specgen.ir.model import (
     REST,
     SCALAR,
     ApplyMap,
-    Arg,
     Assign,
     CallFunction,
     Function,
@@ -80,9 +79,7 @@ class RootWriter(ClassWriter):
     def called(self, function: Function, name: str) -> list[str]:
         """A function as it is called from outside; where its tokens stand may be left out."""
         given = [arg for arg in function.args if arg.name in SUPPLIED]
-        like = next((a for a in function.args if is_placed_like(a, given)), None)
-        if function.args[-len(given) :] != tuple(given):
-            like = None
+        like = placed_like(function)
         cached = self.plan.uses_cache(self.module, function)
         body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
         body.begins = cached and like is None
@@ -280,14 +277,3 @@ def replaced(value: Value, old: Value, new: Value) -> Value:
         return new
     assert isinstance(value, ApplyMap)
     return replace(value, value=replaced(value.value, old, new))
-
-
-def is_placed_like(arg: Arg, given: Sequence[Arg]) -> bool:
-    """Whether an argument begins with the dims [B, S] of the positions, or [B, ...] of the mask."""
-    for other in given:
-        dims = 2 if other.name == SUPPLIED[0] else 1
-        if arg in given or len(arg.type.shape) < 2:
-            return False
-        if arg.type.shape[:dims] != other.type.shape[:dims]:
-            return False
-    return bool(given)
