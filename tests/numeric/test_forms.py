@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from specgen.analysis.cases import Folder
 from specgen.analysis.costs import operations, savings, sites
 from specgen.analysis.instances import environment, root
+from specgen.backends.onnx.options import DEFAULT
+from tests.agreement import Layers, checked, differences
 from tests.numeric.generated import form, imported, program, randomised
 from tests.numeric.test_torch_tracing import SHAPES, near, tokens
 
@@ -91,3 +93,42 @@ def test_a_chunk_behind_a_long_context_and_a_prompt_differ(tmp_path: Path) -> No
     text = imported(table, tmp_path).__file__
     assert text is not None
     assert "512 * T - 512 * S - 3 * S * T" in Path(text).read_text(encoding="utf-8")
+
+
+NAMED = """language 1
+model named "Arguments called as what chooses a form" {
+  params { vocab_size : size = 9  dim : size = 8 }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  parts { one : mixer }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {
+    x = take(embed, tokens)
+    return one(x, x * 2, x * 3, mask)
+  }
+  module mixer {
+    tensors { up : dim -> 4 × dim }
+    cache { kept : [B, T, dim] along T }
+    forward(form: [B, S, dim], saved: [B, S, dim], other: [B, S, dim], mask: bool [B, T]) -> [B, S, dim] {
+      all = up(append(kept, form))
+      p = einsum("b s d, b t d -> b s t", up(saved), all)
+      q = where(rearrange(mask, "b t -> b 1 t"), p, 0)
+      return other + einsum("b s t, b t d -> b s d", q, slice(all, 0, dim))
+    }
+    forward folded(form: [B, S, dim], saved: [B, S, dim], other: [B, S, dim], mask: bool [B, T]) -> [B, S, dim] {
+      all = append(kept, form)
+      p = einsum("b s d, b t d -> b s t", einsum("b s i, i d -> b s d", up(saved), up), all)
+      q = where(rearrange(mask, "b t -> b 1 t"), p, 0)
+      mixed = einsum("b s t, b t d -> b s d", q, all)
+      return other + slice(up(mixed), 0, dim)
+    }
+  }
+}
+"""
+
+
+def test_arguments_may_be_called_as_what_chooses(tmp_path: Path) -> None:
+    path = tmp_path / "named.dsv3"
+    path.write_text(NAMED, encoding="utf-8")
+    layers = Layers(checked(path), tmp_path)
+    assert savings(layers.program)
+    assert list(differences(layers, 9, [DEFAULT])) == []

@@ -45,9 +45,12 @@ MAIN: Final = "main"
 FN: Final = "Callable[[Tensor], Tensor]"
 
 
-def saved_operations(saving: Saving) -> str:
+def saved_operations(saving: Saving, called: Mapping[str, str]) -> str:
     """What a forward saves of those of the main one, in S new tokens and T in all."""
-    terms = [" * ".join((str(n), *names)) for names, n in saving.operations.items()]
+    terms = [
+        " * ".join((str(n), *(called[name] for name in names)))
+        for names, n in saving.operations.items()
+    ]
     return " + ".join(sorted(terms, key=lambda term: term.startswith("-"))).replace("+ -", "- ")
 
 
@@ -112,31 +115,34 @@ class ClassWriter(Constructor):
         arguments, returns = self.signature(main, body)
         given = ", ".join(argument.partition(":")[0] for argument in arguments)
         saving, measured = self.plan.saving(self.module), self.lengths(main, body)
-        chosen, lines = f'"{MAIN}"', []
+        chosen, lines, local = f'"{MAIN}"', [], body.fresh("form")
         if saving is not None and measured is not None:
-            new, total = measured
-            saved = saved_operations(saving)
-            lines.append(f"{INDENT * 2}S = {new}")
-            if "T" in saved:
-                lines.append(f"{INDENT * 2}T = {total}")
+            new, held = measured
+            names = {name: body.fresh(name) for name in ("S", "T")}
+            saved, few = body.fresh("saved"), names["S"]
+            lines.append(f"{INDENT * 2}{few} = {new}")
+            if any("T" in term for term in saving.operations):
+                lines.append(f"{INDENT * 2}{names['T']} = {few} + {held}")
+            difference = saved_operations(saving, names)
             lines += [
                 f"{INDENT * 2}# operations saved, but for a factor; a compiled graph is of one form",
-                f"{INDENT * 2}saved = 2 - S if torch.compiler.is_compiling() else {saved}",
+                f"{INDENT * 2}{saved} = "
+                f"2 - {few} if torch.compiler.is_compiling() else {difference}",
             ]
-            chosen = f'("{attribute(saving.forward)}" if saved > 0 else "{MAIN}")'
+            chosen = f'("{attribute(saving.forward)}" if {saved} > 0 else "{MAIN}")'
         lines = [
             *definition("forward", ["self", *arguments], returns, 1),
             *docstring(None, 2, self.shapes(main)),
             *lines,
-            f"{INDENT * 2}form = self.form or {chosen}",
+            f"{INDENT * 2}{local} = self.form or {chosen}",
         ]
         for other in map(attribute, (f.name for f in self.module.forwards[1:])):
-            lines.append(f'{INDENT * 2}if form == "{other}":')
+            lines.append(f'{INDENT * 2}if {local} == "{other}":')
             lines.append(f"{INDENT * 3}return self.{other}({given})")
         return [*lines, f"{INDENT * 2}return self.{MAIN}({given})"]
 
     def lengths(self, main: Function, body: Body) -> tuple[str, str] | None:
-        """How many tokens are new, and how many there are in all, as `forward` finds them."""
+        """How many tokens are new, and how many are held, as `forward` finds them."""
         for value in values(main.body):
             if isinstance(value, Append):
                 cache = next(c for c in self.module.caches if c.name == value.cache)
@@ -149,7 +155,7 @@ class ClassWriter(Constructor):
                         )
                         row = f'cache["{value.cache}"].stretch.length'
                         new = f"{body.variable(arg.name)}.size({at})"
-                        return new, f"S + ({row} if cache else 0)"
+                        return new, f"({row} if cache else 0)"
         return None
 
     # ---- cache rows
