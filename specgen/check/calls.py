@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from specgen.check.signatures import Binding, Signature
 from specgen.diagnostics.diagnostic import FIRST, Label, did_you_mean
 from specgen.diagnostics.source import Span
+from specgen.elaborate.files import std_use
 from specgen.ir import model as ir
 from specgen.ops.context import OpCall, is_scalar, only, shape_text, size_text, type_text
 from specgen.ops.registry import FORMS, OPS
@@ -42,7 +43,7 @@ def call(body: Body, node: tree.Call) -> ir.Value:
         "E0442",
         node.function.span,
         name=name,
-        help=did_you_mean(name, known),
+        help=std_use(name, "function") or did_you_mean(name, known),
     )
 
 

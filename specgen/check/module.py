@@ -150,7 +150,7 @@ class ModuleView:
                 "E0503",
                 format_.span,
                 name=name,
-                help=did_you_mean(name, known),
+                help=std_use(name, "module") or did_you_mean(name, known),
             )
 
     def check_bias(self, row: tree.Tensor) -> None:
@@ -222,7 +222,7 @@ class ModuleView:
                 "E0601",
                 row.module_span,
                 name=row.module,
-                help=std_use(row.module)
+                help=std_use(row.module, "module")
                 or did_you_mean(row.module, self.definition.visible_modules),
             )
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,13 +127,21 @@ class Loaded:
                     yield item
 
 
-def std_use(name: str) -> str | None:
+def std_use(name: str, *kinds: str) -> str | None:
     """How a file comes to see a module or function that std has; None where std has none."""
-    defines = re.compile(rf"^(?:module|function) {re.escape(name)}\b", re.MULTILINE)
-    for path in sorted(std_folder().glob("*.dsv3")):
-        if defines.search(path.read_text(encoding="utf-8")):
-            return f"std has it: add `use std.{path.stem} {{ {name} }}`"
-    return None
+    kind, file = std_definitions().get(name, ("", ""))
+    return f"std has it: add `use std.{file} {{ {name} }}`" if kind in kinds else None
+
+
+@cache
+def std_definitions() -> Mapping[str, tuple[str, str]]:
+    """What std defines: by name, whether it is a module or a function, and the file's name."""
+    defines = re.compile(r"^(module|function) (\w+)", re.MULTILINE)
+    return {
+        found[2]: (found[1], path.stem)
+        for path in sorted(std_folder().glob("*.dsv3"))
+        for found in defines.finditer(path.read_text(encoding="utf-8"))
+    }
 
 
 def load_files(path: str | Path, diagnostics: Diagnostics) -> Loaded | None:
@@ -222,7 +231,8 @@ class Loader:
                     span,
                     name=wanted,
                     path=spelled,
-                    help=did_you_mean(wanted, imported.names),
+                    help=std_use(wanted, "module", "function")
+                    or did_you_mean(wanted, imported.names),
                 )
                 continue
             self.define(file, wanted, span, item)

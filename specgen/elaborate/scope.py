@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean, suggestion
 from specgen.diagnostics.source import Span
-from specgen.elaborate.files import Definition
+from specgen.elaborate.files import Definition, std_use
 from specgen.sizes.expr import (
     COMPARISONS,
     FUNCTIONS,
@@ -197,9 +197,8 @@ class Scope:
             return Const(math.pi)
         if name in DTYPES or (self.definition is not None and self.definition.module(name)):
             return Const(name)
-        self.diagnostics.report(
-            "E0301", node.span, name=name, help=did_you_mean(name, self.names())
-        )
+        help_ = std_use(name, "module") or did_you_mean(name, self.names())
+        self.diagnostics.report("E0301", node.span, name=name, help=help_)
         raise Unresolved
 
     def call(self, node: tree.Call) -> Expr:
