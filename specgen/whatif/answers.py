@@ -219,6 +219,10 @@ class Answer:
         if self.where:
             text = " and ".join(f"({w})" if len(self.where) > 1 else w for w in self.where)
             lines.append(f"filtered out {found.filtered:,}: --where {text}")
+            lines += [
+                f"left out {n:,}: --where has no value there: {reason}"
+                for reason, n in found.undecided.items()
+            ]
         lines += [
             f"`{name}` has no value in {n:,} rows: {reason}"
             for name, (n, reason) in found.blank.items()
@@ -285,6 +289,7 @@ def sweep_document(answer: Answer) -> dict[str, Any]:
         "points": found.points,
         "left_out": [{"reason": r, "points": n} for r, n in found.left_out.items()],
         "filtered_out": found.filtered,
+        "undecided": [{"reason": r, "points": n} for r, n in found.undecided.items()],
         "blank": {name: {"rows": n, "reason": r} for name, (n, r) in found.blank.items()},
         "units": {name: CONVENTIONS[name][0] for name in answer.quantities},
     }

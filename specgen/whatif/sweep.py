@@ -23,7 +23,7 @@ from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from specgen.sizes.expr import TRUE, Expr, Sym, conjunction, symbols
 from specgen.sizes.printing import TABLE, to_text
 from specgen.whatif.columns.exact import Array
-from specgen.whatif.columns.vector import evaluate_all, holds, joined
+from specgen.whatif.columns.vector import decided, evaluate_all, holds, joined
 from specgen.whatif.forms import (
     MAX_STRUCTURES,
     Demand,
@@ -58,7 +58,8 @@ class Sweep:
 
     Values of quantities are int64, or Python ints (None where the quantity has no whole value)
     in object arrays.  `left_out` are reasons with the points that they left out, `filtered` the
-    points that the filter did not let through, `blank` quantities with the rows without a value.
+    points that the filter did not let through, `undecided` reasons why it has no value with the
+    points where it has none, `blank` quantities with the rows without a value.
     """
 
     axes: tuple[Axis, ...]
@@ -66,12 +67,14 @@ class Sweep:
     points: int
     left_out: Mapping[str, int]
     filtered: int
+    undecided: Mapping[str, int]
     blank: Mapping[str, tuple[int, str]]
     structures: int
 
     @property
     def rows(self) -> int:
-        return self.points - sum(self.left_out.values()) - self.filtered
+        others = (*self.left_out.values(), *self.undecided.values(), self.filtered)
+        return self.points - sum(others)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +99,7 @@ class Sweeper:
     left_out: dict[str, int] = field(default_factory=dict)
     blank: dict[str, tuple[int, str]] = field(default_factory=dict)
     filtered: int = 0
+    undecided: dict[str, int] = field(default_factory=dict)
     faults: int = 0
     until: float = math.inf
     structures: list[Structure] = field(default_factory=list)
@@ -200,6 +204,7 @@ class Sweeper:
             total,
             dict(sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))),
             self.filtered,
+            self.undecided,
             self.blank,
             len(self.structures),
         )
@@ -311,8 +316,15 @@ class Sweeper:
         for name in known.absent:
             values[name] = np.full(points.size, None, dtype=object)
         if self.filter != TRUE:
-            mask = holds(self.filter, {**here, **values}, points.size)
-            self.filtered += points.size - int(np.count_nonzero(mask))
+            mask, reasons = decided(self.filter, {**here, **values}, points.size)
+            lacking = sorted(symbols(self.filter) & known.absent.keys())
+            for reason, number in reasons.items():
+                named = (
+                    f"`{lacking[0]}` has none: {known.absent[lacking[0]]}" if lacking else reason
+                )
+                self.undecided[named] = self.undecided.get(named, 0) + number
+            kept = int(np.count_nonzero(mask))
+            self.filtered += points.size - kept - sum(reasons.values())
             points = points[mask]
             values = {name: column[mask] for name, column in values.items()}
         for name, column in values.items():

@@ -7,11 +7,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from specgen.analysis.quantities import Ledger, evaluated, ledger
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.selection import Selection, select
-from specgen.sizes.evaluate import Value
+from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from specgen.sizes.expr import Sym
 from specgen.whatif import forms
 from specgen.whatif import sweep as sweeping
@@ -139,6 +141,37 @@ def test_requirements_leave_points_out_with_their_reason() -> None:
         "the dense layers are a prefix of the stack (n_dense_layers <= n_layers)": 4,
     }
     assert found.rows == 4 == len(found.columns["parameters"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    below=st.integers(-9, 9),
+    shift=st.integers(-9, 9),
+    way=st.sampled_from(["{0} / (n_layers - {1}) > 1", "sqrt(n_layers - {1}) > {0}",
+                         "parameters > 0 and {0} / (n_layers - {1}) <= 1"]),
+)  # fmt: skip
+def test_where_without_a_value_is_not_where_it_is_false(below: int, shift: int, way: str) -> None:
+    """Each point is kept, filtered out, or said to have no value with the reason."""
+    text = way.format(below, shift)
+    found = run("llama", {"n_layers": "1:9"}, ("parameters",), text)
+    asked = condition(text, Inquiry(select("llama")))
+    kept, false, undecided = [], 0, 0
+    for layers in range(1, 10):
+        try:
+            holds = evaluate(asked, {"n_layers": layers, "parameters": 10**9})
+        except EvaluationError:
+            undecided += 1
+            continue
+        kept += [layers] if holds else []
+        false += not holds
+    assert found.columns["n_layers"].tolist() == kept
+    assert (found.filtered, sum(found.undecided.values())) == (false, undecided)
+    assert found.rows == len(kept)
+
+
+def test_where_about_a_figure_that_is_not_there_says_so() -> None:
+    found = run("dsv3_table", {"n_layers": "61,62"}, ("parameters",), "cache_bytes > 1")
+    assert found.undecided == {"`cache_bytes` has none: the table has no forward": 2}
 
 
 @pytest.mark.slow

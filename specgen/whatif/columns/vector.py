@@ -255,14 +255,23 @@ def evaluate(expr: Expr, columns: Mapping[str, object]) -> Array:
 
 def holds(condition: Expr, columns: Mapping[str, object], size: int) -> Array:
     """Where a condition holds, of `size` points; where it has no value it does not."""
+    return decided(condition, columns, size)[0]
+
+
+def decided(
+    condition: Expr, columns: Mapping[str, object], size: int
+) -> tuple[Array, Mapping[str, int]]:
+    """Where a condition holds, of `size` points; and why it has no value at how many of them."""
     try:
         (found,) = evaluate_all([condition], columns)
     except EvaluationError:
         return point_by_point(condition, columns, size)
-    return np.broadcast_to(found.astype(np.bool_), (size,))
+    return np.broadcast_to(found.astype(np.bool_), (size,)), {}
 
 
-def point_by_point(condition: Expr, columns: Mapping[str, object], size: int) -> Array:
+def point_by_point(
+    condition: Expr, columns: Mapping[str, object], size: int
+) -> tuple[Array, Mapping[str, int]]:
     from specgen.sizes.evaluate import evaluate as at_point
 
     listed: dict[str, Sequence[Any]] = {
@@ -271,9 +280,10 @@ def point_by_point(condition: Expr, columns: Mapping[str, object], size: int) ->
         if name in symbols(condition)
     }
     found = np.zeros(size, dtype=np.bool_)
+    reasons: dict[str, int] = {}
     for i in range(size):
         try:
             found[i] = at_point(condition, {n: values[i] for n, values in listed.items()}) is True
-        except EvaluationError:
-            continue
-    return found
+        except EvaluationError as error:
+            reasons[str(error)] = reasons.get(str(error), 0) + 1
+    return found, reasons
