@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from specgen.backends.onnx.options import DEFAULT, Options
+from specgen.backends.refusal import Refusal, Site
+from specgen.printable import is_unsafe, safe
 
 if TYPE_CHECKING:
     from specgen.artefacts.content import Content
@@ -22,4 +24,16 @@ def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
     """
     from specgen.backends.onnx import build  # the options alone are cheap to import
 
+    refuse_names(program)
     return build.emit(program, options)
+
+
+def refuse_names(program: Program) -> None:
+    """Refuses released names that tools, which print them as they are, would act on."""
+    for module in program.modules.values():
+        templates = [template for names in module.names.values() for template in names.values()]
+        templates += [packing.template for found in module.packings.values() for packing in found]
+        for piece in (piece for template in templates for piece in template):
+            if isinstance(piece, str) and any(map(is_unsafe, piece)):
+                reason = f"the name `{safe(piece)}` holds a character that cannot be seen"
+                raise Refusal("onnx", reason, Site(module.name))
