@@ -143,7 +143,7 @@ def test_requirements_leave_points_out_with_their_reason() -> None:
     assert found.rows == 4 == len(found.columns["parameters"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     below=st.integers(-9, 9),
     shift=st.integers(-9, 9),
