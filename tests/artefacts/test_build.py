@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.artefacts.build import folder_name, produce
@@ -116,6 +116,7 @@ def test_an_override_gets_a_folder_of_its_own(folder: Path) -> None:
     assert b"`dim = 24`" in after["tiny/wide+dim=24,n_layers=1/report.md"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.text("abAB_", min_size=1, max_size=30),
@@ -345,7 +346,7 @@ QUIET = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     comments=st.lists(st.tuples(st.sampled_from(QUIET), st.text("ab# \t{", max_size=8))),
     blank=st.lists(st.sampled_from(QUIET)),

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.artefacts.folder import EditedFolder, ForeignFolder, replace
@@ -116,7 +116,7 @@ def test_stale_files_go_and_changed_ones_change(tmp_path: Path) -> None:
     assert contents(folder) == after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     written=st.dictionaries(st.sampled_from("abcd"), st.binary(max_size=3), min_size=1),
     edits=st.dictionaries(st.sampled_from("abcd"), st.none() | st.binary(max_size=3)),

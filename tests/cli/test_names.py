@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import specgen as package
@@ -121,6 +121,7 @@ def test_what_can_be_no_name_is_refused(text: str) -> None:
     assert specgen_here("params", text, cwd=Path.cwd()).status == 1
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(tables())), st.sampled_from(["", "-", "_", " ", "."]), st.booleans())
 def test_a_name_is_known_however_it_is_spelt(name: str, sign: str, upper: bool) -> None:
     spelt = name.replace("_", sign)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.diagnostics.diagnostic import Diagnostic
@@ -82,7 +82,7 @@ def slips(draw: st.DrawFn) -> tuple[str, str, str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(slip=slips())
 def test_one_slip_in_a_head_is_one_error(
     tmp_path_factory: pytest.TempPathFactory, slip: tuple[str, str, str]

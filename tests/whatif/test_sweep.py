@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.analysis.quantities import Ledger, evaluated, ledger
@@ -143,7 +143,7 @@ def test_requirements_leave_points_out_with_their_reason() -> None:
     assert found.rows == 4 == len(found.columns["parameters"])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     below=st.integers(-9, 9),
     shift=st.integers(-9, 9),
