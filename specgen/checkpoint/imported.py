@@ -166,9 +166,16 @@ def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
     close = nearest(bound)
     if close is None:
         return Selection(table.path, None, bound.overrides, bound.stored)
-    theirs = values(table, close.variant, {})
-    ours = bound.program.values
-    differs = {n: v for n, v in ours.items() if v is not None and v != theirs.get(n)}
+    wanted = {n: v for n, v in bound.program.values.items() if v is not None}
+    differs: dict[str, Override] = {}
+    while (
+        True
+    ):  # a param that follows another is set too, where the other is no longer the variant's
+        made = values(table, close.variant, differs)
+        more = {n: v for n, v in wanted.items() if n not in differs and v != made.get(n)}
+        if not more:
+            break
+        differs |= more
     return Selection(table.path, close.variant, differs, bound.stored)
 
 

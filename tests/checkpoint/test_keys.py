@@ -456,6 +456,28 @@ def test_a_configuration_stands_for_its_table(tmp_path: Path, more: dict[str, An
         specgen.load(tmp_path, variant="llama2_7b")
 
 
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from((64, 128)), st.sampled_from((8, 16, 32, 64)), st.sampled_from((1, 512, 2048, 4096)),
+       st.sampled_from((..., 64, 128)))  # fmt: skip
+def test_params_that_follow_others_are_those_of_the_file(
+    layers: int, heads: int, width: int, head_dim: object
+) -> None:
+    """Also where the file gives one the value that the nearest variant has, and another no longer."""
+    import tempfile
+
+    content = {**LLAMA, "hidden_size": width, "num_attention_heads": heads, "num_hidden_layers": layers,
+               "num_key_value_heads": 8, "vocab_size": 128256}  # fmt: skip
+    content |= {} if head_dim is ... else {"head_dim": head_dim}
+    try:
+        wanted = bound(content).program.values
+    except SpecError:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "config.json").write_text(json.dumps(content))
+        assert select(folder).program().values == wanted
+
+
 def test_a_released_configuration_is_its_variant() -> None:
     found = select(str(folder("specs").parent / "generated" / "llama" / "llama3_8b"))
     assert (found.path.stem, found.variant, dict(found.overrides)) == ("llama", "llama3_8b", {})
