@@ -1,9 +1,14 @@
-"""For all tests: a results cache of the run's own, never the user's."""
+"""For all tests: a results cache of the run's own, never the user's; and no haste."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long a draw takes says how busy the machine is.
+settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="session")
