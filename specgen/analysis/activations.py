@@ -32,6 +32,7 @@ from specgen.analysis.products import (
     Frame,
     bound,
     called,
+    called_parts,
     chosen_forward,
     site,
     under,
@@ -259,8 +260,8 @@ class Evaluator:
                 return self.result(types, refs, frame)
             case ApplyMap(value=inner, types=types):
                 return self.result(types, [self.one(inner, body)], frame)
-            case CallPart(part=part, args=args):
-                return self.part(part, args, [self.one(arg, body) for arg in args], frame, value)
+            case CallPart(args=args):
+                return self.part(args, [self.one(arg, body) for arg in args], frame, value)
             case CallFunction(args=args):
                 refs = [self.one(arg, body) for arg in args]
                 return self.function(value, refs, frame)
@@ -297,7 +298,6 @@ class Evaluator:
 
     def part(
         self,
-        name: str,
         args: tuple[Value, ...],
         refs: list[Ref],
         frame: Frame,
@@ -321,7 +321,7 @@ class Evaluator:
             names = {argument.name: ref for argument, ref in zip(forward.args, refs, strict=True)}
             return self.body(forward, Body(inner, names))
 
-        children = [c for c in frame.instance.children if c.caller and c.caller.name == name]
+        children = list(called_parts(frame.instance, call))
         repeated = chosen is None and any(c.caller and c.caller.index for c in children)
         if repeated and any(self.alive[number].references > 1 for number in refs[0]):
             # From the second time on it is given its own result, and the first stays alive.
@@ -340,7 +340,7 @@ class Evaluator:
         chosen = frame.dims(value.index.types[0])[-1]
         each = replace(frame, chosen={**frame.chosen, "": chosen})
         rows = self.new(value.value.types[0], each)
-        outputs = self.part(value.part, (value.value,), [rows], frame, value, chosen)
+        outputs = self.part((value.value,), [rows], frame, value, chosen)
         return self.result(value.types, [x, weights, index, *outputs], frame)
 
 

@@ -22,6 +22,7 @@ from typing import assert_never, cast
 from specgen.analysis.cases import Site
 from specgen.analysis.instances import OWN, Instance, join, root, written_out
 from specgen.analysis.reach import method
+from specgen.ir.alternatives import meant
 from specgen.ir.model import (
     REST,
     Append,
@@ -227,16 +228,16 @@ class Products:
                     place = site(under(frame, tensor.condition), product(Const(2), *axes))
                     yield Product(place, join(frame.instance.prefixes[OWN], (row,)), "map", axes)
                 return self.origin(source)
-            case CallPart(part=part, args=args):
+            case CallPart(args=args):
                 sources = yield from self.values(args, frame)
-                return (yield from self.part(part, args, sources, frame))
+                return (yield from self.part(value, args, sources, frame))
             case CallFunction(args=args):
                 sources = yield from self.values(args, frame)
                 return (yield from self.function(value, sources, frame))
-            case Mixture(part=part, value=inner, weights=weights, index=index):
+            case Mixture(value=inner, weights=weights, index=index):
                 sources = yield from self.values((inner, weights, index), frame)
                 chosen = frame.dims(index.types[0])[-1]
-                result = yield from self.part(part, (inner,), sources[:1], frame, chosen)
+                result = yield from self.part(value, (inner,), sources[:1], frame, chosen)
                 return self.origin(result, *sources)
             case Append(value=inner):
                 yield from self.value(inner, frame)
@@ -250,16 +251,14 @@ class Products:
 
     def part(
         self,
-        name: str,
+        call: CallPart | Mixture,
         args: tuple[Value, ...],
         sources: list[Origin],
         frame: Frame,
         mixture: Expr | None = None,
     ) -> Found:
         results = []
-        for child in frame.instance.children:
-            if child.caller is None or child.caller.name != name:
-                continue
+        for child in called_parts(frame.instance, call):
             forward = chosen_forward(child, self.forwards)
             scope, rest = bound(forward, args, child.scope, frame)
             chosen = frame.chosen
@@ -299,6 +298,14 @@ def limits_of_sight(program: Program) -> tuple[Expr, ...]:
     for _ in walk.of(root(program)):
         pass
     return tuple(walk.limits)
+
+
+def called_parts(instance: Instance, call: CallPart | Mixture) -> Iterator[Instance]:
+    """The instances that a call can mean: of alternatives, those that take what it gives."""
+    parts = meant(instance.program, instance.module, call)
+    for child in instance.children:
+        if any(child.caller is part for part in parts):
+            yield child
 
 
 def chosen_forward(instance: Instance, forwards: Mapping[str, str]) -> Function:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from specgen.ir import model as ir
+from specgen.ir.alternatives import meant
 from specgen.ir.verify import children, inside
 
 #: How often each cache row, by its path from the module, grows in one evaluation.
@@ -101,7 +102,9 @@ class Walk:
                 total[cache] += 1
             case ir.CallPart(part=name):
                 below = Times()
-                for part in module.parts_named(name):  # alternatives: one of them is there
+                for part in meant(
+                    self.program, module, value
+                ):  # alternatives: one of them is there
                     found = self.module(part.module)
                     below |= Times({f"{name}.{path}": n for path, n in found.items()})
                 total += below

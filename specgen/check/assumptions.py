@@ -2,7 +2,8 @@
 
 Every comparison of numbers becomes a bound on a polynomial without its constant term, so
 `layer < n` and `layer >= n` speak of the same thing and exclude each other.  Bounds on one
-polynomial are combined exactly; nothing is inferred across polynomials.  Flags, choices and
+polynomial are combined exactly; across polynomials, only the remainders of one name and its own
+bounds are.  Flags, choices and
 their combinations are decided by cases.  A combination may be taken for reachable that is not,
 never the other way round.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import ceil, floor, gcd
+from math import ceil, floor, gcd, lcm
 from typing import Final
 
 from specgen.sizes.expr import (
@@ -27,7 +28,7 @@ from specgen.sizes.expr import (
     transform,
     walk,
 )
-from specgen.sizes.facts import Extent, exact, extent, is_flag
+from specgen.sizes.facts import LEAST, Extent, exact, extent, is_flag
 from specgen.sizes.normal import (
     Polynomial,
     TooComplex,
@@ -41,6 +42,9 @@ from specgen.sizes.normal import (
 
 #: Cases that are tried before a combination of conditions is taken for reachable.
 MAX_CASES: Final = 256
+
+#: Numbers that are tried before remainders are taken to have one in common.
+MAX_TRIED: Final = 512
 
 #: Conditional values in one comparison of which each is looked at by itself.
 MAX_SPLITS: Final = 8
@@ -68,6 +72,14 @@ class Bounds:
             first = ceil(low)
             return all(first + i in self.excluded for i in range(floor(high) - first + 1))
         return False
+
+    def holds(self, number: int) -> bool:
+        """Whether the number is one of them."""
+        return (
+            (self.low is None or self.low <= number)
+            and (self.high is None or number <= self.high)
+            and number not in self.excluded
+        )
 
     def meet(self, other: Bounds) -> Bounds:
         low = max((x for x in (self.low, other.low) if x is not None), default=None)
@@ -214,7 +226,9 @@ class Assumptions:
     def consistent(self) -> Assumptions | None:
         """These facts with what follows from the clauses; None where every case contradicts."""
         found = self.propagated()
-        if found is None or not found.clauses:
+        if found is None or not found.has_values():
+            return None
+        if not found.clauses:
             return found
         return found if found.satisfiable([MAX_CASES]) else None
 
@@ -236,7 +250,7 @@ class Assumptions:
     def satisfiable(self, budget: list[int]) -> bool:
         """Whether a case is left that contradicts nothing; true where there are too many."""
         if not self.clauses:
-            return True
+            return self.has_values()
         clause = min(self.clauses, key=len)
         rest = replace(self, clauses=tuple(c for c in self.clauses if c is not clause))
         for position, (condition, value) in enumerate(clause):
@@ -249,6 +263,26 @@ class Assumptions:
             if case is not None and case.satisfiable(budget):
                 return True
         return False
+
+    def has_values(self) -> bool:
+        """Whether a whole number is left for each name of which remainders are known.
+
+        All of them repeat with the product of their divisors, behind the numbers that bounds name.
+        """
+        known: dict[Sym, list[tuple[int, Bounds]]] = {}
+        own: dict[Sym, Bounds] = {}
+        for key, within in self.bounds.items():
+            match key.terms:
+                case ((((Sym() as name, 1),), Fraction(numerator=1, denominator=1)),):
+                    own[name] = within
+                case (
+                    (
+                        ((Apply(op="%", args=(Sym() as name, Const(value=int(divisor)))), 1),),
+                        Fraction(numerator=1, denominator=1),
+                    ),
+                ) if divisor > 0 and name.kind in LEAST:
+                    known.setdefault(name, []).append((divisor, within))
+        return all(fits(name, own.get(name, Bounds()), some) for name, some in known.items())
 
     # ---- comparisons
 
@@ -372,6 +406,21 @@ class Assumptions:
         if known is not None:
             return self if known == value else None
         return replace(self, flags={**self.flags, key: value})
+
+
+def fits(name: Sym, bounds: Bounds, remainders: Sequence[tuple[int, Bounds]]) -> bool:
+    """Whether a whole number is within its bounds, and its remainders within theirs."""
+    low = max(LEAST[name.kind], ceil(bounds.low) if bounds.low is not None else 0)
+    last = max((floor(x) for x in bounds.excluded), default=low)
+    last = max(low, last) + lcm(*(divisor for divisor, _ in remainders))
+    if bounds.high is not None:
+        last = min(last, floor(bounds.high))
+    if last - low > MAX_TRIED:
+        return True
+    return any(
+        bounds.holds(number) and all(some.holds(number % divisor) for divisor, some in remainders)
+        for number in range(low, last + 1)
+    )
 
 
 def same_facts(a: Assumptions, b: Assumptions) -> bool:

@@ -7,9 +7,10 @@ poisoned so that one fault gives one diagnostic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NoReturn, assert_never
+from typing import Final, NoReturn, TypeVar, assert_never
 
 from specgen.check.calls import call
 from specgen.check.divisibility import advice, divides
@@ -35,7 +36,17 @@ from specgen.sizes.solving import factors, without_factors
 from specgen.syntax import tree
 
 #: Where a module names a compile-time number.
-LET = "move it to `let`"
+LET: Final = "move it to `let`"
+
+View = TypeVar("View", TensorView, PartView)
+
+
+class Apart(Exception):
+    """What a body is cannot be said before an open condition is decided."""
+
+    def __init__(self, condition: Expr) -> None:
+        super().__init__(condition)
+        self.condition = condition
 
 
 @dataclass
@@ -213,16 +224,57 @@ class Body(Typing):
     def tensor_row(self, name: str, span: Span) -> TensorView:
         self.used.add(name)
         views = self.around.tensors[name]
-        return views[
+        chosen = views[
             self.existing(name, [v.condition for v in views], [v.row.span for v in views], span)
         ]
+        self.must_be_alike(chosen, views, self.same_row)
+        return chosen
 
     def part_row(self, name: str, span: Span) -> PartView:
         self.used.add(name)
         views = self.around.parts[name]
-        return views[
+        chosen = views[
             self.existing(name, [v.condition for v in views], [v.row.span for v in views], span)
         ]
+        self.must_be_alike(chosen, views, self.same_part)
+        return chosen
+
+    def must_be_alike(
+        self, chosen: View, views: Sequence[View], alike: Callable[[View, View], bool]
+    ) -> None:
+        """Raises Apart where it is open whether another row is here, which has another type."""
+        if len(views) == 1 or self.oracle.decide(chosen.condition) is not None:
+            return
+        for other in views:
+            if (
+                other is not chosen
+                and self.oracle.decide(other.condition) is not False
+                and not alike(chosen, other)
+            ):
+                raise Apart(chosen.condition)
+
+    def same_row(self, a: TensorView, b: TensorView) -> bool:
+        """Whether two tensor rows are of one type."""
+        return (
+            (a.kind == "map") == (b.kind == "map")
+            and a.compute == b.compute
+            and len(a.shape) == len(b.shape)
+            and all(map(self.equal, a.shape, b.shape))
+        )
+
+    def same_part(self, a: PartView, b: PartView) -> bool:
+        """Whether two parts take and give the same."""
+        if (a.row.count is None) != (b.row.count is None):
+            return False
+        if a.signature is None or b.signature is None:
+            return False
+        first, second = a.signature, b.signature
+        return (
+            [arg.name for arg in first.args] == [arg.name for arg in second.args]
+            and first.axes == second.axes
+            and self.are_same([a.type for a in first.args], [b.type for b in second.args])
+            and self.are_same(first.results, second.results)
+        )
 
     def existing(
         self, name: str, conditions: Sequence[Expr], spans: Sequence[Span], span: Span
@@ -250,12 +302,19 @@ class Body(Typing):
         known = self.oracle.decide(condition)
         if known is not None:
             return self.value(then_node if known else otherwise_node)
-        then, otherwise = self.value(then_node), self.value(otherwise_node)
-        self.same_types(then.types, otherwise.types, node.span)
+        with self.side(condition, True):
+            then = self.value(then_node)
+        with self.side(condition, False):
+            otherwise = self.value(otherwise_node)
+        if not self.are_same(then.types, otherwise.types):
+            raise Apart(condition)
         return ir.Choose(condition, then, otherwise, then.types)
 
+    def are_same(self, a: Sequence[ir.Type], b: Sequence[ir.Type]) -> bool:
+        return len(a) == len(b) and all(map(self.same_type, a, b))
+
     def same_types(self, a: Sequence[ir.Type], b: Sequence[ir.Type], span: Span) -> None:
-        if len(a) != len(b) or not all(self.same_type(x, y) for x, y in zip(a, b, strict=True)):
+        if not self.are_same(a, b):
             self.fail(
                 "E0441",
                 span,
@@ -269,6 +328,16 @@ class Body(Typing):
             and len(a.shape) == len(b.shape)
             and all(self.equal(x, y) for x, y in zip(a.shape, b.shape, strict=True))
         )
+
+    @contextmanager
+    def side(self, condition: Expr, value: bool) -> Iterator[None]:
+        """Within it a condition that is open here is known."""
+        outer = self.oracle
+        self.oracle = outer.under(condition, value)
+        try:
+            yield
+        finally:
+            self.oracle = outer
 
     # ---- statements
 
@@ -352,9 +421,11 @@ class Body(Typing):
             done.extend(inner)
             return returned
         before = dict(self.vars)
-        then, then_returns = self.statements(node.then, results)
+        with self.side(condition, True):
+            then, then_returns = self.statements(node.then, results)
         after_then, self.vars = self.vars, dict(before)
-        otherwise, else_returns = self.statements(node.otherwise, results)
+        with self.side(condition, False):
+            otherwise, else_returns = self.statements(node.otherwise, results)
         after_else = self.vars
         self.vars = before
         for name in after_then:
@@ -362,10 +433,7 @@ class Body(Typing):
                 continue
             a, b = after_then[name], after_else[name]
             if a is not None and b is not None and not self.same_type(a, b):
-                self.scope.diagnostics.report(
-                    "E0441", node.span, left=type_text(a), right=type_text(b)
-                )
-                a = None
+                raise Apart(condition)
             self.vars[name] = a
         done.append(ir.Branch(condition, then, otherwise))
         return then_returns and else_returns

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from specgen.check.assumptions import Assumptions
-from specgen.check.dataflow import Body
+from specgen.check.dataflow import Apart, Body
 from specgen.check.module import FunctionView, ModuleView
-from specgen.check.oracle import ByValues
-from specgen.check.signatures import signature
+from specgen.check.oracle import Asked, ByValues
+from specgen.check.signatures import Signature, signature
+from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.elaborate.scope import Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.ir.verify import walk
 from specgen.sizes.expr import Expr
 from specgen.syntax import tree
+
+#: Conditions on an index that a body is taken apart by, one within the other.
+MAX_OPEN: Final = 8
 
 #: Ways of deciding what a body asks that are kept of it.
 MAX_KEPT: Final = 8
@@ -29,7 +33,7 @@ class Typed:
     body: ir.Function
     assumptions: Assumptions
     taken: Mapping[Expr, bool]
-    answers: Mapping[Expr, bool | None]
+    answers: Mapping[Asked, bool | None]
 
     def holds(self, oracle: ByValues, taken: Mapping[Expr, bool]) -> bool:
         """Whether typing comes to the same under the oracle, which had `taken` decided before.
@@ -40,7 +44,10 @@ class Typed:
         return (
             self.taken == taken
             and self.assumptions == oracle.assumptions
-            and all(oracle.decide(asked) == answer for asked, answer in self.answers.items())
+            and all(
+                oracle.at(path).decide(asked) == answer
+                for (path, asked), answer in self.answers.items()
+            )
         )
 
 
@@ -57,7 +64,7 @@ def typed_again(
     for typed in kept:
         if typed.holds(oracle, taken):
             return typed.body
-    oracle.asked = {}
+    oracle.forget()
     faults = len(scope.diagnostics.all)
     body = type_body(node, scope, around, oracle)
     if body is not None and len(scope.diagnostics.all) == faults and len(kept) < MAX_KEPT:
@@ -76,14 +83,11 @@ def type_body(
         found, inner = signature(node, scope)
     except Unresolved:
         return None
-    body = Body(inner, around, oracle)
-    for argument in found.args:
-        if argument.type.dtype != ir.SCALAR:
-            body.vars[argument.name] = argument.type
-    statements, returned = body.statements(node.body, found.results)
-    if not returned and not body.failed:
-        scope.diagnostics.report("E0406", node.span, name=node.name or "forward")
-    if body.failed:
+    faults = Diagnostics()
+    statements = typed_body(node, found, inner, around, oracle, faults, MAX_OPEN)
+    for fault in faults.all:
+        scope.diagnostics.add(fault)
+    if statements is None:
         return None
     return ir.Function(
         name=node.name,
@@ -94,6 +98,51 @@ def type_body(
         intrinsic=node.intrinsic,
         description=comment_above(node.span),
     )
+
+
+def typed_body(
+    node: tree.Forward | tree.Function,
+    found: Signature,
+    scope: Scope,
+    around: ModuleView | FunctionView,
+    oracle: ByValues,
+    diagnostics: Diagnostics,
+    most: int,
+) -> tuple[ir.Statement, ...] | None:
+    """The statements; where they have a type only on one side of a condition on an index, those of
+    both sides.  At most `most` conditions are taken apart, one within the other."""
+    faults = Diagnostics()
+    body = Body(replace(scope, diagnostics=faults), around, oracle)
+    for argument in found.args:
+        if argument.type.dtype != ir.SCALAR:
+            body.vars[argument.name] = argument.type
+    try:
+        statements, returned = body.statements(node.body, found.results)
+    except Apart as apart:
+        condition: Expr | None = apart.condition
+        if not most:
+            what = "conditions on an index that say, one within the other, what a body computes"
+            faults.report("E0114", node.span, limit=MAX_OPEN, what=what)
+    else:
+        if not returned and not body.failed:
+            faults.report("E0406", node.span, name=node.name or "forward")
+        if not body.failed and not faults.errors:
+            return statements
+        condition = next(oracle.left_open(), None)
+    if condition is not None and most:
+        sides = [
+            typed_body(
+                node, found, scope, around, oracle.under(condition, value), diagnostics, most - 1
+            )
+            for value in (True, False)
+        ]
+        then, otherwise = sides
+        if then is None or otherwise is None:
+            return None
+        return (ir.Branch(condition, then, otherwise),)
+    for fault in faults.all:
+        diagnostics.add(fault)
+    return None
 
 
 def comment_above(span: Span) -> str | None:

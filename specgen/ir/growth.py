@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from specgen.ir import model as ir
+from specgen.ir.alternatives import meant
 from specgen.ir.verify import inside
 from specgen.sizes.expr import ONE, Expr, Sym, substitute
 from specgen.sizes.normal import equal
@@ -82,7 +83,7 @@ class Walk:
                 case ir.Append(cache=name, value=inner):
                     yield self.append(module, name, inner, scope, path)
                 case ir.CallPart(part=name, args=args):
-                    for part in module.parts_named(name):
+                    for part in meant(self.program, module, value):
                         for growth in self.part(part, args, scope):
                             yield replace(growth, path=(*path, name, *growth.path))
                 case ir.CallFunction(function=name, method=True, dims=dims):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from specgen.backends.pytorch.walking import nested, operands
+from specgen.ir.alternatives import meant
 from specgen.ir.model import (
     SCALAR,
     Arg,
@@ -199,7 +200,7 @@ class Walk:
         if isinstance(value, CallFunction):
             yield module, next(f for f in module.functions if f.name == value.function)
             return
-        for part in module.parts_named(value.part):
+        for part in meant(self.program, module, value):
             owner = self.program.modules[part.module]
             for forward in owner.forwards:
                 yield owner, forward

@@ -100,7 +100,8 @@ class Released:
                     continue
                 entry = places[path][0]
                 for other in places[path]:
-                    if any(s.names.get(scheme) == tensor.name for s in other.stored):
+                    alike = other.tensor.kind == tensor.first.kind or tensor.packed
+                    if alike and any(s.names.get(scheme) == tensor.name for s in other.stored):
                         entry = other
                 owned = self.pack(tensor, places) if tensor.packed else self.enter(tensor, entry)
                 for pair in owned:

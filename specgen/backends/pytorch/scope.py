@@ -172,7 +172,9 @@ class Scope:
         *others, last = self.module.tensors_named(name)
         node = written(last)
         for row in reversed(others):
-            node = Ternary(written(row), self.condition(row.condition), node)
+            other = written(row)
+            if flat(other) != flat(node):
+                node = Ternary(other, self.condition(row.condition), node)
         return node
 
     def weight(self, row: str) -> Node:
