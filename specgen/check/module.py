@@ -319,6 +319,7 @@ class ModuleView:
                     found=kind_text(kind),
                     labels=[Label(params[name].span, "the parameter")],
                 )
+        found.update((param.name, named(scope, param.name)) for param in child.handed_on)
         return found if complete else None
 
     def warn_of_default(self, row: tree.Part, param: tree.Param, default: Expr) -> None:

@@ -26,7 +26,7 @@ MAX_FILES: Final = 256
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """A module with the place it stands in: `parent` is the model around it, if any."""
+    """A module with the place it stands in: `parent` is the model or module around it, if any."""
 
     tree: syntax.Module
     file: LoadedFile
@@ -47,6 +47,27 @@ class Definition:
 
     def nested(self, inner: syntax.Module) -> Definition:
         return self.file.nested.setdefault(id(inner), Definition(inner, self.file, self))
+
+    @property
+    def around(self) -> syntax.Module | None:
+        """The module around this one that is itself given params; a model's have their values."""
+        parent = self.parent.tree if self.parent is not None else None
+        return None if parent is None or parent.is_model else parent
+
+    @property
+    def handed_on(self) -> Sequence[syntax.Param]:
+        """The params of the module around this one: what it was given, this one is given as well."""
+        return self.around.params if self.around is not None else ()
+
+    @property
+    def params(self) -> Sequence[syntax.Param]:
+        """All that an instance is given."""
+        return (*self.handed_on, *self.tree.params)
+
+    @property
+    def lets(self) -> Sequence[syntax.Binding]:
+        """The lets that an instance works out from what it is given."""
+        return (*(self.around.lets if self.around is not None else ()), *self.tree.lets)
 
     def function(self, name: str) -> FreeFunction | None:
         """The free function that `name` means here."""

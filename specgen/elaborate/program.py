@@ -89,7 +89,7 @@ class Assembler:
     ) -> tuple[dict[str, Value], Assumptions]:
         """What is known of the names of a module: values, and bounds on those without one."""
         values: dict[str, Value] = {}
-        if view.definition.parent is not None or view.definition is self.model:
+        if view.definition.parent is self.model or view.definition is self.model:
             values.update(self.values)
         bounds: dict[Polynomial, Bounds] = {}
         for name, value in known.items():
@@ -130,11 +130,11 @@ class Assembler:
             id="",
             name=definition.name,
             title=definition.tree.title,
-            lexical=definition.parent is not None,
-            params=tuple(self.param(row, view, definition) for row in definition.tree.params),
+            lexical=definition.parent is self.model,
+            params=tuple(self.param(row, view, definition) for row in definition.params),
             lets=tuple(
                 ir.Let(row.name, view.scope.lets[row.name], row.unit, row.description)
-                for row in definition.tree.lets
+                for row in definition.lets
                 if row.name in view.scope.lets
             ),
             requires=tuple(self.requires(view)),
@@ -272,7 +272,7 @@ class Assembler:
                 shared, target = row.row.storage.kind, row.row.storage.target.text
                 found = view.target(row.row.storage.target, 0)
                 stored = found.row if found is not None else stored
-            dtype, format_ = self.storage(view, stored, row.kind, row.shape)
+            dtype, format_ = self.storage(view, stored, row.kind, row.shape, values)
             done.append(
                 ir.Tensor(
                     row.row.path.text,
@@ -324,7 +324,12 @@ class Assembler:
         return "bf16"
 
     def storage(
-        self, view: ModuleView, row: tree.Tensor, kind: str, shape: Sequence[Expr]
+        self,
+        view: ModuleView,
+        row: tree.Tensor,
+        kind: str,
+        shape: Sequence[Expr],
+        values: Mapping[str, Value],
     ) -> tuple[str | None, ir.Format | None]:
         format_ = row.format
         if format_ is None and isinstance(row.storage, tree.SharedStorage):
@@ -335,7 +340,7 @@ class Assembler:
             arguments = format_.arguments
             symbol = view.scope.symbols.get(name)
             if symbol is not None and symbol.kind == "dtype":
-                name = str(self.values.get(name, "bf16"))
+                name = str(values.get(name, "bf16"))
         else:
             name, span, arguments = self.dtype("maps" if kind == "map" else "arrays"), row.span, ()
         if name in DTYPES:

@@ -6,7 +6,8 @@ decided; conditions on an index (`layer < n_dense_layers`) remain, as `condition
 
 Note [Scopes]: every expression inside a module is written in that module's own names: its
 params and lets, and, for a module defined inside the model (`lexical`), the model's.  A
-part's `arguments` give the child's params in the parent's names.
+part's `arguments` give the child's params in the parent's names.  A module defined inside another
+has that one's params and lets as its own, before them, and is given them like those.
 
 Note [Packing]: the axes of the rows of one packing are, from the outside in: the rows, if there
 are several and a rearrangement; the indices of repeated parts on the way that the template
