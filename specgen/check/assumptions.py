@@ -333,7 +333,11 @@ class Assumptions:
         if difference is None or difference[0].terms:
             cases = split(Apply(op, (left, right)))
             if cases:
-                return self.add_any([(Apply("and", case), True) for case in cases])
+                kept: Assumptions | None = self
+                if difference is not None and op == "==":  # as it is said, so it may be asked
+                    kept = self.add_bounds(difference[0], Bounds(-difference[1], -difference[1]))
+                either = [(Apply("and", case), True) for case in cases]
+                return kept.add_any(either) if kept is not None else None
         if difference is None:
             positive = op in ("==", "<", "<=")
             order = op if positive else {"!=": "==", **OPPOSITE}[op]
