@@ -62,6 +62,10 @@ class Selection:
         """The program, which says where its release is stored otherwise."""
         return replace(program, stored_otherwise=self.stored) if self.stored else program
 
+    def changed(self, overrides: Mapping[str, Override]) -> Selection:
+        """The same, with parameters overridden after those that are."""
+        return replace(self, overrides={**self.overrides, **overrides})
+
     def opened(self) -> Opened:
         """The files of the table, loaded for more than one `program()`.
 

@@ -11,6 +11,7 @@ from specgen.check.assumptions import Assumptions, said, split
 from specgen.elaborate.scope import Scope
 from specgen.ops.context import size_text
 from specgen.sizes.expr import ZERO, Apply, Expr, substitute, symbols
+from specgen.sizes.facts import exact
 from specgen.sizes.normal import (
     Monomial,
     Polynomial,
@@ -29,8 +30,12 @@ MAX_STEPS: Final = 200
 
 def divides(part: Expr, whole: Expr, known: Assumptions, lets: Mapping[str, Expr]) -> bool:
     """Whether whole / part is a whole number, where it has a value and the assumptions hold."""
-    quotient = Apply("/", (substitute(whole, lets), substitute(part, lets)))
-    return is_whole(quotient, known, [MAX_STEPS])
+    whole, part = substitute(whole, lets), substitute(part, lets)
+    if is_whole(Apply("/", (whole, part)), known, [MAX_STEPS]):
+        return True
+    # A remainder may be known to be 0 where the quotient has no form that says so.
+    remainder = Apply("%", (whole, part))
+    return exact(remainder) and known.decide(Apply("==", (remainder, ZERO))) is True
 
 
 def is_whole(expr: Expr, known: Assumptions, budget: list[int]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     quantity = known_quantity(arguments.quantity)
     try:
         base, overrides, given = chosen(arguments)
-        inquiry = Inquiry(replace(base, overrides=overrides))
+        inquiry = Inquiry(base.changed(overrides))
         emit(answer(arguments, quantity, inquiry, complete(given)).encode())
     except (QuestionError, SweepError) as error:
         raise Usage(str(error)) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from specgen.cli.arguments import Usage, add_format, add_spec
@@ -68,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         base, overrides, given = chosen(arguments)
-        inquiry = Inquiry(replace(base, overrides=overrides))
+        inquiry = Inquiry(base.changed(overrides))
         question = asked(arguments.question, inquiry)
         emit(answer(arguments, inquiry, question, given).encode())
     except (QuestionError, SweepError, TooManyStructures) as error:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -197,7 +196,7 @@ def parallel(arguments: argparse.Namespace) -> int:
     try:
         layout = read_layout(arguments.parallel, arguments.stages)
         base, overrides, variables = chosen(arguments)
-        found = ledger(replace(base, overrides=overrides).program())
+        found = ledger(base.changed(overrides).program())
         data = FORMATS[arguments.format](ranks(found, layout, complete(variables))).encode()
     except (LayoutError, SweepError) as error:
         raise Usage(str(error)) from None
@@ -219,7 +218,7 @@ def compared(arguments: argparse.Namespace) -> bytes:
 
     quantities = asked(arguments, tuple(CONVENTIONS))
     base, overrides, variables = chosen(arguments)
-    changed = ledger(replace(base, overrides=overrides).program())
+    changed = ledger(base.changed(overrides).program())
     before = None
     if overrides:
         try:
@@ -245,7 +244,7 @@ def swept(arguments: argparse.Namespace) -> bytes:
     from specgen.whatif.sweep import MAX_SECONDS, sweep
 
     base, overrides, variables = chosen(arguments)
-    selection = replace(base, overrides=overrides)
+    selection = base.changed(overrides)
     inquiry = Inquiry(selection)
     family = inquiry.family
     axes = axes_of(arguments.sweeps, family.loaded[1])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import string
 from functools import cache
 from pathlib import Path
@@ -571,3 +572,36 @@ def test_many_keys_take_time_in_proportion(tmp_path: Path) -> None:
     seconds(100)
     few = seconds(5_000)
     assert seconds(30_000) < 5 + 12 * few
+
+
+PRUNED = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000,
+    "hidden_size": 96, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 128, "rms_norm_eps": 1e-5, "rope_theta": 500000.0,
+    "max_position_embeddings": 8192, "torch_dtype": "bfloat16",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        ("whatif {} --quantity parameters", {}),
+        ("whatif {} -D n_kv_heads=4 --quantity parameters", {"n_kv_heads": 4}),
+        ("whatif {} --sweep n_layers=3,6 --quantity parameters", {"n_layers": 6}),
+        ("whatif {} --parallel tensor=1 -D n_layers=6", {"n_layers": 6}),
+        ("solve {} 'parameters == {count}' --for n_layers", {"n_layers": 6}),
+        ("sensitivity {} parameters", {}),
+    ],
+)
+def test_a_question_is_asked_of_the_configuration_and_not_of_the_variant_nearest(
+    command: str, changed: dict[str, int], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(PRUNED))
+    count = ledger(select(str(tmp_path), changed).program()).value("parameters")
+    variant = select(str(tmp_path)).variant
+    nearest = ledger(load_program(folder("specs") / "llama.dsv3", variant)).value("parameters")
+    words = shlex.split(command.replace("{}", shlex.quote(str(tmp_path))))
+    asked = specgen_here(*(word.replace("{count}", str(count)) for word in words), cwd=tmp_path)
+    assert asked.status == 0, asked.err
+    assert f"{count:,}" in asked.out or "n_layers = 6" in asked.out
+    assert f"{nearest:,}" not in asked.out

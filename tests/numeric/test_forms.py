@@ -77,7 +77,12 @@ def test_a_step_takes_the_form_with_fewer_operations(
     for _ in range(4):
         past, new = data.draw(st.integers(0, 24), "past"), data.draw(st.integers(1, 12), "new")
         counts = {
-            name or "main": operations(sites(tree, {owner: name}), folder, new, past + new)
+            name or "main": operations(
+                [c for place in sites(tree, {owner: name}) for c in folder.fold(place)],
+                folder,
+                new,
+                past + new,
+            )
             for name in ("", "absorbed")
         }
         wanted = "absorbed" if counts["absorbed"] < counts["main"] else "main"
