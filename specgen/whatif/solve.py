@@ -6,9 +6,10 @@ it stands for.  Where no integer is a solution, the nearest on both sides say wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from specgen.analysis.quantities import Ledger
@@ -33,6 +34,9 @@ from specgen.whatif.question import (
 #: Roots that are listed, and tables that are elaborated to confirm the answer of one side.
 MAX_ROOTS: Final = 16
 MAX_CONFIRMED: Final = 8
+
+#: Values of a stretch of solutions that are looked at on each side for one that the table allows.
+MAX_LOOKED_AT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +243,12 @@ class Solver:
             methods[found.method] = None
             if not found.complete:
                 self.notes[f"of {ends(piece)}: {found.method} was tried"] = None
-            self.notes |= {every(same): None for same in found.stretches if len(same) > 2}
             roots += found.roots
+            for same in found.stretches:
+                if len(same) > 2:
+                    self.notes[every(same)] = None
+                    if allowed := list(self.allowed(same, as_int(base.value))):
+                        roots = [x for x in roots if x not in (same[0], same[-1])] + allowed
             near += [Near(x, step, piece.low, piece.high, expr) for x, step in found.near]
         exact_ones, forbidden = self.confirmed(sorted(roots, key=distance_from(base.value)))
         forbidden += self.forbidden_roots(pieces)
@@ -254,6 +262,15 @@ class Solver:
             tuple((ends(p), p.reason or "") for p in pieces if p.structure is None),
             tuple(self.notes),
         )  # fmt: skip
+
+    def allowed(self, same: range, base: int) -> Iterator[int]:
+        """The solutions of a stretch that the table allows nearest to its own value: one below or
+        there, and one above."""
+        middle = min(max((base - same[0]) // same.step, 0), len(same) - 1)
+        down = range(middle, max(middle - MAX_LOOKED_AT, -1), -1)
+        up = range(middle + 1, min(middle + 1 + MAX_LOOKED_AT, len(same)))
+        for steps in (down, up):
+            yield from islice((same[k] for k in steps if self.fault(same[k]) is None), 1)
 
     def pieces(self, low: int, high: int, base: Answer) -> list[Piece]:
         if self.kind == "variable":

@@ -311,3 +311,29 @@ def test_a_forward_that_places_no_tokens_needs_its_mask(tmp_path: Path) -> None:
             assert near(
                 model(x[:, start:stop], here, mask[:, :stop], cache=cache), whole[:, start:stop]
             )
+
+
+def test_a_model_without_weights_makes_a_cache(tmp_path: Path) -> None:
+    table = tmp_path / "bare.dsv3"
+    table.write_text(
+        """language 1
+model bare "B" {
+  params { dim : size = 4 }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  cache { held : [B, T, dim] along T }
+  forward(x: [B, S, dim]) -> [B, S, dim] {
+    h = append(held, x)
+    return x + sum(h, over = 1, keep = true) / 8
+  }
+}
+""",
+        encoding="utf-8",
+    )
+    module = imported(load_program(table), tmp_path)
+    model = module.Model(module.Config())
+    x = torch.ones(1, 2, 4)
+    cache = model.new_cache(1)
+    first = model(x, cache=cache)
+    second = model(x, cache=cache)
+    assert torch.equal(first, x + 2 / 8)
+    assert torch.equal(second, x + 4 / 8)

@@ -7,8 +7,11 @@ from fractions import Fraction
 from functools import cache
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from specgen.selection import Selection, select
 from specgen.whatif.compare import complete
@@ -431,3 +434,37 @@ def test_hostile_options(tiny: Path, arguments: tuple[str, ...], message: str) -
     done = specgen_here("solve", "tiny.dsv3", "parameters == 1536", *arguments, cwd=tiny)
     assert done.status in (1, 2)
     assert message in done.err
+
+
+STEPPED = """language 1
+model stepped "S" {
+  params { dim : size = 64   head_dim : size = dim / 8 }
+  require { head_dim % 2 == 0    "features come in pairs" }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  tensors { w : dim -> 3 × dim + 1 }
+}
+"""
+
+
+@settings(max_examples=40, deadline=None)
+@given(by=st.integers(2, 60), rest=st.integers(0, 60))
+def test_of_many_solutions_those_nearest_to_the_table_are_given(by: int, rest: int) -> None:
+    """One on each side at least for each remainder, wherever the table's rules leave any."""
+    with TemporaryDirectory() as place:
+        path = Path(place) / "stepped.dsv3"
+        path.write_text(STEPPED, encoding="utf-8")
+        question = f"parameters % {by} == {rest % by}"
+        inquiry = Inquiry(Selection(path))
+        found = solve(inquiry, asked(question, inquiry), "dim")
+    right = [
+        dim for dim in range(16, 16 * 2 * by + 128, 16) if dim * (3 * dim + 1) % by == rest % by
+    ]
+    answers = [answer.value for answer in found.exact]
+    below, above = [d for d in right if d <= 64], [d for d in right if d > 64]
+    assert all(dim % 16 == 0 and dim * (3 * dim + 1) % by == rest % by for dim in answers)
+    assert bool(answers) == bool(right)
+    below, above = [d for d in right if d <= 64], [d for d in right if d > 64]
+    if below:
+        assert max(below) in answers
+    if above and 64 not in right:  # where every value is a solution, the table's own stands for all
+        assert min(above) in answers

@@ -630,7 +630,7 @@ class Stretch:
 
     def __init__(self, cache: Cache) -> None:
         self.batch, self.capacity = cache.batch, cache.capacity
-        self.like = next(cache.model.parameters())
+        self.like = next(cache.model.parameters(), torch.empty(0))
         self.length = 0  # tokens that are held
         self.rows: list[CacheRow] = []
 
