@@ -180,7 +180,7 @@ def main() -> None:
         Job("`whatif`, all quantities", specgen("whatif", SPEC, "-D", "n_layers=30"), "off"),
         Job("`import` of a config.json", specgen("import", str(CONFIG)), "off"),
     ]
-    wanted = dict(zip((job.name for job in jobs), (4, 8, 10, 20), strict=False))
+    wanted = dict(zip((job.name for job in jobs), (5, 8, 10, 20), strict=False))
     alternate([*peers, *jobs], rounds)
     print(f"{SPEC}, {rounds} rounds, Python {sys.version.split()[0]}\n")
     print(table(peers, jobs, wanted))
@@ -188,7 +188,12 @@ def main() -> None:
     if arguments.accelerate:
         print(f"\n{SMALL}\n\n{estimates(arguments.accelerate, rounds)}")
 
-    released = Job("`params` of 61 layers × 256 experts", params(), "off")
+    # Both with values of their own, which are checked anew; a shipped table as it is was before.
+    released = Job(
+        "`params` of 60 layers × 264 experts",
+        params("n_layers=60", "n_routed_experts=264"),
+        "off",
+    )
     huge = Job(
         "`params` of 10,000 layers × 10,000 experts",
         params("n_layers=10000", "n_routed_experts=10000"),
@@ -196,7 +201,7 @@ def main() -> None:
     )
     alternate([released, huge], 3 * rounds)
     print(
-        f"\n{huge.name} takes {ratio(huge, released):.3f} times as long as 61 × 256 (wanted: 1.1)"
+        f"\n{huge.name} takes {ratio(huge, released):.3f} times as long as 60 × 264 (wanted: 1.1)"
     )
 
 
