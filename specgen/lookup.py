@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from specgen.printable import safe
 from specgen.regular_files import exists
 from specgen.resources import folder
 
@@ -73,7 +74,7 @@ def question(close: Sequence[str]) -> str | None:
     """Whether one of these was meant."""
     if not close:
         return None
-    *others, last = (f"`{one}`" for one in close)
+    *others, last = (f"`{safe(one)}`" for one in close)
     return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
 
 

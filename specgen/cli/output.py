@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from specgen.printable import safe_lines
+from specgen.printable import safe, safe_lines
 
 if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import Diagnostic
@@ -32,7 +32,7 @@ def show(diagnostics: Sequence[Diagnostic], form: str) -> None:
 
 def remark(text: str) -> None:
     """Prints a line on stderr, escaped: it may hold what the user wrote."""
-    print(safe_lines(text), file=sys.stderr)
+    print(safe(text), file=sys.stderr)
 
 
 def wants_color() -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from specgen.diagnostics.codes import CODES, Severity
 from specgen.diagnostics.source import Span
+from specgen.printable import safe
 
 #: Faults after which a run stops, and names among which a meant one is looked for.
 LIMIT: Final = 500
@@ -157,4 +158,4 @@ def suggestion(name: str, known: Iterable[str]) -> str | None:
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The help of a diagnostic about an unknown name, if one of the known ones is close."""
     close = suggestion(name, known)
-    return f"did you mean `{close}`?" if close else None
+    return f"did you mean `{safe(close)}`?" if close else None

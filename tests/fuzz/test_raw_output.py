@@ -154,3 +154,20 @@ def test_letters_of_every_script_stay() -> None:
     for text in ("dim × n_heads", "注意力", "انتباه", "внимание", "½ → ≥ é"):
         assert safe(text) == safe_lines(text) == text
         assert safe_json(json.dumps(text, ensure_ascii=False)) == f'"{text}"'
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r\n", "\t", "\x1b[2J\n"])
+def test_a_path_that_ends_lines_is_printed_on_one(
+    sign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.dsv3").write_text(PLAIN.format("t"), encoding="utf-8")
+    status, text = said("build", "m.dsv3", "--target", "formulas", "-o", f"o{sign}wrote t")
+    assert status == 0, text
+    assert len(text.splitlines()) == 1
+    folder = tmp_path / f"d{sign}e"
+    folder.mkdir()
+    (folder / "m.dsv3").write_text(PLAIN.format("t"), encoding="utf-8")
+    status, text = said("check", f"d{sign}e/n.dsv3")
+    assert status == 1
+    assert not [line for line in text.splitlines() if line.startswith("e/")]
