@@ -13,9 +13,12 @@ from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch, stretches
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Program
 from specgen.regular_files import real_path
+from specgen.sizes.expr import Sym
 
 #: Floats that a graph casts to f32 without loss; a release may have any of them for another.
 EXACT: Final = frozenset({"f32", "f16", "bf16"})
+
+MISSING: Final = "missing"
 
 #: Faults of one kind that are listed.
 MANY: Final = 20
@@ -50,12 +53,34 @@ def fitting(
             "E0907",
             None,
             notes=shortened(listed),
+            help=advice(program, listed),
             path=folder.as_posix(),
             spec=spec,
             count=f"{len(listed):,}",
         )
     diagnostics.raise_errors()
     return leeway(program, scheme_of(program)).under_usual_names(set(tensors(program)), found)
+
+
+def advice(program: Program, listed: Sequence[tuple[str, str]]) -> str | None:
+    """What to say where just the tensors of parts are missing that a table may have none of.
+
+    So are further layers that a class leaves out when it saves a release again.
+    """
+    if any(kind != MISSING for kind, _ in listed):
+        return None
+    missing = {which.partition(" ")[0] for _, which in listed}
+    needed = {n: t for n, t in tensors(program).items() if t.first.shared != "copy"}
+    for param in program.model.params:
+        of_param = {
+            name
+            for name, tensor in needed.items()
+            for index in (*tensor.indices, *tensor.stacked)
+            if isinstance(index.count, Sym) and index.count.name == param.name
+        }
+        if param.kind == "count" and of_param == missing:
+            return f"the checkpoint has none of {param.name}: `-D {param.name}=0`"
+    return None
 
 
 def refuse_scattered(folder: Path, files: Iterable[str]) -> None:
@@ -93,7 +118,7 @@ def faults(
         stretch = found.get(name)
         if stretch is None:
             if name not in found and tensor.first.shared != "copy":  # the graph reads the other
-                yield "missing", f"{name} {list(tensor.dims)}"
+                yield MISSING, f"{name} {list(tensor.dims)}"
         elif stretch.shape != tensor.dims:
             yield "misshapen", f"{name} is {list(stretch.shape)}, not {list(tensor.dims)}"
         elif stretch.dtype != tensor.dtype and not {stretch.dtype, tensor.dtype} <= exact:

@@ -265,6 +265,23 @@ def test_everything_that_does_not_fit_is_listed_at_once(
     assert "in excess: 10 more" in notes
 
 
+def test_parts_that_a_class_leaves_out_when_it_saves_are_named(
+    released: Path, values: dict[str, np.ndarray]
+) -> None:
+    """As transformers leaves out layers for further tokens, and counts them in config.json."""
+    with pytest.raises(SpecError) as caught:
+        build_there(released, n_mtp_layers=1)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E0907"
+    assert "`-D n_mtp_layers=0`" in (diagnostic.help or "")
+    build_there(released, n_mtp_layers=0)
+    fewer = {n: held(array, "BF16") for n, array in values.items() if n != min(values)}
+    write_file(released / "model.safetensors", fewer)
+    with pytest.raises(SpecError) as caught:
+        build_there(released, n_mtp_layers=1)
+    assert caught.value.diagnostics[0].help is None  # something else is missing, too
+
+
 def test_what_is_in_excess_can_be_ignored(
     table: Program, values: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
