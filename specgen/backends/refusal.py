@@ -35,8 +35,8 @@ class Refusal(SpecError):
 
 def note_site(error: Exception, site: Site) -> None:
     """Notes the innermost place of an error on its way out."""
-    if not hasattr(error, "site") or error.site is None:
-        error.site = site  # type: ignore[attr-defined]
+    if site_of(error) is None:
+        vars(error)["site"] = site
 
 
 def site_of(error: Exception) -> Site | None:

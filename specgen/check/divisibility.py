@@ -39,9 +39,10 @@ def divides(part: Expr, whole: Expr, known: Assumptions, lets: Mapping[str, Expr
 
 
 def is_whole(expr: Expr, known: Assumptions, budget: list[int]) -> bool:
-    with suppress(TooComplex, ZeroDivisionError):  # as it is said, it may be required
-        if follows(normalize(expr), Facts(known), [MAX_STEPS], ()):
-            return True
+    if split(expr):
+        with suppress(TooComplex, ZeroDivisionError):  # as it is said, it may be required
+            if follows(normalize(expr), Facts(known), [MAX_STEPS], ()):
+                return True
     for case, conditions in doubtful(expr, (), budget):
         assumed = known.assume(Apply("and", conditions)) if conditions else known
         if assumed is None:  # the case never is

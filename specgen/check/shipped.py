@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +25,17 @@ CHECKED: Final = "checked.json"
 
 def passed(loaded: Loaded) -> frozenset[LoadedFile]:
     """The files that passed already: shipped as they are, and so is everything that they use."""
-    place = folder("specs") / CHECKED
-    digests = frozenset(json.loads(place.read_text("utf-8"))) if place.is_file() else frozenset()
-    known = {f for f in loaded.files.values() if digest(f) in digests}
+    known = {f for f in loaded.files.values() if digest(f.source.text) in checked()}
     while unsure := {file for file in known if not used(file) <= known}:
         known -= unsure
     return frozenset(known)
+
+
+@cache
+def checked() -> frozenset[str]:
+    """The digests that were written; none where there is no file of them."""
+    place = folder("specs") / CHECKED
+    return frozenset(json.loads(place.read_text("utf-8"))) if place.is_file() else frozenset()
 
 
 def used(file: LoadedFile) -> set[LoadedFile]:
@@ -37,8 +43,8 @@ def used(file: LoadedFile) -> set[LoadedFile]:
     return {file, *(item.file for item in file.names.values())}
 
 
-def digest(file: LoadedFile) -> str:
-    return hashlib.sha256(file.source.text.encode()).hexdigest()
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def shipped() -> dict[str, Path]:
@@ -49,10 +55,7 @@ def shipped() -> dict[str, Path]:
 
 def digests() -> dict[str, str]:
     """The digest of each text that is shipped, and its name."""
-    return {
-        hashlib.sha256(path.read_text("utf-8").encode()).hexdigest(): name
-        for name, path in shipped().items()
-    }
+    return {digest(path.read_text("utf-8")): name for name, path in shipped().items()}
 
 
 def faults() -> Iterator[Diagnostic]:

@@ -18,19 +18,22 @@ class Late(BaseException):
 
 
 @contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Raises `Late` inside of what runs longer."""
+def bounded(seconds: float, *, of_cpu: bool = False) -> Iterator[None]:
+    """Raises `Late` inside of what runs longer, or takes more time of the CPU."""
 
     def late(_: int, __: FrameType | None) -> NoReturn:
-        raise Late(f"more than {seconds} s")
+        raise Late(f"more than {seconds} s{' of CPU time' if of_cpu else ''}")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    alarm, timer = (
+        (signal.SIGPROF, signal.ITIMER_PROF) if of_cpu else (signal.SIGALRM, signal.ITIMER_REAL)
+    )
+    before = signal.signal(alarm, late)
+    signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(timer, 0)
+        signal.signal(alarm, before)
 
 
 def command(name: str, path: Path, seconds: float) -> tuple[int, str]:

@@ -14,16 +14,14 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from random import Random
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from specgen.checkpoint.config import config
 from specgen.cli.main import main
@@ -32,7 +30,7 @@ from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from specgen.selection import select
 from tests.analysis.unrolled import unrolled
-from tests.fuzz.bounds import Late
+from tests.fuzz.bounds import Late, bounded
 from tests.fuzz.generate import CASES, JUNK, SPECS, damaged, exchanged, nonsense
 
 SECONDS = 5
@@ -173,25 +171,13 @@ def checkpoint(random: Random, folder: Path) -> None:
 # ---- runs ------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def limited() -> Iterator[None]:
-    """Raises Late inside of what takes more CPU time than the limit."""
-
-    def late(_: int, __: FrameType | None) -> NoReturn:
-        raise Late(f"more than {SECONDS} s of CPU time")
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
 def status(*arguments: str | Path) -> tuple[int, str]:
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-    with limited(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        bounded(SECONDS, of_cpu=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         found = main([str(argument) for argument in arguments])
     err.seek(0)
     return found, err.read()
@@ -223,7 +209,7 @@ def miscounted(load: Callable[[], Program]) -> str | None:
     """Where the count of an accepted table is not that of its tensors, one by one."""
     from specgen.analysis.quantities import ledger
 
-    with limited():
+    with bounded(SECONDS, of_cpu=True):
         try:
             program = load()
             found = ledger(program)
