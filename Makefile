@@ -84,7 +84,8 @@ CONFIGS     ?= 3000
 CHECKPOINTS ?= 1500
 SEED        ?= 1
 
-fuzz: setup  ## damaged tables, configurations and checkpoints: SPECS=, CONFIGS=, CHECKPOINTS=, SEED=
+fuzz: setup  ## new draws for every property; damaged inputs: SPECS=, CONFIGS=, CHECKPOINTS=, SEED=
+	SPECGEN_DRAWS=new $(BIN)/python -m pytest -n 2 -q $$(grep -rl "^from hypothesis" tests --include='test_*.py')
 	$(BIN)/python -m tests.fuzz.campaign --specs $(SPECS) --configs $(CONFIGS) \
 	  --checkpoints $(CHECKPOINTS) --seed $(SEED)
 

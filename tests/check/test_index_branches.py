@@ -6,7 +6,7 @@ The truth is a walk of the same body for one value after the other, with nothing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +177,26 @@ def tables(draw: st.DrawFn) -> Table:
     body = draw(bodies(["u", "v"], 2))
     named = [name for name in ("u", "v") if name in repr(body)]
     return Table({name: draw(alternatives()) for name in named}, draw(st.booleans()), body)
+
+
+def fitting() -> st.SearchStrategy[Table]:
+    """Tables that are right in every layer; one that is not gets rows that fit everywhere.
+
+    Repaired and not filtered: most bodies of several rows do not fit.
+    """
+
+    def repaired(table: Table) -> Table:
+        if all(table.fits(layer) for layer in (*LAYERS, *range(N_LAYERS))):
+            return table
+        rows = {
+            name: tuple(replace(row, into=4, out=4) for row in alternatives)
+            if len(alternatives) > 1
+            else (Row(4, 4, None),)
+            for name, alternatives in table.rows.items()
+        }
+        return replace(table, rows=rows)
+
+    return tables().map(repaired)
 
 
 def loads(path: Path) -> bool:
