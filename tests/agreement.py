@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from specgen.analysis.instances import OWN
 from specgen.analysis.stored import expand, scheme_of, stored
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
@@ -84,12 +83,9 @@ class Layers:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.module = imported(self.program, self.folder)
-        self.weights, maps = drawn(self.program, self.seed)
+        self.weights = drawn(self.program, self.seed)
         path = self.folder / "drawn.safetensors"
-        # Without names of a checkpoint, model.py calls a map's tensor as torch does.
-        own = scheme_of(self.program) == OWN
-        called = {n: f"{n}.weight" if own and n in maps else n for n in self.weights}
-        save_file({called[name]: array for name, array in self.weights.items()}, path)
+        save_file(self.weights, path)
         self.model = self.module.Model(self.module.Config()).eval()
         self.model.load_checkpoint(path)
 
@@ -161,21 +157,19 @@ class Layers:
         return found
 
 
-def drawn(program: Program, seed: int) -> tuple[dict[str, Array], set[str]]:
-    """A checkpoint of the program, and which of its tensors are maps.
+def drawn(program: Program, seed: int) -> dict[str, Array]:
+    """A checkpoint of the program.
 
     Small numbers hide what is wrong, and large ones saturate.  All are exact in bf16, as some
     rows are stored.
     """
-    random, found, maps = np.random.default_rng(seed), {}, set()
+    random, found = np.random.default_rng(seed), {}
     for tensor in stored(program, scheme_of(program)):
         shape = tensor.dims
         for name, _ in expand(tensor):
             values = random.normal(1.0 if len(shape) == 1 else 0.0, 0.3, shape)
             found[name] = torch.from_numpy(values).bfloat16().float().numpy()
-            if tensor.first.kind == "map":
-                maps.add(name)
-    return found, maps
+    return found
 
 
 def checked(path: Path) -> Program:

@@ -13,8 +13,8 @@ from typing import Final
 
 from specgen.analysis.cases import Folder, Index, Repeated, Site
 from specgen.analysis.faults import countable
-from specgen.analysis.instances import OWN, Instance, descend, environment, root
-from specgen.analysis.rows import Entry, Row, entries, fold, pattern, row
+from specgen.analysis.instances import OWN, Instance, descend, environment, join, root
+from specgen.analysis.rows import WEIGHT, Entry, Row, entries, fold, pattern, row
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.ir.model import Packing, Program, Rearrangement, Template
 from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate, evaluate_int
@@ -77,7 +77,9 @@ def scheme_of(program: Program) -> str:
 def stored(program: Program, scheme: str) -> tuple[StoredTensor, ...]:
     """Every tensor that a checkpoint of this variant holds, in the order of the table.
 
-    `scheme` is a naming scheme of the model, or OWN, in which each row is a tensor.
+    `scheme` is a naming scheme of the model, or OWN, in which each row is a tensor.  Where a
+    table has no naming scheme, OWN names what a checkpoint holds, and a map's tensor is its name
+    and `.weight`.
 
     Raises:
         KeyError: the table has no such naming scheme.
@@ -152,8 +154,18 @@ def held(
 
 
 def plain(row: Row, scheme: str) -> StoredTensor:
-    name = row.own if scheme == OWN else row.released[scheme]
+    name = stored_name({OWN: row.own, **row.released}, row.kind, scheme)
     return StoredTensor(name, (row,), row.indices, (), None, row.shape, row.dims)
+
+
+def stored_name(names: Mapping[str, Template], kind: str, scheme: str) -> Template:
+    """What a checkpoint calls a tensor that the schemes give these names.
+
+    Own names are complete as they are, but where checkpoints go by them for want of others.
+    """
+    if kind == "map" and scheme == OWN and set(names) == {OWN}:
+        return join(names[OWN], (WEIGHT,))
+    return names[scheme]
 
 
 @dataclass(frozen=True, slots=True)

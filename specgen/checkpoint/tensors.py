@@ -37,7 +37,8 @@ def document(program: Program) -> dict[str, Any]:
 def entry(tensor: StoredTensor, scheme: str) -> dict[str, Any]:
     """One folded tensor; the ranges are [start, stop, step] with stop left out."""
     row = tensor.first
-    names = {scheme: tensor.name} if tensor.packed else {OWN: row.own, **row.released}
+    apart = {} if tensor.packed else {OWN: row.own, **row.released}
+    names = {**apart, scheme: tensor.name}
     found: dict[str, Any] = {
         "names": {which: pattern(numbered(name, row)) for which, name in names.items()},
         "indices": {

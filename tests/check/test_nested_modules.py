@@ -82,7 +82,7 @@ def by_hand(levels: list[Level], start: int) -> dict[str, tuple[tuple[int, ...],
         twice = 2 * size + level.more
         for layer in range(level.count):
             scale = 3 if layer % 3 == twice % 3 else 1
-            found[f"{path}.rows.{layer}.w"] = ((twice, size), "f32")
+            found[f"{path}.rows.{layer}.w.weight"] = ((twice, size), "f32")
             found[f"{path}.rows.{layer}.some.v"] = ((scale * twice, size), level.dtype)
         path, size = f"{path}.deeper", twice
     return found

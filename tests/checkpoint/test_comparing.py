@@ -41,7 +41,7 @@ def headers() -> Headers:
 def write(path: Path, tensors: Headers) -> Path:
     document, end = {}, 0
     for name, (dtype, shape) in tensors.items():
-        size = {"BF16": 2, "F16": 2, "F32": 4}[dtype]
+        size = {"F8_E4M3": 1, "BF16": 2, "F16": 2, "F32": 4}[dtype]
         for dim in shape:
             size *= dim
         document[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}

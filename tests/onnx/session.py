@@ -68,20 +68,23 @@ def settled(model: Any) -> Any:
 
 def released(model: Any) -> dict[str, list[str]]:
     """The released tensors in each weight: `{e}` in a name is a dim in front of theirs."""
-    rules = [
-        (re.compile(re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", place.replace(".", r"\."))), name)
-        for entry in model.metadata_props
-        if entry.key == "released_names"
-        for place, name in (
-            line.partition(",")[0].split(" = ") for line in entry.value.splitlines()
-        )
-    ]
+    rules = []
+    for entry in model.metadata_props:
+        if entry.key == "released_names":
+            for line in entry.value.splitlines():
+                rule, _, stated = line.partition(",")
+                place, name = rule.split(" = ")
+                place = re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", place.replace(".", r"\."))
+                ends = re.findall(r"(\w+) = (\d+)\.\.(\d+)", stated)
+                held = {index: range(int(a), int(b) + 1) for index, a, b in ends}
+                rules.append((re.compile(place), name, held))
     found = {}
     for tensor in weights_of(model):
         own = {entry.key: entry.value for entry in tensor.metadata_props}
         pattern = own.get("released_name", tensor.name)
-        for place, name in rules:
-            if match := place.fullmatch(tensor.name):
+        for place, name, held in rules:
+            match = place.fullmatch(tensor.name)
+            if match and all(int(v) in held[index] for index, v in match.groupdict().items()):
                 pattern = name
                 for index, value in match.groupdict().items():
                     pattern = pattern.replace(f"{{{index}}}", value)

@@ -178,7 +178,7 @@ def test_many_steps_in_openvino(table: str, rows: int, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed (extra `test`)")
     sizes = MIXED if table == "olmoe" else {n: s for n, s in MIXED.items() if "experts" not in n}
     program = in_f32(load_spec(table, **sizes))
-    weights, _ = drawn(program, 0)
+    weights = drawn(program, 0)
     weights = {name: array / array.ndim**2 for name, array in weights.items()}
     path = fill(build(program), weights, tmp_path)
     tokens = np.random.default_rng(0).integers(0, 128, (rows, 14))

@@ -302,19 +302,30 @@ def one_each(stored: Iterable[Stored]) -> Iterator[Placed]:
 def rules(tensor: StoredTensor, stacked: frozenset[str]) -> Iterator[str]:
     """`path = released name, index = first..last`, for all instances of a tensor's first row.
 
-    An index that the released name does not simply repeat has a rule for each of its values.
+    An index that the released name does not simply repeat has a rule for each of its values, and one
+    with gaps, where there are other rows of that path, a rule for each stretch without.
     """
     row = tensor.first
     computed = [symbols(p) for p in tensor.name if not isinstance(p, str | Sym)]
     bound = [i for i in row.indices if any(i.name in found for found in computed)]
     free = [index for index in row.indices if index not in bound]
     names = frozenset(index.name for index in free)
-    ranges = "".join(f", {i.name} = {i.values[0][0]}..{i.values[-1][-1]}" for i in free)
+    ranges = [
+        "".join(f", {i.name} = {run[0]}..{run[-1]}" for i, run in zip(free, chosen, strict=True))
+        for chosen in combinations(*(runs(index.values) for index in free))
+    ]
     own = without(row.own, stacked)
     for chosen in combinations(*([v for r in index.values for v in r] for index in bound)):
         values = dict(zip((index.name for index in bound), chosen, strict=True))
         path = written(own, row.values, values, names)
-        yield f"{path} = {written(tensor.name, row.values, values, names)}{ranges}"
+        name = written(tensor.name, row.values, values, names)
+        yield from (f"{path} = {name}{stretch}" for stretch in ranges)
+
+
+def runs(values: Iterable[range]) -> Iterator[range]:
+    """The numbers of ranges as ranges without gaps."""
+    for held in values:
+        yield from [held] if held.step == 1 else (range(v, v + 1) for v in held)
 
 
 def mixed(row: Row, stacks: Iterable[tuple[Path, int]]) -> list[Index]:

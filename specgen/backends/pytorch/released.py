@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from specgen.analysis.instances import OWN, environment, root
+from specgen.analysis.instances import environment, root
 from specgen.analysis.leeway import Leeway, leeway
 from specgen.analysis.rows import Entry, entries, pattern
-from specgen.analysis.stored import StoredTensor, scheme_of, stored
+from specgen.analysis.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.faults import Inexpressible
@@ -101,7 +101,8 @@ class Released:
                 entry = places[path][0]
                 for other in places[path]:
                     alike = other.tensor.kind == tensor.first.kind or tensor.packed
-                    if alike and any(s.names.get(scheme) == tensor.name for s in other.stored):
+                    given = [stored_name(s.names, s.kind, scheme) for s in other.stored]
+                    if alike and tensor.name in given:
                         entry = other
                 owned = self.pack(tensor, places) if tensor.packed else self.enter(tensor, entry)
                 for pair in owned:
@@ -189,8 +190,6 @@ class Released:
 
     def released(self, tensor: StoredTensor) -> str:
         """The released name, expressions in braces."""
-        if scheme_of(self.program) == OWN:
-            return pattern(tensor.name) + (".weight" if tensor.first.kind == "map" else "")
         for piece in tensor.name:
             if not isinstance(piece, str | Sym):
                 self.numbers.setdefault(to_text(piece), piece)
