@@ -1,7 +1,8 @@
 """The headers of safetensors files: which tensor lies where; no byte of a tensor is read.
 
-A file is 8 bytes of length, a header in JSON, and the tensors.  Files come from anywhere, so
-everything that a header says is checked before it is used.
+A file is 8 bytes of length, a header in JSON, and the tensors, one behind the other without gaps.
+Files come from anywhere, so everything that a header says is checked before it is used: what the
+format's own library refuses is refused here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +30,24 @@ SUFFIX: Final = ".safetensors"
 SINGLE: Final = f"model{SUFFIX}"
 INDEX: Final = f"{SINGLE}.index.json"
 
-#: The format's names of the language's dtypes, and bytes per element.
-DTYPES: Final[Mapping[str, tuple[str, int]]] = {
-    "BOOL": ("bool", 1), "U8": ("u8", 1), "I8": ("i8", 1), "F8_E4M3": ("f8e4m3", 1),
-    "BF16": ("bf16", 2), "F16": ("f16", 2), "I32": ("i32", 4), "F32": ("f32", 4),
-    "I64": ("i64", 8), "F64": ("f64", 8),
+#: The format's names of the language's dtypes.
+DTYPES: Final[Mapping[str, str]] = {
+    "BOOL": "bool", "U8": "u8", "I8": "i8", "F8_E4M3": "f8e4m3", "BF16": "bf16", "F16": "f16",
+    "I32": "i32", "F32": "f32", "I64": "i64", "F64": "f64",
 }  # fmt: skip
+
+#: Bits per element of every dtype that the format has.
+BITS: Final[Mapping[str, int]] = {
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
+    "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+}  # fmt: skip
+
+#: What a header says of a tensor; more is passed over.
+FIELDS: Final = frozenset({"dtype", "shape", "data_offsets"})
+
+#: The library counts bits and elements in as many.
+COUNTED: Final = 2**64
 
 
 class DamagedCheckpoint(Exception):
@@ -115,7 +127,7 @@ def header(path: Path) -> dict[str, Stretch]:
     """The tensors of one file.
 
     Raises:
-        DamagedCheckpoint: the file cannot be read, is not one of the format, or was cut short.
+        DamagedCheckpoint: the file cannot be read, or is not as the format has it.
     """
     try:
         with open_regular(path) as file:
@@ -134,12 +146,12 @@ def header(path: Path) -> dict[str, Stretch]:
         found = dict(entries(path.name, document, 8 + length))
     except ValueError as error:
         raise DamagedCheckpoint(f"the header of {path.name} is damaged: {error}") from error
-    apart(path.name, found.values(), size)
+    lie_together(path.name, found.values(), 8 + length, size)
     return found
 
 
 def parsed(data: bytes) -> Any:
-    """JSON, each key of an object once; None where it is none."""
+    """JSON in UTF-8, each key of an object once; None where it is none."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -147,22 +159,40 @@ def parsed(data: bytes) -> Any:
             raise ValueError("a key is there twice")
         return found
 
+    def refused(word: str) -> None:
+        raise ValueError(f"JSON has no {word}")
+
+    def whole(digits: str) -> int | float:
+        return -0.0 if digits == "-0" else int(digits)
+
     try:
-        return json.loads(data, object_pairs_hook=unique)
+        found = json.loads(
+            data.decode(),
+            object_pairs_hook=unique,
+            parse_constant=refused,
+            parse_int=whole if b"-0" in data else None,  # a function takes time
+        )
+        if b"\\u" in data:  # halves of a character are none
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return found
 
 
 def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tuple[str, Stretch]]:
-    """The tensors that a header lists; `origin` is where the first of them may start."""
+    """The tensors that a header lists; `origin` is where the first of them starts."""
     for name, entry in document.items():
         if name == "__metadata__":
+            texts = {} if entry is None else entry
+            if not isinstance(texts, dict) or not all(isinstance(t, str) for t in texts.values()):
+                raise ValueError("`__metadata__` holds other things than texts")
             continue
         shown = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
         try:
             dtype, dims = entry["dtype"], entry["shape"]
             start, stop = entry["data_offsets"]
-        except (KeyError, TypeError, ValueError):
+            others = entry.keys() - FIELDS
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError(f"`{shown}` has no dtype, shape and place") from None
         if not isinstance(dtype, str) or not isinstance(dims, list):
             raise ValueError(f"`{shown}` has no dtype, shape and place")
@@ -170,23 +200,49 @@ def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tup
             raise ValueError(f"`{shown}` has {len(dims):,} axes, and may have {MAX_RANK}")
         if not all(map(is_size, (*dims, start, stop))):
             raise ValueError(f"`{shown}` has no dtype, shape and place")
-        shape = tuple(dims)
-        known, size = DTYPES.get(dtype, (dtype[:SHOWN], None))
-        if stop < start or (size is not None and stop - start != size * prod(shape)):
+        if dtype not in BITS:
+            raise ValueError(f"`{shown}` is {dtype[:SHOWN]}, which the format does not have")
+        if not all(is_plain(entry[field]) for field in others):
+            raise ValueError(f"`{shown}` has more than dtype, shape and place")
+        bits = bits_of(dims, BITS[dtype])
+        if bits is None or stop < start or 8 * (stop - start) != bits:
             raise ValueError(f"`{shown}` has {stop - start} bytes for {dtype[:SHOWN]} {dims}")
-        yield name, Stretch(file, origin + start, known, shape, stop - start)
+        known = DTYPES.get(dtype, dtype)
+        yield name, Stretch(file, origin + start, known, tuple(dims), stop - start)
+
+
+def bits_of(dims: Iterable[int], each: int) -> int | None:
+    """The bits of a tensor; None where one factor after the other they are too many to count."""
+    count = 1
+    for factor in (*dims, each):
+        count *= factor
+        if count >= COUNTED:
+            return None
+    return count
+
+
+def is_plain(value: object) -> bool:
+    """Whether it is a text, a word or a number that others can read, too."""
+    if isinstance(value, int | float):
+        return abs(value) < float("inf") and (isinstance(value, float) or abs(value) < MAX_SIZE)
+    return value is None or isinstance(value, str)
 
 
 def is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SIZE
 
 
-def apart(file: str, found: Iterable[Stretch], size: int) -> None:
-    """No tensor reaches into another, or beyond the file."""
-    end = 0
+def lie_together(file: str, found: Iterable[Stretch], start: int, size: int) -> None:
+    """From `start` to the end of the file there is one tensor behind the other."""
+    end = start
     for stretch in sorted(found, key=lambda stretch: (stretch.start, stretch.stop)):
         if stretch.start < end:
             raise DamagedCheckpoint(f"two tensors of {file} overlap")
+        if stretch.start > end:
+            gap = f"{stretch.start - end:,} bytes at {end:,}"
+            raise DamagedCheckpoint(f"{file} has a gap of {gap}, which are of no tensor")
         end = stretch.stop
     if end > size:
         raise DamagedCheckpoint(f"{file} is cut short: it has {size:,} of {end:,} bytes")
+    if end < size:
+        raise DamagedCheckpoint(f"{file} has {size - end:,} bytes behind its last tensor")

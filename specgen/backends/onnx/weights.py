@@ -324,8 +324,8 @@ def rules(tensor: StoredTensor, stacked: frozenset[str]) -> Iterator[str]:
 
 def runs(values: Iterable[range]) -> Iterator[range]:
     """The numbers of ranges as ranges without gaps."""
-    for held in values:
-        yield from [held] if held.step == 1 else (range(v, v + 1) for v in held)
+    for found in values:
+        yield from [found] if found.step == 1 else (range(v, v + 1) for v in found)
 
 
 def mixed(row: Row, stacks: Iterable[tuple[Path, int]]) -> list[Index]:
