@@ -17,6 +17,7 @@ from specgen.checkpoint.reading import SPELLINGS
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.regular_files import exists, is_folder, read_regular, reason_of
 from specgen.selection import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION
+from specgen.sizes.reals import read_real
 
 #: Levels of nesting and values of a file: no released configuration is near these.
 MAX_DEPTH: Final = 32
@@ -137,16 +138,22 @@ def parsed(data: bytes) -> dict[str, Any]:
         return found
 
     def real(text: str) -> float:
-        value = float(text)
-        if value - value != 0:
-            raise ValueError(f"{text[:SHOWN]} is too large a number")
-        return value
+        try:
+            return read_real(text)
+        except ValueError as error:
+            given = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+            raise ValueError(f"`{given}` is not a number: {error}") from None
+
+    def whole(text: str) -> int:
+        real(text)  # no key has a number that no real is near
+        return int(text)
 
     try:
         found = json.loads(
             data.decode("utf-8-sig"),
             object_pairs_hook=unique,
             parse_float=real,
+            parse_int=whole,
         )
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"

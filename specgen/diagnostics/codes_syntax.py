@@ -105,7 +105,8 @@ SYNTAX_CODES: Final[Mapping[str, Code]] = {
         "`{text}` is not a number: {reason}",
         """
         Numbers are written 61, 163_840, 0.707, 1e-6.  A whole number has at most 30 digits,
-        a decimal point stands between digits, and a name cannot start with a digit.
+        a decimal point stands between digits, and a name cannot start with a digit.  A real is
+        up to about 1.8e308 and, if it is not 0, no nearer to it than about 5e-324.
         wrong: norm_eps : real = 1.e-6
         right: norm_eps : real = 1.0e-6
         """,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, TypeGuard
@@ -16,6 +17,7 @@ from specgen.sizes.evaluate import EvaluationError, Number, Value, describe, eva
 from specgen.sizes.expr import Const, Expr, symbols
 from specgen.sizes.facts import is_int
 from specgen.sizes.printing import TABLE, to_text
+from specgen.sizes.reals import rounded
 from specgen.syntax import tree
 from specgen.syntax.builder import LIST_ITEMS
 from specgen.syntax.parser import parse_expression
@@ -211,8 +213,9 @@ def check_value(
             wanted = f"a whole number from 0 to {MAX_SIZE}"
         case "real":
             if isinstance(value, int | Fraction | float) and not isinstance(value, bool):
-                return float(value)
-            wanted = "a number"
+                with suppress(ValueError):
+                    return rounded(value)
+            wanted = "a number that a real can hold"
         case "flag":
             if isinstance(value, bool):
                 return value
@@ -223,8 +226,9 @@ def check_value(
             wanted = f"a list of at most {LIST_ITEMS} whole numbers from 0 to {MAX_SIZE}"
         case "reals":
             if is_list(value):
-                return tuple(map(float, value))
-            wanted = f"a list of at most {LIST_ITEMS} numbers"
+                with suppress(ValueError):
+                    return tuple(map(rounded, value))
+            wanted = f"a list of at most {LIST_ITEMS} numbers that a real can hold"
         case "dtype":
             if isinstance(value, str) and (value in DTYPES or definition.module(value)):
                 return value

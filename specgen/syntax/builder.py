@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from math import inf, isinf
+from math import inf
 from typing import Any, Final, TypeVar
 
 from lark import Token
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source, Span
+from specgen.sizes.reals import read_real
 from specgen.syntax import tree
 from specgen.syntax.faults import Faults
 
@@ -493,10 +494,10 @@ class Builder:
         return tree.Literal(int(digits), self.at(token))
 
     def number(self, token: Token) -> tree.Literal:
-        value = float(token.replace("_", ""))
-        if isinf(value):
-            return self.malformed(token, "it is beyond what a real number can hold")
-        return tree.Literal(value, self.at(token))
+        try:
+            return tree.Literal(read_real(token.replace("_", "")), self.at(token))
+        except ValueError as error:
+            return self.malformed(token, str(error))
 
     def malformed(self, token: Token, reason: str) -> tree.Literal:
         shown = str(token) if len(token) <= 40 else token[:37] + "…"
