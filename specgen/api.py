@@ -44,8 +44,7 @@ class Model:
     program: Program
 
     def __repr__(self) -> str:
-        variant = "" if self.program.variant is None else f"@{self.program.variant}"
-        return f"<specgen.Model {self.program.name}{variant}>"
+        return f"<specgen.Model {self.program.label}>"
 
     @cached_property
     def ledger(self) -> Ledger:

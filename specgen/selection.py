@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specgen.lookup import SUFFIX, find, is_name, missing
+from specgen.printable import safe
 from specgen.regular_files import exists, is_folder
 
 if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import SpecError
     from specgen.elaborate.bind import Override
     from specgen.elaborate.opened import Opened
+    from specgen.elaborate.origin import Origin
     from specgen.ir.model import Program
 
 __all__ = ["SUFFIX", "Selection", "is_configuration", "means_configuration", "select"]
@@ -40,13 +42,15 @@ class Selection:
     """One variant of one table, with parameters overridden after it.
 
     `stored` is how a release stores its weights, where it was chosen by one and its table does
-    not say so: then nothing is counted as stored, since it would be the table's.
+    not say so: then nothing is counted as stored, since it would be the table's.  `origin` is a
+    configuration whose values are those of no variant.
     """
 
     path: Path
     variant: str | None = None
     overrides: Mapping[str, Override] = field(default_factory=dict)
     stored: str = ""
+    origin: Origin | None = None
 
     def program(self) -> Program:
         """The table, checked and typed.
@@ -59,12 +63,14 @@ class Selection:
         return self.marked(load_program(self.path, self.variant, self.overrides))
 
     def marked(self, program: Program) -> Program:
-        """The program, which says where its release is stored otherwise."""
+        """The program, which says what it is of, and where that is stored otherwise."""
+        program = self.origin.marked(program) if self.origin is not None else program
         return replace(program, stored_otherwise=self.stored) if self.stored else program
 
     def changed(self, overrides: Mapping[str, Override]) -> Selection:
         """The same, with parameters overridden after those that are."""
-        return replace(self, overrides={**self.overrides, **overrides})
+        origin = self.origin.but_for(overrides) if self.origin is not None else None
+        return replace(self, overrides={**self.overrides, **overrides}, origin=origin)
 
     def opened(self) -> Opened:
         """The files of the table, loaded for more than one `program()`.
@@ -77,7 +83,7 @@ class Selection:
         from specgen.elaborate.opened import Opened
 
         loaded, model = load_model(self.path, Diagnostics())
-        return Opened(loaded, model, self.variant, self.overrides, self.stored)
+        return Opened(loaded, model, self.variant, self.overrides, self.stored, self.origin)
 
     def programs(self) -> list[Program]:
         """Every variant of the table, in its order; the defaults where it has none.
@@ -122,6 +128,12 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
     if is_folder(path):
         raise unreadable(name, variant is not None and is_configuration(path))
     return Selection(path, variant, dict(overrides or {}))
+
+
+def called(path: Path) -> str:
+    """What a configuration is called: its folder, or the file where it has a name of its own."""
+    named = path.parent if path.name == CONFIGURATIONS else path
+    return safe(named.resolve().name or path.name)
 
 
 def means_configuration(text: str) -> bool:

@@ -18,7 +18,7 @@ LONGEST: Final = 200
 
 
 def title(program: Program) -> str:
-    return program.name if program.variant is None else f"{program.name}@{program.variant}"
+    return program.label
 
 
 def to_json(found: Difference) -> str:

@@ -44,6 +44,7 @@ def document(program: Program, tensors: str | None = None) -> Document:
     result: Document = {
         "spec": program.name,
         "variant": program.variant,
+        **({"origin": program.origin} if program.origin else {}),
         **({"stored_otherwise": program.stored_otherwise} if program.stored_otherwise else {}),
         "params": {name: plain(value) for name, value in program.values.items()},
         "quantities": {q.name: q.value for q in found.quantities.values() if q.value is not None},

@@ -23,6 +23,8 @@ ROW_COLUMNS: Final = (
 
 def heading(document: Document) -> str:
     variant = document["variant"]
+    if "origin" in document:
+        return f"{document['origin']} ({document['spec']})"
     return document["spec"] if variant is None else f"{document['spec']}@{variant}"
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 #: Overrides that are spelt out in a folder's name: of so many characters, and of these.
 LONGEST: Final = 80
 PLAIN: Final = re.compile(r"[A-Za-z0-9_.=,+-]+")
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -95,19 +96,23 @@ def produce(
     manifest = files[MANIFEST]
     assert isinstance(manifest, bytes)
     written = json.loads(manifest)
-    place = Path(written["spec"], folder_name(written["variant"], written["overrides"]))
+    name = written.get("origin", written["variant"])
+    place = Path(written["spec"], folder_name(name, written["overrides"]))
     if not onnx.beside_checkpoint:
         return Artefacts(place, files, None, refused)
     others = {name: content for name, content in files.items() if name != MANIFEST}
     return Artefacts(place, {**others, beside.MANIFEST: manifest}, onnx.checkpoint)
 
 
-def folder_name(variant: str | None, overrides: Mapping[str, object]) -> str:
+def folder_name(name: str | None, overrides: Mapping[str, object]) -> str:
     """The folder of a variant: `llama3_8b`, `default`, or `llama3_8b+n_layers=2` with overrides.
 
-    Where these are many, or hold what is no good name of a file, a digest stands for them.
+    Where these are many, or hold what is no good name of a file, a digest stands for them.  A
+    configuration that is no variant has its own name there, if that is a good one.
     """
-    name = variant or "default"
+    name = name or "default"
+    if not NAME.fullmatch(name):
+        name = "configuration"
     if not overrides:
         return name
     given = ",".join(f"{param}={spelt(value)}" for param, value in sorted(overrides.items()))
@@ -171,6 +176,7 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
     header: dict[str, object] = {
         "spec": program.name,
         "variant": program.variant,
+        **({"origin": program.origin} if program.origin else {}),
         "overrides": overridden(program, selection),
         "spec_hash": program.hash,
         "language": program.edition,

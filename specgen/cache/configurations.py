@@ -14,7 +14,7 @@ from specgen.cache import store
 from specgen.cache.key import digest, fingerprint
 from specgen.regular_files import is_folder, read_regular
 from specgen.resources import folder
-from specgen.selection import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION, Selection
+from specgen.selection import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION, Selection, called
 
 if TYPE_CHECKING:
     from specgen.elaborate.bind import Override
@@ -52,6 +52,7 @@ def key_of(place: Path, overrides: Mapping[str, Override]) -> str | None:
     question = {
         "specgen": fingerprint(),
         "configuration": files,
+        "name": called(place),
         "overrides": {name: repr(value) for name, value in overrides.items()},
     }
     return digest(json.dumps(question, sort_keys=True).encode())
@@ -59,11 +60,17 @@ def key_of(place: Path, overrides: Mapping[str, Override]) -> str | None:
 
 def packed(found: Selection) -> bytes:
     """A selection of a shipped table, wherever specgen lies."""
-    values = [found.path.name, found.variant, dict(found.overrides), found.stored]
+    origin = found.origin and [found.origin.name, sorted(found.origin.params)]
+    values = [found.path.name, found.variant, dict(found.overrides), found.stored, origin]
     return json.dumps(values).encode()
 
 
 def unpacked(data: bytes) -> Selection:
-    name, variant, overrides, stored = json.loads(data)
+    name, variant, overrides, stored, origin = json.loads(data)
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in overrides.items()}
-    return Selection(folder("specs") / name, variant, given, stored)
+    of = None
+    if origin is not None:
+        from specgen.elaborate.origin import Origin
+
+        of = Origin(origin[0], frozenset(origin[1]))
+    return Selection(folder("specs") / name, variant, given, stored, of)

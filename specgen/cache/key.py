@@ -48,6 +48,7 @@ def key(selection: Selection, request: Sequence[str]) -> str | None:
         "files": files,
         "variant": selection.variant,
         "stored": selection.stored,
+        "origin": selection.origin and [selection.origin.name, sorted(selection.origin.params)],
         "overrides": {name: repr(value) for name, value in selection.overrides.items()},
         "request": list(request),
     }

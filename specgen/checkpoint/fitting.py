@@ -48,14 +48,13 @@ def fitting(
     diagnostics.raise_errors()
     listed = list(faults(program, found, ignore))
     if listed:
-        spec = program.name if program.variant is None else f"{program.name}@{program.variant}"
         diagnostics.report(
             "E0907",
             None,
             notes=shortened(listed),
             help=advice(program, listed),
             path=folder.as_posix(),
-            spec=spec,
+            spec=program.label,
             count=f"{len(listed):,}",
         )
     diagnostics.raise_errors()

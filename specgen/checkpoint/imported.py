@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from specgen.analysis.json_text import json_text, plain
@@ -21,8 +22,9 @@ from specgen.checkpoint.configuration import read, shown, shown_text
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.elaborate import bind
 from specgen.elaborate.bind import Override
+from specgen.elaborate.origin import Origin
 from specgen.ir.model import ParamValue
-from specgen.selection import Selection
+from specgen.selection import Selection, called
 from specgen.sizes.evaluate import describe
 
 #: Numbers of a list that stand on one line of a variant block.
@@ -164,19 +166,28 @@ def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
     table, found = choose(read(path))
     bound = bind_to(table, found, (), overrides)
     close = nearest(bound)
-    if close is None:
-        return Selection(table.path, None, bound.overrides, bound.stored)
+    variant = close.variant if close is not None else None
+    differs = differing(bound, variant)
+    origin = None
+    if differs.keys() - overrides.keys():  # it is no variant, and named after none
+        variant, differs = None, differing(bound, None)
+        origin = Origin(called(Path(path)), frozenset(differs)).but_for(overrides)
+    return Selection(table.path, variant, differs, bound.stored, origin)
+
+
+def differing(bound: Bound, variant: str | None) -> dict[str, Override]:
+    """What makes of a variant, or of the table's defaults, the model that the file means.
+
+    A param that follows another is set too, where the other is no longer the variant's.
+    """
     wanted = {n: v for n, v in bound.program.values.items() if v is not None}
     differs: dict[str, Override] = {}
-    while (
-        True
-    ):  # a param that follows another is set too, where the other is no longer the variant's
-        made = values(table, close.variant, differs)
+    while True:
+        made = values(bound.table, variant, differs)
         more = {n: v for n, v in wanted.items() if n not in differs and v != made.get(n)}
         if not more:
-            break
+            return differs
         differs |= more
-    return Selection(table.path, close.variant, differs, bound.stored)
 
 
 def values(

@@ -14,6 +14,7 @@ from specgen.elaborate import bind
 from specgen.elaborate.bind import Override
 from specgen.elaborate.files import Definition, Loaded
 from specgen.elaborate.load import build_program
+from specgen.elaborate.origin import Origin
 from specgen.ir.model import Program
 from specgen.sizes.expr import Expr
 
@@ -22,7 +23,7 @@ from specgen.sizes.expr import Expr
 class Opened:
     """The files of a spec, its model, and which variant of it is meant.
 
-    `stored` is that of a `Selection`, and of every program.
+    `stored` and `origin` are those of a `Selection`, and of every program.
     """
 
     loaded: Loaded
@@ -30,6 +31,7 @@ class Opened:
     variant: str | None
     overrides: Mapping[str, Override]
     stored: str = ""
+    origin: Origin | None = None
 
     def program(self, more: Mapping[str, Override] | None = None) -> Program:
         """The table, checked and typed, with `more` parameters overridden.
@@ -40,6 +42,8 @@ class Opened:
         found = build_program(
             self.loaded, self.model, self.variant, {**self.overrides, **(more or {})}
         )
+        if self.origin is not None:
+            found = self.origin.but_for(more or ()).marked(found)
         return replace(found, stored_otherwise=self.stored) if self.stored else found
 
     def near(self, more: Mapping[str, Override]) -> Program:

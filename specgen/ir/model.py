@@ -462,7 +462,8 @@ class Program:
     """One variant of a model: what every back end is given.
 
     `stored_otherwise` is how the release that was asked for stores its weights, where the table does
-    not say it: then nothing that is counted as stored is the release's.  `respellings` map a naming
+    not say it: then nothing that is counted as stored is the release's.  `origin` is what the
+    values are of, where it is no variant: the name of a released configuration.  `respellings` map a naming
     scheme to first levels of names, and what some checkpoints have in their place ("" for nothing).
     """
 
@@ -478,8 +479,9 @@ class Program:
     configs: Mapping[str, tuple[ConfigRow, ...]]
     reports: tuple[Report, ...]
     sharding: tuple[Axis, ...] = ()
-    overridden: tuple[str, ...] = ()  # params that were given a value after the variant, by name
+    overridden: tuple[str, ...] = ()  # params given a value after the variant or origin, by name
     stored_otherwise: str = ""
+    origin: str = field(default="", repr=False)  # no part of the meaning
     respellings: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     #: What was worked out of the program, for whoever needs it next: by the name of the function.
     derived: dict[str, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
@@ -495,13 +497,19 @@ class Program:
         return hashlib.sha256(repr(self).encode(errors="backslashreplace")).hexdigest()
 
     @property
+    def label(self) -> str:
+        """What people are told that it is: `llama@llama3_8b`, or `my-model (llama)`."""
+        if self.origin:
+            return f"{self.origin} ({self.name})"
+        return f"{self.name}@{self.variant}" if self.variant else self.name
+
+    @property
     def which(self) -> str:
-        """Name, variant and overrides, as the command line takes them; of many, their number."""
-        variant = f"@{self.variant}" if self.variant else ""
+        """The label and overrides, as the command line takes them; of many, their number."""
         given = [f" -D {name}={as_given(self.values[name])}" for name in self.overridden]
         if len(given) > SPELT_OUT:
             given = [f" with {len(given)} overrides"]
-        return f"{self.name}{variant}{''.join(given)}"
+        return f"{self.label}{''.join(given)}"
 
     @cached_property
     def values(self) -> Mapping[str, ParamValue]:

@@ -28,7 +28,7 @@ Objective = tuple[str, bool]
 
 
 def title(program: Program) -> str:
-    return program.name if program.variant is None else f"{program.name}@{program.variant}"
+    return program.label
 
 
 def stated(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:

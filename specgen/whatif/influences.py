@@ -18,7 +18,7 @@ PLACES: Final = 6
 
 
 def title(program: Program) -> str:
-    return program.name if program.variant is None else f"{program.name}@{program.variant}"
+    return program.label
 
 
 def heading(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:

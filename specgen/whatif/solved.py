@@ -32,8 +32,7 @@ class Context:
 
     @property
     def title(self) -> str:
-        name, variant = self.program.name, self.program.variant
-        return name if variant is None else f"{name}@{variant}"
+        return self.program.label
 
     def named(self, text: str) -> dict[str, Any]:
         return {

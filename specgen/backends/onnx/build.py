@@ -183,6 +183,7 @@ def document(
         metadata={
             "spec": program.name,
             "variant": program.variant or "",
+            **({"origin": program.origin} if program.origin else {}),
             "spec_hash": program.hash,
             "specgen_version": specgen.__version__,
             "parameters": str(weights.parameters),

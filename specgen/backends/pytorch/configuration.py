@@ -66,9 +66,13 @@ class ConfigWriter:
 
     def write(self) -> list[str]:
         model = self.program.model
-        which = (
-            f"variant {self.program.variant}" if self.program.variant else "the table's defaults"
-        )
+        which = "the table's defaults"
+        if self.program.variant or self.program.origin:
+            which = (
+                f"variant {self.program.variant}"
+                if self.program.variant
+                else quote(self.program.origin)
+            )
         if self.program.overridden:
             which += f", but for {', '.join(self.program.overridden)}"
         title = quote(model.title or model.name)

@@ -46,7 +46,8 @@ def rendered(program: Program, chapters: list[Chapter]) -> str:
     variant = code(program.variant) if program.variant else "default"
     given = (code(f"{name} = {as_given(program.values[name])}") for name in program.overridden)
     with_ = f" with {', '.join(given)}" if program.overridden else ""
-    origin = f"{code(program.name)}, variant {variant}{with_}, compiled by specgen."
+    values = f"values of {code(program.origin)}" if program.origin else f"variant {variant}"
+    origin = f"{code(program.name)}, {values}{with_}, compiled by specgen."
     return template("report.md.j2").render(
         title=quote(program.title or program.name), origin=origin, chapters=chapters
     )

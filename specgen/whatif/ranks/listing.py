@@ -22,8 +22,7 @@ MAX_LISTED: Final = 6
 
 
 def title(found: Ranks) -> str:
-    program = found.program
-    return program.name if program.variant is None else f"{program.name}@{program.variant}"
+    return found.program.label
 
 
 def layout_text(found: Ranks) -> str:

@@ -1,0 +1,25 @@
+"""What the values of a program are of, where they are those of no variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from specgen.ir.model import Program
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A released configuration by its `name`, which gave the values of these `params`."""
+
+    name: str
+    params: frozenset[str]
+
+    def but_for(self, others: Iterable[str]) -> Origin:
+        """The same, where others were given a value after it."""
+        return replace(self, params=self.params - set(others))
+
+    def marked(self, program: Program) -> Program:
+        """The program, which says whose values it has, and which are not."""
+        overridden = tuple(name for name in program.overridden if name not in self.params)
+        return replace(program, origin=self.name, overridden=overridden)
