@@ -10,8 +10,11 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from specgen.backends.pytorch import emit
 from specgen.diagnostics.diagnostic import SpecError
@@ -308,3 +311,87 @@ def test_an_argument_of_its_own_is_asked_for(argument: str, tmp_path: Path) -> N
     assert f"{argument.partition(':')[0]}: Tensor" in given
     assert "mask" not in given
     assert "def main()" not in text
+
+
+#: A param of every kind, none of which decides what the file holds.
+KINDS = """language 1
+model m {
+  params {
+    a : size = 3   b : count = 2   c : real = 0.5   d : flag = false   some : counts = [0, 2]
+    rates : reals = [1.0, 2.5]   n_layers : size = 2
+  }
+  require { a + b >= 4 "together they are four" }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  parts { layers[layer] : block(factor = c) × n_layers }
+  tensors { w : [n, a + b] }
+  let { n = 2 }
+  forward(tokens: i64 [B, S]) -> [B, S, a + b] { return layers(take(w, tokens)) }
+  module block {
+    params { layer : count  factor : real }
+    forward(x: [B, S, D]) -> [B, S, D] { return x * factor }
+  }
+}
+"""
+
+VALUES = st.one_of(
+    st.integers(-3, 5),
+    st.floats(-3, 5),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=1),
+    st.lists(st.one_of(st.integers(-1, 3), st.floats(0, 2), st.booleans()), max_size=2).map(tuple),
+)
+
+
+def allowed(name: str, value: object) -> bool:
+    """Whether a table takes the value for this param."""
+
+    def whole(number: object, least: int) -> bool:
+        return type(number) is int and number >= least
+
+    match name:
+        case "a" | "n_layers":
+            return whole(value, 1)
+        case "b":
+            return whole(value, 0)
+        case "c":
+            return type(value) in (int, float)
+        case "d":
+            return type(value) is bool
+        case "some":
+            return isinstance(value, tuple) and all(whole(v, 0) for v in value)
+        case _:
+            return isinstance(value, tuple) and all(type(v) in (int, float) for v in value)
+
+
+@cache
+def kinds() -> ModuleType:
+    from tempfile import mkdtemp
+
+    from tests.numeric.generated import imported
+
+    place = Path(mkdtemp())
+    (place / "m.dsv3").write_text(KINDS, encoding="utf-8")
+    return imported(load_program(place / "m.dsv3"), place)
+
+
+@settings(max_examples=300, deadline=None)
+@example("n_layers", -1)
+@example("n_layers", 2.5)
+@example("n_layers", True)
+@example("a", 0)
+@example("b", 0)
+@given(st.sampled_from(["a", "b", "c", "d", "some", "rates", "n_layers"]), VALUES)
+def test_config_takes_what_a_table_takes(name: str, value: object) -> None:
+    """Sizes, counts and all else: a value of another kind is refused, with its name and what is needed."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    if allowed(name, value):
+        if name in "ab" and value + {"a": 2, "b": 3}[name] < 4:  # type: ignore[operator]
+            with pytest.raises(ValueError, match="together they are four"):
+                kinds().Config(**{name: value})
+            return
+        assert getattr(kinds().Config(**{name: value}), name) == value
+        return
+    with pytest.raises(ValueError, match=re.escape(f"Config requires: {name} to be ")) as caught:
+        kinds().Config(**{name: value})
+    assert str(caught.value).endswith(f", not {value!r}")

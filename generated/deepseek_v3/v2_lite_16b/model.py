@@ -74,10 +74,7 @@ class Config:
     weight_format: Literal["bf16"] = "bf16"  # storage of the projection matrices
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if str(field.type).startswith("Literal"):
-                fits = getattr(self, field.name) == field.default
-                require(fits, f"{field.name} == {field.default!r}, as this file was generated")
+        check_values(self, "n_dense_layers", "n_mtp_layers", "q_lora_rank", "n_shared_experts")
         require(self.qk_rope_head_dim % 2 == 0, "rotary features come in pairs")
         require(self.rope_factor >= 1, "YaRN extends the context")
         require(self.n_dense_layers <= self.n_layers, "the dense layers are a prefix of the stack")
@@ -125,6 +122,21 @@ def require(holds: bool, what: str) -> None:
     """Refuses a Config for which the file does not hold."""
     if not holds:
         raise ValueError(f"Config requires: {what}")
+
+
+def check_values(config: Config, *counts: str) -> None:
+    """Refuses values of other kinds than declared; sizes are 1 or more, `counts` may be 0."""
+    for field in fields(config):
+        name, kind, value = field.name, str(field.type), getattr(config, field.name)
+        if kind.startswith("Literal"):
+            fits = value == field.default
+            require(fits, f"{name} == {field.default!r}, as this file was generated")
+        if kind == "int":
+            least = 0 if name in counts else 1
+            fits = type(value) is int and value >= least
+            require(fits, f"{name} to be a whole number from {least} on, not {value!r}")
+        if kind == "float":
+            require(type(value) in (int, float), f"{name} to be a number, not {value!r}")
 
 
 def shapes(module: nn.Module) -> str:

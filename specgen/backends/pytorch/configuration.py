@@ -197,17 +197,12 @@ class ConfigWriter:
         for condition in self.decisions:
             if not symbols(condition) <= self.fixed:
                 texts[condition] = f"{to_text(condition, PYTHON)}, {GENERATED_FOR}"
-        if not texts and not self.fixed:
+        params = self.program.model.params
+        if not params:
             return []
         lines = ["", *definition("__post_init__", ["self"], "None", 1)]
-        if self.fixed:
-            lines += [
-                f"{INDENT * 2}for field in fields(self):",
-                f'{INDENT * 3}if str(field.type).startswith("Literal"):',
-                f"{INDENT * 4}fits = getattr(self, field.name) == field.default",
-                f'{INDENT * 4}require(fits, f"{{field.name}} == {{field.default!r}}, '
-                f'{GENERATED_FOR}")',
-            ]
+        counts = [literal(variable(param.name)) for param in params if param.kind == "count"]
+        lines += layout.lines("", call("check_values", Atom("self"), *map(Atom, counts)), 2)
         for condition, text in texts.items():
             node = sizes.condition(condition, self.naming)
             lines += layout.lines("", call("require", node, Atom(literal(text))), 2)

@@ -59,7 +59,7 @@ annotations argparse json re sys dataclass fields fnmatchcase partial commonpref
 Any Literal NamedTuple Callable Iterator Mapping Sequence Path
 Cache CacheRow Step Stretch Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
 stored_tensors stored_copies RESPELLINGS BESIDES usual_names is_besides
-instances filled unpacking require shortened counted main
+instances filled unpacking require check_values fields shortened counted main
 OSError ValueError ImportError FileNotFoundError SafetensorError safe_open lay_out shapes
 """
 
