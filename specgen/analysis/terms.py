@@ -101,6 +101,9 @@ VARIABLES: Final[Mapping[str, str]] = {
     "O": "bytes of the optimizer's states for an element of a weight",
 }
 
+#: What any other variable is: a forward may have shape variables of its own.
+LENGTH: Final = "a dim of the forward's arguments"
+
 #: What a variable is where nobody says; stated with every figure that rests on it.
 DEFAULTS: Final[Mapping[str, int]] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 

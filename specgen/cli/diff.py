@@ -37,14 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Value]]:
     """The params that -D sets, and the variables: names of variables that no table has as params."""
-    from specgen.analysis.terms import VARIABLES
+    from specgen.whatif.variables import variables_of
 
     models = [select(spec).opened().model for spec in (arguments.a, arguments.b)]
     params = {param.name for model in models for param in model.tree.params}
+    known = {name for model in models for name in variables_of(model)}
     overrides: dict[str, str] = {}
     variables: dict[str, Value] = {}
     for name, text in arguments.defines:
-        if name not in VARIABLES or name in params:
+        if name not in known or name in params:
             overrides[name] = text
             continue
         from specgen.whatif.points import SweepError, value, variable  # numpy: 0.1 s

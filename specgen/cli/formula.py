@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from specgen.cli.arguments import Usage, add_format, add_spec, selections
 from specgen.cli.output import emit
 from specgen.diagnostics.diagnostic import suggestion
+
+if TYPE_CHECKING:
+    from specgen.analysis.quantities import Ledger, Quantity
+    from specgen.selection import Selection
+    from specgen.sizes.evaluate import Value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +42,57 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.by_op:
         emit(by_op(arguments).encode())
         return 0
-    (selection,) = selections([arguments.spec], arguments)
+    selection, variables = of_table(arguments)
     found = ledger(selection.program())
     if arguments.quantity in CONVENTIONS:
         quantity = found.quantities[arguments.quantity]
     else:
         quantity = ranks.rank_quantities(found.program)[arguments.quantity]
-    emit(FORMATS[arguments.format](found, quantity).encode())
+    emit(FORMATS[arguments.format](found, put_in(found, quantity, variables)).encode())
     return 0
+
+
+def of_table(arguments: argparse.Namespace) -> tuple[Selection, dict[str, Value]]:
+    """The table with the params that -D sets, and the variables that it sets."""
+    if not any(name[:1].isupper() for name, _ in arguments.defines):  # none is of a variable
+        (selection,) = selections([arguments.spec], arguments)
+        return selection, {}
+    from specgen.cli.whatif import chosen
+    from specgen.whatif.points import SweepError
+    from specgen.whatif.question import QuestionError
+
+    try:
+        base, overrides, variables = chosen(arguments)
+    except (QuestionError, SweepError) as error:
+        raise Usage(str(error)) from None
+    return base.changed(overrides), variables
+
+
+def put_in(found: Ledger, quantity: Quantity, variables: Mapping[str, Value]) -> Quantity:
+    """The quantity with values for some of its variables; without any left it has a figure."""
+    from specgen.analysis.terms import evaluated
+    from specgen.sizes.evaluate import EvaluationError, expression
+    from specgen.sizes.expr import substitute
+    from specgen.sizes.normal import tidy
+
+    given = {n: expression(variables[n]) for n in quantity.variables if n in variables}
+    if quantity.expr is None or not given:
+        return quantity
+    left = tuple(name for name in quantity.variables if name not in given)
+    value = None
+    if not left:
+        try:
+            value = evaluated(quantity, {**found.values, **variables})
+        except EvaluationError as error:
+            raise Usage(f"no value: {error}") from None
+    return replace(
+        quantity,
+        expr=tidy(substitute(quantity.expr, given)),
+        assumptions=tuple(substitute(one, given) for one in quantity.assumptions),
+        recipes=tuple(one for one in quantity.recipes if not given.keys() & one.values.keys()),
+        variables=left,
+        value=value,
+    )
 
 
 def by_op(arguments: argparse.Namespace) -> str:

@@ -116,10 +116,10 @@ def is_range(ranges: Mapping[str, str]) -> bool:
 
 def names(text: str, inquiry: Inquiry) -> list[str]:
     """The unknowns, each a param of the table or a variable."""
-    from specgen.analysis.terms import VARIABLES
+    from specgen.whatif.variables import variables_of
 
     found = [name.strip() for name in text.split(",")]
-    known = [*inquiry.params, *VARIABLES]
+    known = [*inquiry.params, *variables_of(inquiry.family.loaded[1])]
     for name in found:
         if name not in known:
             close = suggestion(name, known)

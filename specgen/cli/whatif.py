@@ -132,16 +132,16 @@ def save(path: Path, data: bytes) -> None:
 
 def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], dict[str, Value]]:
     """The table, the params that -D sets, and the variables that it sets."""
-    from specgen.analysis.terms import VARIABLES
     from specgen.whatif.points import value, variable
+    from specgen.whatif.variables import variables_of
 
     base = selected(arguments.spec, {}, arguments)
     model = base.opened().model
-    params = {param.name for param in model.tree.params}
+    known = variables_of(model)
     overrides: dict[str, str] = {}
     variables: dict[str, Value] = {}
     for name, text in arguments.defines:
-        if name in VARIABLES and name not in params:
+        if name in known:
             variables[name] = variable(name, value(name, text, None, model))
         else:
             overrides[name] = text

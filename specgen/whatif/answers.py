@@ -11,7 +11,7 @@ from typing import Any
 
 from specgen.analysis.json_text import json_text, plain
 from specgen.analysis.products import limits_of_sight
-from specgen.analysis.terms import CONVENTIONS, OF_TOKENS, UNSEEN, VARIABLES
+from specgen.analysis.terms import CONVENTIONS, LENGTH, OF_TOKENS, UNSEEN, VARIABLES
 from specgen.ir.model import Program
 from specgen.sizes.evaluate import Value, describe
 from specgen.sizes.expr import Expr
@@ -34,9 +34,9 @@ def title(program: Program) -> str:
 def stated(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:
     """The variables that quantities rest on, a line each: `B = 1: sequences of a batch`."""
     lines = [
-        f"  {name} = {known_text(variables[name])}: {VARIABLES[name]}"
-        for name in VARIABLES
-        if name in used and name in variables
+        f"  {name} = {known_text(known)}: {VARIABLES.get(name, LENGTH)}"
+        for name, known in variables.items()
+        if name in used
     ]
     return ["with", *lines] if lines else []
 

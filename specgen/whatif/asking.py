@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.quantities import ledger
-from specgen.analysis.terms import CONVENTIONS, VARIABLES
+from specgen.analysis.terms import CONVENTIONS
 from specgen.diagnostics.diagnostic import suggestion
 from specgen.elaborate.bind import Override
 from specgen.selection import Selection
@@ -40,6 +40,7 @@ from specgen.whatif.sensitivity import sensitivity
 from specgen.whatif.sheet import Sheet
 from specgen.whatif.solve import Solution, solve
 from specgen.whatif.sweep import sweep
+from specgen.whatif.variables import variables_of
 
 #: The values of one name: a text as the command line has it, or values.
 Values = str | Iterable[Value]
@@ -134,7 +135,7 @@ def solved(
         selection, variables = divided(base, changes)
         inquiry = Inquiry(selection)
         asks = asked(question, inquiry)
-        known = [*inquiry.params, *VARIABLES]
+        known = [*inquiry.params, *variables_of(inquiry.family.loaded[1])]
         for name in (*unknowns, *within):
             if name not in known or (name in within and name not in unknowns):
                 raise QuestionError(f"there is no unknown `{name}`{hint(name, known)}")
@@ -174,11 +175,11 @@ def sensitive(
 def divided(base: Selection, changes: Mapping[str, Override]) -> tuple[Selection, dict[str, Value]]:
     """The table with the params that are set, and the variables (B, S, T, ...) that are."""
     model = base.opened().model
-    params = {param.name for param in model.tree.params}
+    known = variables_of(model)
     overrides: dict[str, Override] = {}
     variables: dict[str, Value] = {}
     for name, given in changes.items():
-        if name in VARIABLES and name not in params:
+        if name in known:
             number = value(name, given, None, model) if isinstance(given, str) else exact(given)
             variables[name] = variable(name, number)
         else:
@@ -205,10 +206,9 @@ def axis_of(inquiry: Inquiry, name: str, those: Values) -> Axis:
     if isinstance(those, str):
         return axis(name, values(name, those, model))
     params = {param.name: param for param in model.tree.params}
-    if name not in params and name not in VARIABLES:
-        raise SweepError(
-            f"there is no parameter or variable `{name}`{hint(name, [*params, *VARIABLES])}"
-        )
+    known = [*params, *variables_of(model)]
+    if name not in known:
+        raise SweepError(f"there is no parameter or variable `{name}`{hint(name, known)}")
     param = params.get(name)
     found = dict.fromkeys(checked_value(name, exact(each), param, model) for each in those)
     if not found:

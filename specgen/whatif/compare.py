@@ -47,7 +47,8 @@ def complete(variables: Mapping[str, Value]) -> dict[str, Value]:
     found = {**DEFAULTS, **variables}
     if "T" not in variables:
         found["T"] = found["S"]
-    return {name: found[name] for name in VARIABLES}
+    others = (name for name in found if name not in VARIABLES)
+    return {name: found[name] for name in (*VARIABLES, *others)}
 
 
 def figures(found: Ledger, variables: Mapping[str, Value]) -> dict[str, Figure]:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from specgen.analysis.terms import VARIABLES
+from specgen.analysis.terms import LENGTH, VARIABLES
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError, suggestion
 from specgen.diagnostics.source import Source, Span
 from specgen.elaborate.bind import MAX_SIZE, check_value
@@ -25,6 +25,7 @@ from specgen.syntax import tree
 from specgen.syntax.parser import parse_expression
 from specgen.whatif.columns.exact import INT64_HIGH, Array
 from specgen.whatif.question import MAX_TEXT, exactly
+from specgen.whatif.variables import variables_of
 
 #: Points of one sweep, before any is left out.
 MAX_POINTS: Final = 10_000_000
@@ -91,8 +92,9 @@ def swept(texts: Sequence[tuple[str, str]], model: Definition) -> tuple[Axis, ..
 def values(name: str, text: str, model: Definition) -> tuple[Value, ...]:
     """The values of one axis; see `swept` for the errors."""
     params = {param.name: param for param in model.tree.params}
-    if name not in params and name not in VARIABLES:
-        names = [*params, *VARIABLES]
+    variables = variables_of(model)
+    if name not in params and name not in variables:
+        names = [*params, *variables]
         close = suggestion(name, names)
         hint = f"did you mean `{close}`?" if close else f"there are {', '.join(names)}"
         raise SweepError(f"there is no parameter or variable `{name}`; {hint}")
@@ -191,7 +193,7 @@ def variable(name: str, found: Value) -> Value:
     if found == 0 and number and name in ("G", "O"):
         return found
     raise SweepError(
-        f"`{name}` ({VARIABLES[name]}) is a whole number from 1 to {MAX_SIZE}, not {describe(found)}"
+        f"`{name}` ({VARIABLES.get(name, LENGTH)}) is a whole number from 1 to {MAX_SIZE}, not {describe(found)}"
     )
 
 

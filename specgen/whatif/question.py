@@ -14,7 +14,6 @@ from typing import Final
 
 from specgen.analysis.instances import definitions
 from specgen.analysis.quantities import CONVENTIONS, Ledger
-from specgen.analysis.terms import VARIABLES
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.diagnostics.source import Source
 from specgen.elaborate.scope import Unresolved
@@ -25,6 +24,7 @@ from specgen.syntax.parser import parse_expression
 from specgen.whatif.equations.powers import exact
 from specgen.whatif.folding import Known
 from specgen.whatif.inquiry import Inquiry
+from specgen.whatif.variables import variables_of
 
 #: A question is one line that a person has typed.
 MAX_TEXT: Final = 2000
@@ -101,7 +101,7 @@ def condition(text: str, inquiry: Inquiry, place: str = "question") -> Expr:
     scope = replace(inquiry.scope, diagnostics=faults, existence={})
     own = {*scope.symbols, *scope.lets}
     extra = {
-        **{name: Sym(name, "axis") for name in VARIABLES},
+        **{name: Sym(name, "axis") for name in variables_of(inquiry.family.loaded[1])},
         **{name: Sym(name, "real") for name in CONVENTIONS},
     }
     scope = scope.child(symbol for name, symbol in extra.items() if name not in own)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import specgen
 from specgen.analysis.quantities import ledger
@@ -80,3 +84,75 @@ def test_what_needs_a_figure_says_why_there_is_none(path: Path, tmp_path: Path) 
     formulas = json.loads((tmp_path / "two" / "default" / "formulas.json").read_text("utf-8"))
     assert formulas["quantities"]["flops_prefill"]["variables"] == ["B", "S", "E", "M", "N"]
     assert specgen.load(path).quantities["parameters"] == 132
+
+
+SIZES = {"B": 2, "S": 5, "E": 7, "M": 6, "N": 4}
+
+
+def by_hand(sizes: dict[str, int], dim: int = 6) -> int:
+    b, s, e, m, n = (sizes[name] for name in "BSEMN")
+    return 2 * (b * s * dim * dim + 2 * (b * s * e * dim) + n * m * 16 * dim)
+
+
+@settings(max_examples=15, deadline=None)
+@example(SIZES)
+@given(st.fixed_dictionaries({name: st.integers(1, 40) for name in SIZES}))
+def test_values_of_a_forwards_own_variables_are_put_in(sizes: dict[str, int]) -> None:
+    """As those of B, S and T: in every command that takes these, and from Python."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "two.dsv3"
+        path.write_text(TWO, encoding="utf-8")
+        given_all = [word for n, v in sizes.items() for word in ("-D", f"{n}={v}")]
+        count = by_hand(sizes)
+        for command in (
+            "formula two.dsv3 flops_prefill",
+            "formula two.dsv3 flops_prefill --format json",
+            "formula two.dsv3 flops_prefill --by-op",
+            "whatif two.dsv3 --quantity flops_prefill --format json",
+            "sensitivity two.dsv3 flops_prefill",
+        ):
+            done = run(*command.split(), *given_all, cwd=Path(folder))
+            assert done.status == 0, done.err
+            assert re.search(rf"\b{count}\b", done.out.replace(",", "")), command
+        sheet = specgen.load(path).whatif(**sizes)
+        row = dict(zip(sheet["quantity"], sheet["value"], strict=True))
+        assert row["flops_prefill"] == count
+
+
+def test_a_variable_of_a_forward_is_swept_and_solved_for(path: Path, tmp_path: Path) -> None:
+    most = [word for n, v in SIZES.items() if n != "E" for word in ("-D", f"{n}={v}")]
+    swept = run(
+        "whatif", str(path), "--sweep", "E=1,7", "--quantity", "flops_prefill", "--where", "E >= 1",
+        "--format", "csv", *most, cwd=tmp_path,
+    )  # fmt: skip
+    wanted = [f"{e},{by_hand({**SIZES, 'E': e})}" for e in (1, 7)]
+    assert swept.out.splitlines()[1:3] == wanted
+    solved = run(
+        "solve", str(path), f"flops_prefill == {by_hand(SIZES)}", "--for", "E", *most, cwd=tmp_path
+    )
+    assert "E = 7" in solved.out
+
+
+def test_some_values_leave_a_formula_in_the_others(path: Path) -> None:
+    given_e = run(
+        "formula", str(path), "flops_prefill", "-D", "E=7", "--format", "python", cwd=path.parent
+    )
+    names = set(re.findall("[A-Za-z]+", given_e.out))
+    assert names == {"B", "S", "M", "N", "dim", "side"}
+
+
+def test_a_param_of_that_name_is_meant(path: Path) -> None:
+    """A capital that is a param is no shape variable."""
+    path.write_text(TWO.replace("side : size = 4", "side : size = 4   E : size = 3"))
+    asked = run("formula", str(path), "flops_prefill", "-D", "E=7", cwd=path.parent)
+    assert asked.status == 0, asked.err
+    assert load_program(path, None, {"E": 7}).values["E"] == 7
+    assert "E" in asked.out
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "x", "1e-400", "9" * 40])
+def test_what_is_no_length_is_refused(text: str, path: Path) -> None:
+    for command in ("formula {} flops_prefill", "whatif {}", "sensitivity {} flops_prefill"):
+        done = run(*command.format(path).split(), "-D", f"E={text}", cwd=path.parent)
+        assert done.status in (1, 2), command
+        assert done.err, command

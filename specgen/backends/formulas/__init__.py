@@ -13,7 +13,7 @@ from specgen.analysis.document import quantity_document
 from specgen.analysis.instances import definitions
 from specgen.analysis.json_text import json_text, plain
 from specgen.analysis.quantities import Ledger, ledger
-from specgen.analysis.terms import VARIABLES
+from specgen.analysis.terms import LENGTH, VARIABLES
 from specgen.ir.model import Let, Param, Program
 from specgen.sizes.evaluate import Value
 from specgen.sizes.expr import Expr, substitute
@@ -58,7 +58,7 @@ def document(found: Ledger) -> dict[str, Any]:
 def own_variables(found: Ledger) -> dict[str, str]:
     """The shape variables that the table's forward has beside those of all."""
     used = {name for quantity in found.quantities.values() for name in quantity.variables}
-    return dict.fromkeys(sorted(used - VARIABLES.keys()), "a dim of the forward's arguments")
+    return dict.fromkeys(sorted(used - VARIABLES.keys()), LENGTH)
 
 
 def param_document(param: Param) -> dict[str, Any]:
