@@ -159,6 +159,7 @@ def pair(shape: str, folder: Path) -> Pair:
     exec(compile(emit(table)["model.py"], f"{shape}.py", "exec"), vars(module))
     ours = module.Model(module.Config()).eval()
     ours.load_checkpoint(folder)
+    module.lay_out(ours)  # for decoding in float32, as docs/pytorch.md says
     return Pair(ours, theirs, torch.compile(ours, fullgraph=True))
 
 

@@ -14,7 +14,8 @@ from tests.numeric.generated import imported, program, randomised  # noqa: E402
 PAGE = Path(__file__).parents[2] / "docs" / "pytorch.md"
 
 
-def test_examples_run(tmp_path: Path) -> None:
+def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     text = PAGE.read_text(encoding="utf-8")
     sizes = {name: int(value) for name, value in re.findall(r"-D\s+(\w+)=(\d+)", text)}
     assert len(sizes) > 4
@@ -27,4 +28,4 @@ def test_examples_run(tmp_path: Path) -> None:
         for block in blocks:
             exec(compile(block, PAGE.name, "exec"), names)
     assert names["logits"].shape == (1, 6, sizes["vocab_size"])
-    assert names["cache"].length == 6
+    assert names["cache"].length == 7

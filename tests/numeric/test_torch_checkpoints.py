@@ -15,10 +15,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from specgen.elaborate.load import load_program  # noqa: E402
 from tests.numeric.generated import imported, program, randomised, stored  # noqa: E402
+from tests.numeric.test_padding import FAMILIES  # noqa: E402
 from tests.packing import by_hand  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -466,6 +467,55 @@ def test_alternatives_that_call_a_row_differently(tmp_path: Path) -> None:
     other = fresh(module, 1)
     other.load_checkpoint(tmp_path)
     assert same(model, other)
+
+
+# ---- what was loaded, saved again
+
+
+def saved_again(module: ModuleType, tensors: Tensors, folder: Path) -> None:
+    """Loads, saves what state_dict gives, and loads that in torch's own way."""
+    save_file(tensors, folder / "released.safetensors")
+    model = fresh(module, 1)
+    model.load_checkpoint(folder / "released.safetensors")
+    assert all(row.is_contiguous() for row in model.parameters())
+    save_file(model.state_dict(), folder / "own.safetensors")
+    other = fresh(module, 2)
+    other.load_state_dict(load_file(folder / "own.safetensors"))
+    assert same(model, other)
+    flat = torch.nn.utils.parameters_to_vector(model.parameters())  # as optimisers of all at once
+    assert flat.numel() == sum(row.numel() for row in model.parameters())
+
+
+@pytest.mark.parametrize("spec", ["gpt2", "gpt_neox", "phi3", "gpt_oss", "llama", "mixtral"])
+def test_what_was_loaded_can_be_saved(spec: str, tmp_path: Path) -> None:
+    """Maps that are stored transposed, joined, interleaved, as they are, and experts of one tensor."""
+    module = imported(program(spec, **FAMILIES[spec][1]), tmp_path)
+    rows = {
+        name: kind
+        for _, _, stored in module.stored_tensors(fresh(module))
+        for name, kind in stored.items()
+    }
+    random = torch.Generator().manual_seed(3)
+    drawn = {name: torch.randn(shape, generator=random) for name, (_, shape) in rows.items()}
+    saved_again(module, drawn, tmp_path)
+
+
+def test_what_was_packed_in_any_way_can_be_saved(packed: ModuleType, tmp_path: Path) -> None:
+    _, held = by_hand_packed(packed)
+    saved_again(packed, held, tmp_path)
+
+
+def test_laid_out_for_decoding_it_is_the_same_model(plain: ModuleType) -> None:
+    """In float32, where it is quicker; in bfloat16 contiguous rows are, and stay as they are."""
+    model, text = fresh(plain), torch.arange(12).view(2, 6)
+    with torch.no_grad():
+        before = model(text)
+        plain.lay_out(model)
+        assert torch.allclose(model(text), before, atol=1e-4)
+    assert not model.layers[0].ffn.w2.weight.is_contiguous()
+    model = fresh(plain).bfloat16()
+    plain.lay_out(model)
+    assert all(row.is_contiguous() for row in model.parameters())
 
 
 # ---- memory

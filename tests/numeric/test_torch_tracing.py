@@ -133,6 +133,25 @@ def test_compiled(model: Any, backend: str) -> None:
         assert caches[0].length == 14
 
 
+def test_compiled_behind_padding(model: Any, backend: str) -> None:
+    """Steps without a mask remember what was padding, in the one graph that serves them all."""
+    compiled = torch.compile(model, fullgraph=True, backend=backend, dynamic=True)
+    mask = torch.ones(2, 6, dtype=torch.bool)
+    mask[1, :2] = False
+    text = torch.cat([tokens(2, 6), *(tokens(2, 1) + step for step in range(7))], 1)
+    for capacity in (0, 30):
+        cache, found = model.new_cache(2, capacity), []
+        with torch.no_grad():
+            model(text[:, :6], mask, cache)
+            for step in range(7):
+                if step == 3:  # the length is dynamic by now
+                    torch.compiler.set_stance("fail_on_recompile")
+                found.append(compiled(text[:, 6 + step : 7 + step], cache=cache))
+            torch.compiler.set_stance("default")
+            alone = model(text[1:, 2:])
+        assert near(torch.cat(found, 1)[1:], alone[:, 4:])
+
+
 # ---- torch.export
 
 
@@ -181,3 +200,20 @@ def test_exported_chunk(file: ModuleType, model: Any) -> None:
         for count in (4, 2):
             given = (tokens(2, count), past, mask[:, : 9 + count])
             assert near(run(*given)[0], step(*given)[0])
+
+
+def test_exported_step_behind_padding(file: ModuleType, model: Any) -> None:
+    """The mask of what is there travels with it, so that later steps need none."""
+    step = file.Step(model)
+    auto = torch.export.Dim.DYNAMIC
+    mask = torch.ones(2, 9, dtype=torch.bool)
+    mask[1, :2] = False
+    with torch.no_grad():
+        _, past = step(tokens(2, 9), (), mask)
+        dynamic = {"tokens": {0: auto}, "past": [{0: auto, 1: auto} for _ in past]}
+        run = torch.export.export(step, (tokens(2, 1), past), dynamic_shapes=dynamic).module()
+        text = tokens(2, 9)[1:, 2:]
+        for one in (tokens(2, 1), tokens(2, 1) + 1):
+            found, past = run(one, past)
+            text = torch.cat([text, one[1:]], 1)
+            assert near(found[1:], model(text)[:, -1:])

@@ -15,7 +15,7 @@ from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.initial import reset_parameters
 from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, grouping
-from specgen.backends.pytorch.masks import SUPPLIED, placed_like
+from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
@@ -211,9 +211,11 @@ class RootBody(Body):
         known = {step.name for step in solve(dims, variables(dims))}
         given: list[Node | Keyword] = [self.size(growth.batch), self.size(growth.new)]
         given += [Atom(literal(name)) for name in self.plan.grown_by(self.definition)]
+        total = Sym(growth.axis, "axis") if growth.total is None else growth.total
         if axes <= known:
-            total = Sym(growth.axis, "axis") if growth.total is None else growth.total
             given.append(Keyword("total", self.size(total)))
+        if any(arg.name == MASK and arg.type.shape == (growth.batch, total) for arg in args):
+            given.append(Keyword("mask", Atom(self.variable(MASK))))
         margin = INDENT * self.indent
         inner = self.indent + 1
         return [f"{margin}if cache:", *layout.lines("", call("cache.begin", *given), inner)]
