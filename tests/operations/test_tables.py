@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+from specgen.backends.onnx import emit
+from specgen.backends.refusal import Refusal, Site
 from tests.agreement import Layers, checked, differences
 
 pytestmark = pytest.mark.slow
@@ -140,6 +142,51 @@ TABLES = {
     experts.w3.weight                    -> "nested.w3"    as rearrange("(a b) h d -> a (h b) d", b = 2)
   }
 }""",
+    "an index that the instances of a mixture are given and do not use": """
+  parts { layers[e] : layer × 2 }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return layers(take(embed, tokens)) }
+  module layer {
+    params { e : count }
+    tensors { router : dim -> heads   plain : dim -> dim when e == 1 }
+    parts { experts[k] : expert × heads   others[j] : expert(k = j + 1) × heads }
+    forward(x: [B, S, dim]) -> [B, S, dim] {
+      weights, index = topk(softmax(router(x)), 2)
+      if e == 1 { y = plain(x) } else { y = x }
+      return mixture(experts, y, weights, index) + mixture(others, x, weights, index)
+    }
+  }
+  module expert {
+    params { e : count   k : count   rank : count = k }
+    let { next = k + 1   wide = dim when k < 0 else 6 }
+    tensors { w : dim -> 6 }
+    parts { inner : inner(l = next) }
+    forward(x: [..., dim]) -> [..., dim] { return tanh(inner(w(x))) }
+  }
+  module inner {
+    params { k : count   l : count }
+    tensors { w : 6 -> dim }
+    forward(x: [..., 6]) -> [..., dim] { return w(x) }
+  }
+}""",
+    "an index that experts of one tensor are given and do not use": """
+  parts { experts[e] : expert × heads }
+  tensors { embed : [vocab_size, dim]  router : dim -> heads }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {
+    x = take(embed, tokens)
+    weights, index = topk(softmax(router(x)), 2)
+    return mixture(experts, x, weights, index)
+  }
+  module expert {
+    params { e : count   width : size = 6 }
+    tensors { w1 : dim -> width   w2 : width -> dim   w3 : dim -> width }
+    forward(x: [..., dim]) -> [..., dim] { return w2(silu(w1(x)) * w3(x)) }
+  }
+  names hf {
+    experts.w1.weight, experts.w3.weight -> "gate_up"    as rearrange("two e h d -> e d (h two)")
+    experts.w2.weight                    -> "down"       as rearrange("e d h -> e h d")
+  }
+}""",
     "a function without tensors": """
   parts { ramp : ramp }
   tensors { embed : [vocab_size, dim] }
@@ -195,6 +242,40 @@ def test_layers_agree_on(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "t.dsv3"
     path.write_text(HEAD + TABLES[kind].lstrip("\n") + "\n")
     assert list(differences(Layers(checked(path), tmp_path), 9)) == []
+
+
+USED = """
+  parts { layers[e] : layer × 2 }
+  tensors { embed : [vocab_size, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return layers(take(embed, tokens)) }
+  module layer {
+    params { e : count }
+    tensors { router : dim -> heads }
+    parts { experts[k] : expert × heads }
+    forward(x: [B, S, dim]) -> [B, S, dim] {
+      weights, index = topk(softmax(router(x)), 2)
+      return mixture(experts, x, weights, index) * (e + 1)
+    }
+  }
+  module expert {
+    params { e : count   k : count }
+    tensors { w : dim -> dim }
+    forward(x: [..., dim]) -> [..., dim] { return w(x) * (e + k + 2) }
+  }
+}"""
+
+
+def test_an_index_that_instances_of_a_mixture_use_is_refused_by_onnx_where_it_is_used(
+    tmp_path: Path,
+) -> None:
+    """The index of a layer around them is a number there; the other targets have the table."""
+    path = tmp_path / "t.dsv3"
+    path.write_text(HEAD + USED.lstrip("\n") + "\n")
+    table = Layers(checked(path), tmp_path)
+    assert list(differences(table, 9, options=())) == []
+    with pytest.raises(Refusal, match="`k` differs among the instances of a mixture") as raised:
+        emit(table.program)
+    assert raised.value.site == Site("expert")
 
 
 def test_layers_agree_on_a_cache_that_does_not_grow_along_its_second_axis(tmp_path: Path) -> None:

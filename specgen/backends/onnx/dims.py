@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from specgen.sizes.evaluate import EvaluationError, Value, apply, describe, truth
-from specgen.sizes.expr import Apply, Const, Expr, Sym
+from specgen.sizes.expr import Apply, Const, Expr, Sym, symbols
 
 Monomial = tuple[str, ...]
 
@@ -47,8 +47,19 @@ class Extent:
 Dim = int | Extent
 Shape = tuple[Dim, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What a name stands for that has another value in each instance of a mixture.
+
+    They share their nodes; which of them is evaluated is known only when the graph runs.
+    """
+
+
+OPEN: Final = Open()
+
 #: What names stand for while a module is lowered: numbers, choices, and symbolic dims.
-Environment = Mapping[str, Value | Extent]
+Environment = Mapping[str, Value | Extent | Open]
 
 
 #: A dim of which the file says nothing; two of them need not be equal.
@@ -130,7 +141,13 @@ def resolve(expr: Expr, env: Environment) -> Value | Extent:
         case Sym(name=name):
             if name not in env:
                 raise EvaluationError(f"`{name}` has no value here")
-            return env[name]
+            found = env[name]
+            if isinstance(found, Open):
+                reason = (
+                    "differs among the instances of a mixture, which are one piece of the graph"
+                )
+                raise EvaluationError(f"`{name}` {reason}")
+            return found
         case Apply(op="cond", args=(condition, then, otherwise)):
             return resolve(then if holds(condition, env) else otherwise, env)
         case Apply(op="and", args=args):
@@ -143,6 +160,16 @@ def resolve(expr: Expr, env: Environment) -> Value | Extent:
                 return symbolic(op, values)
             return apply(op, [value for value in values if not isinstance(value, Extent)])
     assert_never(expr)
+
+
+def resolve_if_closed(expr: Expr, env: Environment) -> Value | Extent | Open:
+    """As `resolve`, but OPEN where the value differs among the instances of a mixture."""
+    try:
+        return resolve(expr, env)
+    except EvaluationError:
+        if any(env.get(name) == OPEN for name in symbols(expr)):
+            return OPEN
+        raise
 
 
 def symbolic(op: str, values: list[Value | Extent]) -> Dim:

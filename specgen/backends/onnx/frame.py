@@ -149,15 +149,15 @@ class Frame:
         """A frame for a part, or for one of its instances; an index of None stays open."""
         parts = self.table.parts_named(name)
         env, step = dict(self.env), name
-        if parts[0].index is not None and index is not None:
-            env[parts[0].index] = index
-            step = f"{name}.{index}"
+        if parts[0].index is not None:
+            env[parts[0].index] = dims.OPEN if index is None else index
+            step = name if index is None else f"{name}.{index}"
         part = next((part for part in parts if dims.holds(part.condition, env)), None)
         if part is None:
             raise InternalFault(f"no alternative of {self.name(name)} exists here")
         module = self.state.program.modules[part.module]
         outer = self.state.scope if module.lexical else {}
-        given = {key: dims.resolve(expr, env) for key, expr in part.arguments.items()}
+        given = {key: dims.resolve_if_closed(expr, env) for key, expr in part.arguments.items()}
         path = join(self.path, step)
         scope = with_lets(module, {**outer, **given})
         return replace(
@@ -219,9 +219,9 @@ def with_lets(module: ir.Module, scope: Environment) -> Environment:
     result = dict(scope)
     for let in module.lets:
         try:
-            result[let.name] = dims.resolve(let.expr, result)
+            result[let.name] = dims.resolve_if_closed(let.expr, result)
         except EvaluationError:
-            continue
+            result.pop(let.name, None)  # that of a module around is not meant
     return result
 
 
