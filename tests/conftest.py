@@ -1,7 +1,10 @@
-"""For all tests: a results cache of the run's own, never the user's; and no haste."""
+"""For all tests: a results cache of the run's own, never the user's; no haste; nothing for naught."""
 
+import gc
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +16,22 @@ PATIENT = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.register_profile("same", PATIENT, derandomize=True, database=None)
 settings.register_profile("new", PATIENT, print_blob=True)
 settings.load_profile(os.environ.get("SPECGEN_DRAWS", "same"))
+
+#: A file that marks all its tests as slow.
+ALL_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Fast runs don't import files without a fast test: those import torch and transformers."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) is not None or None
+
+
+def pytest_collection_finish() -> None:
+    """What collecting made stays to the end: no use in looking through it for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,6 +175,25 @@ def load_files(path: str | Path, diagnostics: Diagnostics) -> Loaded | None:
     return Loaded(main, {file.source.name: file for file in loader.done.values()})
 
 
+def tree_of(source: Source, diagnostics: Diagnostics) -> syntax.File | None:
+    """The tree of a file.
+
+    What is shipped is parsed once in a process: two tables mostly use the same blocks.
+    """
+    from specgen.check.shipped import checked, digest
+
+    known = digest(source.text) in checked()
+    tree = parsed_without_fault(source.name, source.text) if known else None
+    return tree or parse(source, diagnostics)
+
+
+@lru_cache(maxsize=64)
+def parsed_without_fault(name: str, text: str) -> syntax.File | None:
+    found = Diagnostics()
+    tree = parse(Source(name, text), found)
+    return None if found.all else tree
+
+
 class Loader:
     """Loads each file once; remembers the chain of imports to name a cycle."""
 
@@ -190,7 +209,7 @@ class Loader:
         source = read_source(path, name, self.diagnostics)
         if source is None:
             return None
-        parsed = parse(source, self.diagnostics)
+        parsed = tree_of(source, self.diagnostics)
         if parsed is None:
             return None
         file = LoadedFile(parsed)

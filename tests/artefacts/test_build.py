@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from specgen.artefacts.build import folder_name, produce
 from specgen.artefacts.content import Content
 from specgen.selection import Selection
-from tests.cli.running import PURE, ROOT, TINY, specgen
+from tests.cli.running import PURE, ROOT, TINY, specgen, specgen_here
 
 CONTRACT = {
     "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.html",
@@ -67,12 +67,12 @@ def test_a_shipped_model_gets_every_file_of_the_contract(tmp_path: Path) -> None
 
 
 def test_a_pure_table_gets_what_needs_no_forward(folder: Path) -> None:
-    assert specgen("build", "pure.dsv3", "-o", "out", cwd=folder).status == 0
+    assert specgen_here("build", "pure.dsv3", "-o", "out", cwd=folder).status == 0
     assert set(tree(folder / "out")) == {f"pure/default/{name}" for name in PURE_FILES}
 
 
 def test_a_target_that_a_table_has_no_content_for_is_an_error(folder: Path) -> None:
-    done = specgen(
+    done = specgen_here(
         "build", "pure.dsv3", "--target", "report,onnx", "--diagnostics", "json", cwd=folder
     )
     assert done.status == 1
@@ -81,8 +81,8 @@ def test_a_target_that_a_table_has_no_content_for_is_an_error(folder: Path) -> N
 
 
 def test_a_folder_holds_what_was_asked_for_last(folder: Path) -> None:
-    specgen("build", "tiny.dsv3@wide", cwd=folder)
-    specgen("build", "tiny.dsv3@wide", "--target", "formulas", cwd=folder)
+    specgen_here("build", "tiny.dsv3@wide", cwd=folder)
+    specgen_here("build", "tiny.dsv3@wide", "--target", "formulas", cwd=folder)
     assert set(tree(folder / "generated")) == {
         "tiny/wide/formulas.json",
         "tiny/wide/manifest.json",
@@ -91,7 +91,7 @@ def test_a_folder_holds_what_was_asked_for_last(folder: Path) -> None:
 
 def test_overrides_are_in_the_manifest(folder: Path) -> None:
     arguments = ["build", "tiny.dsv3", "-D", "dim=24", "--target", "formulas"]
-    assert specgen(*arguments, cwd=folder).status == 0
+    assert specgen_here(*arguments, cwd=folder).status == 0
     manifest = json.loads((folder / "generated/tiny/default+dim=24/manifest.json").read_text())
     assert manifest["overrides"] == {"dim": 24}
     assert manifest["targets"] == ["formulas"]
@@ -99,17 +99,17 @@ def test_overrides_are_in_the_manifest(folder: Path) -> None:
 
 def test_an_override_gets_a_folder_of_its_own(folder: Path) -> None:
     """The files of the table as it is stay, those of every other override too."""
-    assert specgen("build", "tiny.dsv3@wide", cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3@wide", cwd=folder).status == 0
     before = tree(folder / "generated")
     given = ("-D", "n_layers=1", "-D", "dim=24")
     for order in (given, (*given[2:], *given[:2])):
-        assert specgen("build", "tiny.dsv3@wide", *order, cwd=folder).status == 0
-    assert specgen("build", "tiny.dsv3@wide", "-D", "dim=32", cwd=folder).status == 0
+        assert specgen_here("build", "tiny.dsv3@wide", *order, cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3@wide", "-D", "dim=32", cwd=folder).status == 0
     made = sorted(os.listdir(folder / "generated" / "tiny"))
     assert made == ["wide", "wide+dim=24,n_layers=1", "wide+dim=32"]
     after = tree(folder / "generated")
     assert before.items() <= after.items()
-    assert specgen("build", "tiny.dsv3@wide", *given, "--check", cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3@wide", *given, "--check", cwd=folder).status == 0
     shown = after["tiny/wide+dim=24,n_layers=1/model.py"].decode()
     assert "from tiny@wide -D dim=24 -D n_layers=1\n" in shown
     assert "variant wide, but for dim, n_layers." in shown
@@ -137,21 +137,21 @@ def test_any_override_is_a_good_name_of_a_folder(overrides: dict[str, object]) -
 
 
 def test_an_edited_file_is_replaced_by_force_alone(folder: Path) -> None:
-    assert specgen("build", "tiny.dsv3", cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3", cwd=folder).status == 0
     edited = folder / "generated" / "tiny" / "default" / "model.py"
     mine = edited.read_bytes() + b"# mine\n"
     edited.write_bytes(mine)
     before = tree(folder)
-    done = specgen("build", "tiny.dsv3", cwd=folder)
+    done = specgen_here("build", "tiny.dsv3", cwd=folder)
     assert done.status == 1
     for said in ("E0908", "edited since it was built: model.py", "--force", "-o DIR"):
         assert said in done.err
     assert tree(folder) == before
-    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
-    assert specgen("build", "tiny.dsv3", "--check", "--force", cwd=folder).status == 2
-    assert specgen("build", "tiny.dsv3", "--force", cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+    assert specgen_here("build", "tiny.dsv3", "--check", "--force", cwd=folder).status == 2
+    assert specgen_here("build", "tiny.dsv3", "--force", cwd=folder).status == 0
     assert edited.read_bytes() != mine
-    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 0
+    assert specgen_here("build", "tiny.dsv3", "--check", cwd=folder).status == 0
 
 
 @pytest.mark.slow
@@ -170,12 +170,12 @@ def test_options_of_the_graph_are_in_the_manifest_and_kept_apart(
     """Whatever is remembered is remembered for these options."""
     build = ["build", "tiny.dsv3", "--target", "onnx"]
     for _ in range(2):
-        assert specgen(*build, *arguments, cwd=folder).status == 0
+        assert specgen_here(*build, *arguments, cwd=folder).status == 0
         manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
         assert manifest["onnx"] == given
-        assert specgen(*build, *arguments, "--check", cwd=folder).status == 0
-        assert specgen(*build, "--check", cwd=folder).status == 1
-        assert specgen(*build, cwd=folder).status == 0
+        assert specgen_here(*build, *arguments, "--check", cwd=folder).status == 0
+        assert specgen_here(*build, "--check", cwd=folder).status == 1
+        assert specgen_here(*build, cwd=folder).status == 0
         manifest = json.loads((folder / "generated/tiny/default/manifest.json").read_text())
         assert "onnx" not in manifest
 
@@ -212,13 +212,13 @@ def test_same_bytes_from_any_place_in_any_order(folder: Path) -> None:
 
 
 def test_check_is_silent_where_nothing_would_change(folder: Path) -> None:
-    specgen("build", "tiny.dsv3", "pure.dsv3", cwd=folder)
+    specgen_here("build", "tiny.dsv3", "pure.dsv3", cwd=folder)
     done = specgen("build", "tiny.dsv3", "pure.dsv3", "--check", cwd=folder)
     assert (done.status, done.out, done.err) == (0, "", "")
 
 
 def test_check_shows_drift_and_writes_nothing(folder: Path) -> None:
-    specgen("build", "tiny.dsv3", cwd=folder)
+    specgen_here("build", "tiny.dsv3", cwd=folder)
     built = folder / "generated" / "tiny" / "default"
     report = built / "report.md"
     report.write_bytes(report.read_bytes() + b"by hand\n")
@@ -226,7 +226,7 @@ def test_check_shows_drift_and_writes_nothing(folder: Path) -> None:
     (built / "formulas.json").unlink()
     (built / "stale.txt").write_text("stale\n")
     before = tree(folder)
-    done = specgen("build", "tiny.dsv3", "--check", cwd=folder)
+    done = specgen_here("build", "tiny.dsv3", "--check", cwd=folder)
     assert done.status == 1
     assert "-by hand" in done.out
     assert "model.onnx: 8 bytes, sha256" in done.out
@@ -236,15 +236,15 @@ def test_check_shows_drift_and_writes_nothing(folder: Path) -> None:
 
 
 def test_check_sees_a_missing_end_of_line(folder: Path) -> None:
-    specgen("build", "tiny.dsv3", cwd=folder)
+    specgen_here("build", "tiny.dsv3", cwd=folder)
     report = folder / "generated" / "tiny" / "default" / "report.md"
     report.write_bytes(report.read_bytes().removesuffix(b"\n"))
-    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+    assert specgen_here("build", "tiny.dsv3", "--check", cwd=folder).status == 1
 
 
 def test_check_of_what_was_never_built_creates_nothing(folder: Path) -> None:
     before = tree(folder)
-    assert specgen("build", "tiny.dsv3", "--check", cwd=folder).status == 1
+    assert specgen_here("build", "tiny.dsv3", "--check", cwd=folder).status == 1
     assert tree(folder) == before
     assert not (folder / "generated").exists()
 
@@ -253,19 +253,19 @@ def test_check_of_what_was_never_built_creates_nothing(folder: Path) -> None:
 
 
 def test_one_faulty_table_and_nothing_is_written(folder: Path) -> None:
-    assert specgen("build", "tiny.dsv3", "faulty.dsv3", cwd=folder).status == 1
+    assert specgen_here("build", "tiny.dsv3", "faulty.dsv3", cwd=folder).status == 1
     assert not (folder / "generated").exists()
 
 
 def test_two_tables_for_one_folder_are_refused(folder: Path) -> None:
-    assert specgen("build", "tiny.dsv3", "tiny.dsv3", cwd=folder).status == 2
+    assert specgen_here("build", "tiny.dsv3", "tiny.dsv3", cwd=folder).status == 2
     assert not (folder / "generated").exists()
 
 
 @pytest.mark.parametrize("output", ["tiny.dsv3", "tiny.dsv3/below", "/dev/null/x"])
 def test_a_place_that_cannot_be_written_is_an_error(folder: Path, output: str) -> None:
     before = tree(folder)
-    done = specgen("build", "pure.dsv3", "-o", output, "--diagnostics", "json", cwd=folder)
+    done = specgen_here("build", "pure.dsv3", "-o", output, "--diagnostics", "json", cwd=folder)
     assert done.status == 1
     assert json.loads(done.err)["code"] == "E0901"
     assert tree(folder) == before
@@ -274,7 +274,7 @@ def test_a_place_that_cannot_be_written_is_an_error(folder: Path, output: str) -
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_an_error(folder: Path) -> None:
     (folder / "out").mkdir(mode=0o500)
-    done = specgen("build", "pure.dsv3", "-o", "out", "--diagnostics", "json", cwd=folder)
+    done = specgen_here("build", "pure.dsv3", "-o", "out", "--diagnostics", "json", cwd=folder)
     assert done.status == 1
     assert json.loads(done.err)["code"] == "E0901"
 
@@ -283,7 +283,7 @@ def test_a_folder_of_somebody_else_is_an_error(folder: Path) -> None:
     mine = folder / "generated" / "tiny" / "default"
     mine.mkdir(parents=True)
     (mine / "thesis.tex").write_text("years of work")
-    done = specgen("build", "tiny.dsv3", "--diagnostics", "json", cwd=folder)
+    done = specgen_here("build", "tiny.dsv3", "--diagnostics", "json", cwd=folder)
     assert done.status == 1
     assert json.loads(done.err)["code"] == "E0902"
     assert os.listdir(mine) == ["thesis.tex"]

@@ -9,7 +9,7 @@ import pytest
 
 import specgen
 from specgen.diagnostics.diagnostic import SpecError
-from tests.cli.running import specgen as run
+from tests.cli.running import specgen_here as run
 
 #: T is asked for before any tensor has it, which a file for any number of tokens cannot know.
 NOT_PYTORCH = """language 1

@@ -11,7 +11,7 @@ from specgen.analysis.quantities import ledger
 from specgen.backends.report.page.structures import structures
 from specgen.check import shipped, spec
 from specgen.diagnostics.diagnostic import Diagnostics
-from specgen.elaborate import load
+from specgen.elaborate import files, load
 from specgen.elaborate.files import Loaded, load_files
 from specgen.elaborate.load import check_file, check_program
 from specgen.elaborate.opened import Opened
@@ -66,6 +66,31 @@ def test_a_table_of_ones_own_is_checked(tmp_path: Path, monkeypatch: pytest.Monk
     load.load_program(llama, overrides={"n_layers": 2})
     load.load_program(own)
     assert checked == ["llama", "llama"]
+
+
+def test_what_is_shipped_is_parsed_once_and_each_other_text_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = files.parse
+    monkeypatch.setattr(
+        files, "parse", lambda s, found: (parsed.append(s.name), parse(s, found))[1]
+    )
+    files.parsed_without_fault.cache_clear()
+    text = (folder("specs") / "llama.dsv3").read_text(encoding="utf-8")
+    own = tmp_path / "llama.dsv3"
+    own.write_text(text, encoding="utf-8")
+    before = read(own)
+    assert parsed.count("llama.dsv3") == 1
+    assert len(parsed) == len(set(parsed)) > 1
+    parsed.clear()
+    again = read(own)
+    assert parsed == []
+    assert again.main is not before.main, "what one run learns of a file is not for the next"
+    own.write_text(f"{text}# mine\n", encoding="utf-8")
+    for _ in range(2):
+        read(own)
+    assert parsed == ["llama.dsv3", "llama.dsv3"]
 
 
 @pytest.mark.parametrize("path", STD, ids=lambda path: path.stem)
