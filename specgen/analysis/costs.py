@@ -22,7 +22,7 @@ from specgen.analysis.arithmetic import folded
 from specgen.analysis.cases import Case, Folder, Site, amount
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import Instance, descend, environment, root
-from specgen.analysis.products import Product, Products
+from specgen.analysis.products import Product, walked
 from specgen.analysis.terms import Quantity, Term, factored, quantity
 from specgen.ir.model import Program
 from specgen.sizes.expr import (
@@ -161,7 +161,7 @@ def decode_forwards(program: Program) -> dict[str, str]:
         SpecError: the table cannot be counted.
     """
     with countable(program):
-        return cheapest(root(program), Folder(environment(program)))
+        return cheapest(root(program))
 
 
 def decode_forward(program: Program, module_id: str) -> str:
@@ -193,7 +193,7 @@ def savings(program: Program) -> dict[str, Saving]:
     if known is None:
         with countable(program):
             model, folder = root(program), Folder(environment(program))
-            chosen = cheapest(model, folder)
+            chosen = cheapest(model)
             known = program.derived["savings"] = {
                 module: Saving(name, saved(model, folder, chosen, module))
                 for module, name in chosen.items()
@@ -235,7 +235,7 @@ def saved(
 
 def sites(model: Instance, forwards: Mapping[str, str]) -> tuple[Site, ...]:
     """Where the products are, with these forwards."""
-    return tuple(found.site for found in Products(forwards).of(model))
+    return tuple(found.site for found in walked(model, forwards).products)
 
 
 def operations(cases: Iterable[Case], folder: Folder, new: int, total: int) -> Fraction:
@@ -252,9 +252,13 @@ class Choice:
     conditions: tuple[Expr, ...]
 
 
-def cheapest(model: Instance, folder: Folder) -> dict[str, str]:
+def cheapest(model: Instance) -> dict[str, str]:
     """`decode_forwards` of a tree that is there already."""
-    return {module: choice.forward for module, choice in choices(model, folder).items()}
+    known: dict[str, str] | None = model.program.derived.get("cheapest")
+    if known is None:
+        chosen = choices(model, Folder(environment(model.program)))
+        known = {module: choice.forward for module, choice in chosen.items()}
+    return known
 
 
 def choices(model: Instance, folder: Folder) -> dict[str, Choice]:
@@ -280,6 +284,7 @@ def choices(model: Instance, folder: Folder) -> dict[str, Choice]:
         best = min(values, key=values.__getitem__)  # the first of several
         chosen[module.id] = best
         found[module.id] = Choice(best, tuple(preference(forms, best)))
+    model.program.derived["cheapest"] = chosen
     return found
 
 

@@ -15,7 +15,7 @@ from specgen.analysis.costs import COUNTED, DECODE, PREFILL, counted
 from specgen.analysis.faults import countable
 from specgen.analysis.instances import definitions, environment, root
 from specgen.analysis.json_text import json_text, plain
-from specgen.analysis.products import Products
+from specgen.analysis.products import walked
 from specgen.analysis.quantities import Ledger, Quantity
 from specgen.analysis.rows import pattern
 from specgen.sizes.evaluate import Value, describe, evaluate_int
@@ -57,7 +57,7 @@ def operations(found: Ledger, quantity: str) -> list[Operation]:
     with countable(program):
         folder = Folder(environment(program))
         forwards = found.decode_forwards if quantity == "flops_decode" else {}
-        products = tuple(Products(forwards).of(root(program)))
+        products = walked(root(program), forwards).products
         fixed = DECODE if counting.decoding else PREFILL
         return [
             Operation(

@@ -6,6 +6,7 @@ is the greatest of them.  Knows moments, and not how a forward runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -41,12 +42,12 @@ Coefficients = Mapping[int, int | Fraction]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is alive at once, as a reader and as a comparison needs it.
+    """What is alive at once, as `alive` and as a comparison needs it: a sum, or sizes to be added.
 
     It occurs where the `assumptions` hold; for the table's own params only, if not `closed`.
     """
 
-    expr: Expr
+    alive: Expr | Sizes
     size: Coefficients
     assumptions: tuple[Expr, ...]
     closed: bool
@@ -129,7 +130,7 @@ def activation_peak(model: Instance, folder: Folder) -> Quantity:
         NAME,
         unit,
         convention,
-        greatest([moment.expr for moment in kept]),
+        greatest([together(moment.alive) for moment in kept]),
         None,
         ("B", "S", "T"),
         tuple(dict.fromkeys(a for moment in kept for a in moment.assumptions)),
@@ -163,17 +164,24 @@ def fullest(model: Instance, folder: Folder) -> list[Moment]:
 def moments(known: Mapping[Site, list[Sizes]], folder: Folder, sizing: Sizing) -> Iterator[Moment]:
     """The moments of every place, by its cases."""
     for place, alive in known.items():
+        indices = {name for name, _ in place.indices}
         for sizes in alive:
-            expr = gathered(
-                Term(ONE, product(Const(n), size), Fraction(0)) for size, n in sizes.items()
-            )
-            varies = not symbols(expr).isdisjoint(name for name, _ in place.indices)
-            for case in folder.fold(replace(place, amounts=(expr,))):
-                amount = case.amounts[0]
-                size = sizing.of(amount) if varies else sizing.total(sizes)
+            varies = any(not symbols(size).isdisjoint(indices) for size in sizes)
+            amounts = (together(sizes),) if varies else ()
+            for case in folder.fold(replace(place, amounts=amounts)):
                 assumed = tuple(occurrence(case, sizing.positive))
-                closed = case.closed
-                yield Moment(amount, size, assumed, closed)
+                if varies:
+                    amount = case.amounts[0]
+                    yield Moment(amount, sizing.of(amount), assumed, case.closed)
+                else:
+                    yield Moment(sizes, sizing.total(sizes), assumed, case.closed)
+
+
+def together(alive: Expr | Sizes) -> Expr:
+    """The sum of sizes, each as often as it is there."""
+    if not isinstance(alive, Counter):
+        return alive
+    return gathered(Term(ONE, product(Const(n), size), Fraction(0)) for size, n in alive.items())
 
 
 def occurrence(case: Case, positive: frozenset[str]) -> Iterator[Expr]:

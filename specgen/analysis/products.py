@@ -116,6 +116,26 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Walked:
+    """The products of a forward in its order, and the `limits` that it compares tokens with."""
+
+    products: tuple[Product, ...]
+    limits: tuple[Expr, ...]
+
+
+def walked(model: Instance, forwards: Mapping[str, str]) -> Walked:
+    """What `Products` finds with these forwards, once for each program."""
+    known: dict[frozenset[tuple[str, str]], Walked]
+    known = model.program.derived.setdefault("walked", {})
+    chosen = frozenset((module, name) for module, name in forwards.items() if name)
+    if chosen not in known:
+        walk = Products(forwards)
+        products = tuple(walk.of(model))
+        known[chosen] = Walked(products, tuple(walk.limits))
+    return known[chosen]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A body being walked: whose it is, what its names mean, and how often it runs.
 
@@ -294,10 +314,7 @@ def limits_of_sight(program: Program) -> tuple[Expr, ...]:
     Raises:
         EvaluationError: the forward is beyond the limits.
     """
-    walk = Products({})
-    for _ in walk.of(root(program)):
-        pass
-    return tuple(walk.limits)
+    return walked(root(program), {}).limits
 
 
 def called_parts(instance: Instance, call: CallPart | Mixture) -> Iterator[Instance]:

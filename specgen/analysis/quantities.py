@@ -19,7 +19,7 @@ from specgen.analysis.faults import countable
 from specgen.analysis.instances import Instance, descend, environment, root
 from specgen.analysis.memory import training, weights
 from specgen.analysis.peak import activation_peak
-from specgen.analysis.products import Products
+from specgen.analysis.products import walked
 from specgen.analysis.reach import reached
 from specgen.analysis.rows import Row, entries, fold
 from specgen.analysis.stored import StoredTensor, held, scheme_of
@@ -113,14 +113,13 @@ def counted(program: Program) -> Ledger:
     known = [*counts(rows, stored), weights(rows)]
     known.append(training(known[0]))
     if program.has_dataflow:
-        walk = Products({})
-        main = tuple(walk.of(model))
-        decoding = tuple(Products(forwards).of(model)) if forwards else main
+        walk = walked(model, {})
+        main, decoding = walk.products, walked(model, forwards).products
         known += active(program, touched(table, places), folder)
         known += cache_quantities(caches, main, program.activation_dtype, folder)
         known += costs(main, decoding, chosen.values(), folder)
         known.append(activation_peak(model, folder))
-        known = [with_limits(one, tuple(walk.limits)) for one in known]
+        known = [with_limits(one, walk.limits) for one in known]
     found = {quantity.name: with_own(quantity, folder.env) for quantity in known}
     forward = program.model.forward
     spoken = forward is None or is_language_model(forward)

@@ -85,19 +85,24 @@ def fingerprint() -> str:
     """A digest of specgen as installed here: its source, its data and its libraries' releases."""
     total = hashlib.sha256(f"{specgen.__version__} {sys.version}\n".encode())
     for root in (PACKAGE, *map(folder, ("grammar", "specs", "templates"))):
-        for file in files_below(root):
-            total.update(f"{file.relative_to(root).as_posix()}\n".encode())
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+        for name, path in files_below(str(root)):
+            total.update(f"{name}\n".encode())
+            with open(path, "rb") as file:  # noqa: PTH123
+                total.update(hashlib.sha256(file.read()).digest())
     total.update("\n".join(releases()).encode())
     return total.hexdigest()
 
 
-def files_below(root: Path) -> list[Path]:
-    """Every file that specgen reads or runs, in a fixed order."""
-    found = []
+def files_below(root: str) -> list[tuple[str, str]]:
+    """Every file that specgen reads or runs, in a fixed order: its name from there, its path.
+
+    Texts, since paths of pathlib take as long to be made as the files to be read.
+    """
+    found: list[tuple[str, str]] = []
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name != "__pycache__"]
-        found += [Path(parent, name) for name in names if name.endswith(SOURCES)]
+        below = parent[len(root) :].replace(os.sep, "/").lstrip("/")
+        found += [(f"{below}/{n}", f"{parent}{os.sep}{n}") for n in names if n.endswith(SOURCES)]
     return sorted(found)
 
 

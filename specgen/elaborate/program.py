@@ -450,8 +450,29 @@ def assemble(
     overrides: Mapping[str, bind.Override],
     diagnostics: Diagnostics,
 ) -> ir.Program | None:
-    """The IR of a variant; None, with the faults reported, where there is none."""
-    views = ModuleViews(diagnostics)
+    """The IR of a variant; None, with the faults reported, where there is none.
+
+    Modules are looked at once for all variants, as long as no fault is found.
+    """
+    views: ModuleViews = loaded.views.pop() if loaded.views else ModuleViews(Diagnostics())
+    try:
+        return assembled(loaded, model, variant, overrides, views)
+    finally:
+        if not views.diagnostics.all:
+            loaded.views.append(views)
+        for fault in views.diagnostics.all:
+            diagnostics.add(fault)
+
+
+def assembled(
+    loaded: Loaded,
+    model: Definition,
+    variant: str | None,
+    overrides: Mapping[str, bind.Override],
+    views: ModuleViews,
+) -> ir.Program | None:
+    """`assemble`, from the model's modules as they are seen; faults are reported where theirs are."""
+    diagnostics = views.diagnostics
     view = views.of(model)
     values = bind.values(model, view.scope, variant, overrides, diagnostics)
     if diagnostics.errors:

@@ -63,14 +63,15 @@ class Sym:
 
 
 class Hashed:
-    """Room for what is worked out of a whole tree: its hash, and its normal form.
+    """Room for what is worked out of a whole tree: its hash, its names, and its normal form.
 
     The normal form follows the kinds of symbols, which equality leaves out: it is kept with the
     tree itself, not under it.
     """
 
-    __slots__ = ("_hash", "_normal")
+    __slots__ = ("_hash", "_normal", "_symbols")
     _hash: int
+    _symbols: frozenset[str]
     _normal: object
 
 
@@ -94,6 +95,8 @@ class Apply(Hashed):
 
 
 Expr = Const | Sym | Apply
+
+NO_NAMES: frozenset[str] = frozenset()
 
 ZERO = Const(0)
 ONE = Const(1)
@@ -183,7 +186,14 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def symbols(expr: Expr) -> frozenset[str]:
     """The names that occur in the expression."""
-    return frozenset(node.name for node in walk(expr) if isinstance(node, Sym))
+    if isinstance(expr, Apply):
+        try:
+            return expr._symbols
+        except AttributeError:
+            found = frozenset[str]().union(*map(symbols, expr.args))
+            object.__setattr__(expr, "_symbols", found)
+            return found
+    return frozenset((expr.name,)) if isinstance(expr, Sym) else NO_NAMES
 
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
