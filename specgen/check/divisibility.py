@@ -43,7 +43,8 @@ def is_whole(expr: Expr, known: Assumptions, budget: list[int]) -> bool:
         with suppress(TooComplex, ZeroDivisionError):  # as it is said, it may be required
             if follows(normalize(expr), Facts(known), [MAX_STEPS], ()):
                 return True
-    for case, conditions in doubtful(expr, (), budget):
+    # Those under few conditions first: they are soon weighed, and one that is not whole will do.
+    for case, conditions in sorted(doubtful(expr, (), budget), key=lambda found: len(found[1])):
         assumed = known.assume(Apply("and", conditions)) if conditions else known
         if assumed is None:  # the case never is
             continue

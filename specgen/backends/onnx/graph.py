@@ -97,9 +97,12 @@ class Graph:
         """The results of an operator, (dtype, shape) each, under names made from the labels."""
         names = tuple(edge.name if edge else "" for edge in inputs)
         key = (op, names, tuple(attributes.items()))
-        for scope in reversed(self._scopes):
-            if found := scope.known.get(key):
-                return found
+        # What a body computes has new names: there is no equal one, and it takes long to hash.
+        is_new = any(isinstance(value, Body) and value.nodes for value in attributes.values())
+        if not is_new:
+            for scope in reversed(self._scopes):
+                if found := scope.known.get(key):
+                    return found
         made = tuple(
             self.edge(label, dtype, shape)
             for label, (dtype, shape) in zip(labels, results, strict=True)
@@ -109,8 +112,10 @@ class Graph:
         scope = self._scopes[-1]
         node = Node(op, names, tuple(edge.name for edge in made), key[2])
         scope.nodes.append(node)
-        scope.known[key] = made
-        self.producers.update((name, node) for name in node.outputs)
+        if not is_new:
+            scope.known[key] = made
+        for name in node.outputs:
+            self.producers[name] = node
         return made
 
     def one(

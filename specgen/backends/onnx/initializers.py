@@ -64,7 +64,8 @@ class Place:
     def stack(self) -> str:
         """The released name without the indices of mixtures."""
         names = frozenset(index.name for index in self.outside)
-        return written(without(self.tensor.name, names), self.row.values, self.values)
+        name = without(self.tensor.name, names) if names else self.tensor.name
+        return written(name, self.row.values, self.values)
 
     @property
     def pattern(self) -> str:
@@ -132,7 +133,9 @@ def whole(place: Place, checkpoint: Mapping[str, Stretch]) -> Stored:
         raise EvaluationError(f"`{place.row.name}` has several dtypes ({found}) in the checkpoint")
     shape = (*(index.size for index in place.outside), *place.tensor.dims)
     ranges = tuple((index.name, f"0..{index.size - 1}") for index in place.outside)
-    return Stored(place.stack, dtypes.pop(), shape, place.pattern, ranges, sources)
+    name = place.stack
+    pattern = place.pattern if place.outside else name
+    return Stored(name, dtypes.pop(), shape, pattern, ranges, sources)
 
 
 def single(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Node
 
@@ -13,7 +14,10 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One walk; `rows` are paths of initializers, `caches` keys of the state's caches."""
+    """One walk; `rows` are paths of initializers, `caches` keys of the state's caches.
+
+    `anywhere` are shapes of which a repetition found that they name nothing of the instance.
+    """
 
     path: str
     layer: int
@@ -22,6 +26,7 @@ class Recording:
     caches: tuple[str, ...]
     nodes: tuple[Node, ...]
     results: tuple[Operand, ...]
+    anywhere: set[Shape] = field(default_factory=set, compare=False)
 
 
 @dataclass(slots=True)

@@ -109,6 +109,7 @@ class Repetition:
         self.moved: dict[str, Edge] = {}
         self.renamed: dict[str, str] = {}
         self.shapes: dict[Shape, Shape] = {}
+        self.prefix = f"{recording.path}."
 
     def carry_out(self, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
         state, recording = self.frame.state, self.recording
@@ -134,14 +135,17 @@ class Repetition:
 
     def name(self, old: str) -> str:
         """A name of the recorded instance in this one's place."""
-        path = self.recording.path
-        if old == path or old.startswith(f"{path}."):
-            return self.frame.path + old[len(path) :]
+        if old.startswith(self.prefix) or old == self.recording.path:
+            return self.frame.path + old[len(self.prefix) - 1 :]
         return self.renamed.get(old, old)
 
     def shape(self, old: Shape) -> Shape:
+        if old in self.recording.anywhere:
+            return old
         if old not in self.shapes:
             self.shapes[old] = tuple(map(self.dim, old))
+            if self.shapes[old] == old:
+                self.recording.anywhere.add(old)
         return self.shapes[old]
 
     def dim(self, old: Dim) -> Dim:
