@@ -29,9 +29,10 @@ $(VENV)/.installed: pyproject.toml
 
 check: setup lint types test current  ## everything: sets up, lints, types, tests; what CI runs
 
-lint: setup  ## ruff: rules and format
+lint: setup  ## ruff: rules and format; import-linter: which room may know which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: setup  ## mypy --strict
 	$(BIN)/mypy
@@ -49,8 +50,8 @@ generated: setup  ## write generated/ anew
 	$(BIN)/specgen build $(GENERATED)
 
 accept: setup  ## take today's output as right: tables, goldens, docs, generated/; read the diff
-	$(BIN)/python -m specgen.syntax.prebuilt
-	$(BIN)/python -m specgen.check.shipped
+	$(BIN)/python -m specgen.language.prebuilt
+	$(BIN)/python -m specgen.frontend.shipped
 	$(BIN)/specgen build $(GENERATED)
 	$(BIN)/python docs/generate.py
 	SPECGEN_ACCEPT=1 $(BIN)/python -m pytest -m "not slow" -q

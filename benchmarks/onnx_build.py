@@ -23,8 +23,8 @@ from startup import CONFIG, ROOT, Job, alternate, ratio
 
 sys.path.insert(0, str(ROOT))
 
-from specgen.checkpoint.reading import overrides_from_config
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
+from specgen.huggingface.reading import overrides_from_config
 
 SPEC = "specs/deepseek_v3.dsv3"
 FULL = "specs/deepseek_v3.dsv3@v3_671b"

@@ -27,7 +27,7 @@ import onnxruntime  # noqa: E402
 
 from specgen.backends.onnx.build import build  # noqa: E402
 from specgen.backends.onnx.options import Options  # noqa: E402
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 
 TABLE = """language 1
 

@@ -36,8 +36,8 @@ import torch  # noqa: E402
 from speed import pair  # noqa: E402
 
 from specgen.backends.onnx import Options, emit  # noqa: E402
-from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
+from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 
 SHAPE = "deepseek_v3"
 SPEC = ROOT / "specs" / f"{SHAPE}.dsv3"

@@ -20,14 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from specgen.selection import select  # noqa: E402
-from specgen.whatif.compare import complete  # noqa: E402
-from specgen.whatif.inquiry import WHOLE, Inquiry  # noqa: E402
-from specgen.whatif.lattice import search  # noqa: E402
-from specgen.whatif.points import axis  # noqa: E402
-from specgen.whatif.question import QuestionError, asked  # noqa: E402
-from specgen.whatif.sensitivity import sensitivity  # noqa: E402
-from specgen.whatif.solve import solve  # noqa: E402
+from specgen.frontend.selection import select  # noqa: E402
+from specgen.questions.compare import complete  # noqa: E402
+from specgen.questions.lattice import search  # noqa: E402
+from specgen.questions.points import axis  # noqa: E402
+from specgen.questions.question import QuestionError, asked  # noqa: E402
+from specgen.questions.sensitivity import sensitivity  # noqa: E402
+from specgen.questions.session import WHOLE, Inquiry  # noqa: E402
+from specgen.questions.solve import solve  # noqa: E402
 
 V3 = "deepseek_v3@v3_671b"
 SPECS = (V3, "llama@llama3_70b")

@@ -35,8 +35,8 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 
 from specgen.backends.pytorch import emit  # noqa: E402
-from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
+from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 
 SIZES: Mapping[str, Any] = {
     "vocab_size": 8192,

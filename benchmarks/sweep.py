@@ -75,12 +75,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--peer", help="an interpreter with llm-analysis")
     options = parser.parse_args(arguments)
 
-    from specgen.analysis.terms import evaluated
-    from specgen.selection import select
-    from specgen.whatif.columns.vector import evaluate_all
-    from specgen.whatif.forms import Family, fold
-    from specgen.whatif.points import batch, swept
-    from specgen.whatif.sweep import sweep
+    from specgen.analysis.quantities.terms import evaluated
+    from specgen.expr.columns.vector import evaluate_all
+    from specgen.huggingface.select import select
+    from specgen.questions.forms import Family, fold
+    from specgen.questions.points import batch, swept
+    from specgen.questions.sweep import sweep
 
     family = Family(select(f"{SPEC}@v3_671b"))
     axes = swept(AXES, family.loaded[1])

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from specgen.analysis.quantities import CONVENTIONS
-from specgen.artefacts.targets import TARGETS
+from specgen.analysis.quantities.ledger import CONVENTIONS
 from specgen.diagnostics.codes import CODES
 from specgen.ops.registry import FORMS, OPS
+from specgen.output.targets import TARGETS
 from specgen.resources import folder
 
 DOCS = Path(__file__).resolve().parent

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from specgen.version import __version__
+
 if TYPE_CHECKING:
     from specgen.api import Model, load
     from specgen.diagnostics.diagnostic import Diagnostic, SpecError
 
-__version__ = "0.1.0"
-
-#: What `pip install` calls it; `specgen` is somebody else's package.
-DISTRIBUTION = "specgen-llm"
 __all__ = ["Diagnostic", "Model", "SpecError", "__version__", "load"]
 
 

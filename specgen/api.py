@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection, means_configuration, select
+from specgen.frontend.selection import Selection
+from specgen.huggingface.select import means_configuration, select
 
 if TYPE_CHECKING:
     import sympy
 
-    from specgen.analysis.quantities import Ledger
-    from specgen.analysis.rows import Row
-    from specgen.analysis.terms import Quantity
+    from specgen.analysis.quantities.ledger import Ledger
+    from specgen.analysis.quantities.terms import Quantity
+    from specgen.analysis.table.rows import Row
     from specgen.backends.onnx.options import Options
-    from specgen.elaborate.bind import Override
+    from specgen.frontend.values import Override
     from specgen.ir.model import ParamValue, Program
     from specgen.notebook import Figure, Table
-    from specgen.whatif.asking import Values
+    from specgen.questions.ask import Values
 
 
 class Tensor(NamedTuple):
@@ -53,7 +54,7 @@ class Model:
         Raises:
             SpecError: a size has no value for these parameters.
         """
-        from specgen.analysis.quantities import ledger
+        from specgen.analysis.quantities.ledger import ledger
 
         return ledger(self.program)
 
@@ -79,9 +80,9 @@ class Model:
         Raises:
             KeyError: there is no such quantity, or the table has no such quantity's content.
         """
-        from specgen.analysis.instances import definitions
-        from specgen.sizes.expr import substitute
-        from specgen.sizes.symbolic import to_sympy
+        from specgen.analysis.table.instances import definitions
+        from specgen.expr.node import substitute
+        from specgen.expr.sympy_bridge import to_sympy
 
         found = self._quantity(quantity)
         if found.expr is None:
@@ -124,7 +125,7 @@ class Model:
             SpecError: the table cannot be like that.
         """
         from specgen.notebook import Table
-        from specgen.whatif import asking
+        from specgen.questions import ask as asking
 
         if not sweep:
             if where:
@@ -149,7 +150,7 @@ class Model:
             SpecError: the table cannot be counted.
         """
         from specgen.notebook import Table
-        from specgen.whatif import asking
+        from specgen.questions import ask as asking
 
         listed = unknowns.split(",") if isinstance(unknowns, str) else unknowns
         names = [name.strip() for name in listed]
@@ -165,13 +166,13 @@ class Model:
             SpecError: the table cannot be counted.
         """
         from specgen.notebook import Table
-        from specgen.whatif import asking
+        from specgen.questions import ask as asking
 
         return Table.of(asking.sensitive(self.selection, quantity, changes, step))
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table with multiplicities, and the totals."""
-        from specgen.analysis.document import document
+        from specgen.documents.params import document
         from specgen.notebook import model_html
 
         return model_html(document(self.program), self.program.title)
@@ -182,8 +183,8 @@ class Model:
         Raises:
             KeyError: the table has no such naming scheme.
         """
-        from specgen.analysis.document import schemes
-        from specgen.analysis.stored import expand, stored
+        from specgen.analysis.table.stored import expand, stored
+        from specgen.documents.params import schemes
 
         if names not in schemes(self.program):
             raise KeyError(
@@ -214,9 +215,9 @@ class Model:
                 express the table, after the files of the others are written.
             KeyError: there is no such target.
         """
-        from specgen.artefacts.build import produce, write
-        from specgen.artefacts.targets import TARGETS
         from specgen.backends.onnx.options import DEFAULT
+        from specgen.output.build import produce, write
+        from specgen.output.targets import TARGETS
 
         for target in targets or ():
             if target not in TARGETS:

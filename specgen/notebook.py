@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from specgen.sizes.evaluate import Value
+from specgen.expr.evaluate import Value
 
 if TYPE_CHECKING:
-    from specgen.analysis.quantities import Ledger
-    from specgen.analysis.terms import Quantity
-    from specgen.whatif.sheet import Sheet
+    from specgen.analysis.quantities.ledger import Ledger
+    from specgen.analysis.quantities.terms import Quantity
+    from specgen.questions.sheet import Sheet
 
 #: Rows that a notebook shows of a table; `records()` has them all.
 SHOWN: Final = 200
@@ -53,12 +53,12 @@ class Table:
         return self.columns[column]
 
     def __repr__(self) -> str:
-        from specgen.whatif.sheet import Sheet, to_text
+        from specgen.questions.sheet import Sheet, to_text
 
         return to_text(Sheet(self.columns, self.labels, self.notes)).rstrip("\n")
 
     def _repr_html_(self) -> str:
-        from specgen.whatif.sheet import cell
+        from specgen.questions.sheet import cell
 
         head = list(self.columns)
         rows = [
@@ -102,13 +102,13 @@ class Figure:
 
     def text(self) -> str:
         """The closed form in the table's own names."""
-        from specgen.analysis.formula import as_text
+        from specgen.documents.formula import as_text
 
         return as_text(self.ledger, self.quantity)
 
     def latex(self) -> str:
         """The closed form as LaTeX, names upright and products marked."""
-        from specgen.analysis.formula import as_latex
+        from specgen.documents.formula import as_latex
 
         return as_latex(self.ledger, self.quantity).strip().rpartition("\n")[2]
 
@@ -117,7 +117,7 @@ class Figure:
         return f"{self.name}{said}\n{self.text()}".rstrip("\n")
 
     def _repr_latex_(self) -> str:
-        from specgen.analysis.formula import latex_name
+        from specgen.documents.formula import latex_name
 
         if self.quantity.expr is None:
             return f"$\\displaystyle {latex_name(self.name)}$"
@@ -132,7 +132,7 @@ def is_number(value: Value) -> bool:
 
 def model_html(document: dict[str, Any], title: str | None) -> str:
     """The table of a model: every row with its multiplicity, and the totals."""
-    from specgen.analysis.listing import heading, table_shape
+    from specgen.documents.params_listing import heading, table_shape
 
     rows = []
     for row in (*document["rows"], *document["shared"]):

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from specgen.analysis.stored import expand, scheme_of, stored
+from specgen.analysis.table.stored import expand, scheme_of, stored
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.elaborate.load import check_file, load_program
+from specgen.frontend.load import check_file, load_program
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 from tests.numeric.generated import imported

@@ -1,0 +1,1 @@
+"""What follows from a program, whoever asks: its tensors, its dataflow, its quantities."""

@@ -17,11 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import specgen
 from specgen.diagnostics.source import with_plain_ends
+from specgen.frontend.lookup import SUFFIX
+from specgen.frontend.selection import Selection
 from specgen.regular_files import read_regular
 from specgen.resources import PACKAGE, folder
-from specgen.selection import SUFFIX, Selection
+from specgen.version import __version__
 
 #: Larger files are not specs; reading them is left to the loader, which refuses them.
 MAX_SIZE: Final = 2**20
@@ -83,7 +84,7 @@ def inputs(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def fingerprint() -> str:
     """A digest of specgen as installed here: its source, its data and its libraries' releases."""
-    total = hashlib.sha256(f"{specgen.__version__} {sys.version}\n".encode())
+    total = hashlib.sha256(f"{__version__} {sys.version}\n".encode())
     for root in (PACKAGE, *map(folder, ("grammar", "specs", "templates"))):
         for name, path in files_below(str(root)):
             total.update(f"{name}\n".encode())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from specgen.cache import store
 from specgen.cache.key import key
-from specgen.selection import Selection
+from specgen.frontend.selection import Selection
 
 
 def remembered(selection: Selection, request: Sequence[str], compute: Callable[[], bytes]) -> bytes:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from specgen.selection import Selection, select
+from specgen.frontend.selection import Selection
+from specgen.huggingface.select import select
 
 DEFINITION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 

@@ -8,7 +8,7 @@ import sys
 from specgen.cli.arguments import add_spec, selected
 from specgen.cli.output import show
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
-from specgen.selection import Selection
+from specgen.frontend.selection import Selection
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.elaborate.load import check_file
+    from specgen.frontend.load import check_file
 
     found = Diagnostics()
     overrides = dict(arguments.defines)

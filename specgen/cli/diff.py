@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from specgen.cli.arguments import Usage, add_format, add_spec, selected
 from specgen.cli.output import emit
-from specgen.selection import select
+from specgen.huggingface.select import select
 
 if TYPE_CHECKING:
-    from specgen.sizes.evaluate import Value
+    from specgen.expr.evaluate import Value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.analysis import diff_listing
-    from specgen.analysis.diff import difference
-    from specgen.whatif.compare import complete
+    from specgen.documents import diff_listing
+    from specgen.documents.diff import difference
+    from specgen.questions.compare import complete
 
     overrides, variables = chosen(arguments)
     a, b = (selected(spec, overrides, arguments) for spec in (arguments.a, arguments.b))
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Value]]:
     """The params that -D sets, and the variables: names of variables that no table has as params."""
-    from specgen.whatif.variables import variables_of
+    from specgen.questions.variables import variables_of
 
     models = [select(spec).opened().model for spec in (arguments.a, arguments.b)]
     params = {param.name for model in models for param in model.tree.params}
@@ -48,8 +48,8 @@ def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Val
         if name not in known or name in params:
             overrides[name] = text
             continue
-        from specgen.whatif.points import SweepError, value, variable  # numpy: 0.1 s
-        from specgen.whatif.question import QuestionError
+        from specgen.questions.points import SweepError, value, variable  # numpy: 0.1 s
+        from specgen.questions.question import QuestionError
 
         try:
             variables[name] = variable(name, value(name, text, None, models[0]))

@@ -12,9 +12,9 @@ from specgen.cli.output import emit
 from specgen.diagnostics.diagnostic import suggestion
 
 if TYPE_CHECKING:
-    from specgen.analysis.quantities import Ledger, Quantity
-    from specgen.selection import Selection
-    from specgen.sizes.evaluate import Value
+    from specgen.analysis.quantities.ledger import Ledger, Quantity
+    from specgen.expr.evaluate import Value
+    from specgen.frontend.selection import Selection
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.analysis import ranks
-    from specgen.analysis.formula import FORMATS
-    from specgen.analysis.quantities import CONVENTIONS, ledger
+    from specgen.analysis.quantities import ranks
+    from specgen.analysis.quantities.ledger import CONVENTIONS, ledger
+    from specgen.documents.formula import FORMATS
 
     names = (*CONVENTIONS, *ranks.CONVENTIONS)
     if arguments.quantity not in names:
@@ -58,8 +58,8 @@ def of_table(arguments: argparse.Namespace) -> tuple[Selection, dict[str, Value]
         (selection,) = selections([arguments.spec], arguments)
         return selection, {}
     from specgen.cli.whatif import chosen
-    from specgen.whatif.points import SweepError
-    from specgen.whatif.question import QuestionError
+    from specgen.questions.points import SweepError
+    from specgen.questions.question import QuestionError
 
     try:
         base, overrides, variables = chosen(arguments)
@@ -70,10 +70,10 @@ def of_table(arguments: argparse.Namespace) -> tuple[Selection, dict[str, Value]
 
 def put_in(found: Ledger, quantity: Quantity, variables: Mapping[str, Value]) -> Quantity:
     """The quantity with values for some of its variables; without any left it has a figure."""
-    from specgen.analysis.terms import evaluated
-    from specgen.sizes.evaluate import EvaluationError, expression
-    from specgen.sizes.expr import substitute
-    from specgen.sizes.normal import tidy
+    from specgen.analysis.quantities.terms import evaluated
+    from specgen.expr.evaluate import EvaluationError, expression
+    from specgen.expr.node import substitute
+    from specgen.expr.normal import tidy
 
     given = {n: expression(variables[n]) for n in quantity.variables if n in variables}
     if quantity.expr is None or not given:
@@ -97,13 +97,13 @@ def put_in(found: Ledger, quantity: Quantity, variables: Mapping[str, Value]) ->
 
 def by_op(arguments: argparse.Namespace) -> str:
     """The listing of a quantity's products; why there is none, for a table without a forward."""
-    from specgen.analysis.costs import COUNTED
-    from specgen.analysis.formula import FORMATS
-    from specgen.analysis.operations import operations, to_json, to_terminal
-    from specgen.analysis.quantities import ledger
+    from specgen.analysis.dataflow.costs import COUNTED
+    from specgen.analysis.quantities.ledger import ledger
     from specgen.cli.whatif import chosen
-    from specgen.whatif.compare import complete
-    from specgen.whatif.points import SweepError
+    from specgen.documents.formula import FORMATS
+    from specgen.documents.operations import operations, to_json, to_terminal
+    from specgen.questions.compare import complete
+    from specgen.questions.points import SweepError
 
     name = arguments.quantity
     if name not in COUNTED:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from specgen.cli.arguments import Usage, add_define, add_format
 from specgen.cli.output import emit
-from specgen.selection import select
+from specgen.huggingface.select import select
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.checkpoint import imported
-    from specgen.checkpoint.binding import bind, load_table
-    from specgen.checkpoint.choosing import choose, read_as
-    from specgen.checkpoint.configuration import read
+    from specgen.huggingface import imported
+    from specgen.huggingface.binding import bind, load_table
+    from specgen.huggingface.choosing import choose, read_as
+    from specgen.huggingface.configuration import read
 
     found = read(Path(arguments.config))
     if arguments.spec is None:

@@ -15,10 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
-import specgen
 from specgen.cli.arguments import Usage, add_diagnostics_option
 from specgen.diagnostics.diagnostic import SpecError, suggestion
-from specgen.printable import safe, safe_lines
+from specgen.text.printable import safe, safe_lines
+from specgen.version import __version__
 
 #: Name -> what it does; the module of the same name implements it, or that of `MODULES`.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -117,7 +117,7 @@ def dispatch(argv: Sequence[str]) -> int:
         print(overview())
         return 0
     if argv[0] in ("-V", "--version"):
-        print(f"specgen {specgen.__version__}")
+        print(f"specgen {__version__}")
         return 0
     name = argv[0]
     if name not in COMMANDS:
@@ -161,7 +161,7 @@ def internal_fault(error: Exception) -> int:
 
         traceback.print_exception(error)
     print(
-        f"specgen {specgen.__version__}: internal error: {error!r}\n"
+        f"specgen {__version__}: internal error: {error!r}\n"
         "This is a fault of specgen, not of your table. Please report it with the table, the\n"
         f"command, and what the command prints with {DEBUG}=1 set.",
         file=sys.stderr,

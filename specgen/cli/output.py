@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from specgen.printable import safe, safe_lines
+from specgen.text.printable import safe, safe_lines
 
 if TYPE_CHECKING:
     from specgen.diagnostics.diagnostic import Diagnostic

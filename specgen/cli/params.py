@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def render(programs: list[Program], scheme: str | None, form: str, listed: bool) -> bytes:
     """The documents of the programs in a format; `listed` asks for a list even of one."""
-    from specgen.analysis.document import document, schemes, to_json
+    from specgen.documents.params import document, schemes, to_json
 
     for program in programs:
         if scheme is not None and scheme not in schemes(program):
@@ -58,7 +58,7 @@ def render(programs: list[Program], scheme: str | None, form: str, listed: bool)
     documents = [document(program, scheme) for program in programs]
     if form == "json":
         return to_json(documents if listed else documents[0]).encode()
-    from specgen.analysis import listing
+    from specgen.documents import params_listing as listing
 
     renderers = {
         "text": listing.to_terminal, "md": listing.to_markdown, "csv": listing.to_csv,

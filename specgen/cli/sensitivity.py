@@ -14,8 +14,8 @@ from specgen.cli.whatif import chosen, known_quantity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from specgen.sizes.evaluate import Value
-    from specgen.whatif.inquiry import Inquiry
+    from specgen.expr.evaluate import Value
+    from specgen.questions.session import Inquiry
 
 PERCENT: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%?", re.ASCII)
 
@@ -42,11 +42,11 @@ def percent(text: str) -> Fraction:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.sizes.evaluate import EvaluationError
-    from specgen.whatif.compare import complete
-    from specgen.whatif.inquiry import Inquiry
-    from specgen.whatif.points import SweepError
-    from specgen.whatif.question import QuestionError
+    from specgen.expr.evaluate import EvaluationError
+    from specgen.questions.compare import complete
+    from specgen.questions.points import SweepError
+    from specgen.questions.question import QuestionError
+    from specgen.questions.session import Inquiry
 
     quantity = known_quantity(arguments.quantity)
     try:
@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
 def answer(
     arguments: argparse.Namespace, quantity: str, inquiry: Inquiry, variables: Mapping[str, Value]
 ) -> str:
-    from specgen.whatif import influences
-    from specgen.whatif.sensitivity import sensitivity
+    from specgen.questions import influences
+    from specgen.questions.sensitivity import sensitivity
 
     found = sensitivity(inquiry, quantity, variables, arguments.step)
     return influences.FORMATS[arguments.format](found, inquiry.base.program, variables)

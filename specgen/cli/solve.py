@@ -13,11 +13,11 @@ from specgen.diagnostics.diagnostic import suggestion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from specgen.sizes.evaluate import Value
-    from specgen.whatif.folding import Known
-    from specgen.whatif.inquiry import Inquiry
-    from specgen.whatif.points import Axis
-    from specgen.whatif.question import Question
+    from specgen.expr.evaluate import Value
+    from specgen.expr.simplify import Known
+    from specgen.questions.points import Axis
+    from specgen.questions.question import Question
+    from specgen.questions.session import Inquiry
 
 #: Solutions of several unknowns that are listed unless --limit says otherwise, and at most.
 LISTED: Final = 10
@@ -59,11 +59,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.sizes.evaluate import EvaluationError
-    from specgen.whatif.forms import TooManyStructures
-    from specgen.whatif.inquiry import Inquiry
-    from specgen.whatif.points import SweepError
-    from specgen.whatif.question import QuestionError, asked
+    from specgen.expr.evaluate import EvaluationError
+    from specgen.questions.forms import TooManyStructures
+    from specgen.questions.points import SweepError
+    from specgen.questions.question import QuestionError, asked
+    from specgen.questions.session import Inquiry
 
     try:
         base, overrides, given = chosen(arguments)
@@ -84,11 +84,11 @@ def answer(
     given: Mapping[str, Value],
 ) -> str:
     """The answer in the format that is asked for."""
-    from specgen.whatif import solved
-    from specgen.whatif.compare import complete
-    from specgen.whatif.lattice import search
-    from specgen.whatif.question import for_unknowns, open_names
-    from specgen.whatif.solve import solve
+    from specgen.questions import solved
+    from specgen.questions.compare import complete
+    from specgen.questions.lattice import search
+    from specgen.questions.question import for_unknowns, open_names
+    from specgen.questions.solve import solve
 
     if not 1 <= arguments.limit <= MAX_LISTED:
         raise Usage(f"--limit is a number from 1 to {MAX_LISTED}")
@@ -116,7 +116,7 @@ def is_range(ranges: Mapping[str, str]) -> bool:
 
 def names(text: str, inquiry: Inquiry) -> list[str]:
     """The unknowns, each a param of the table or a variable."""
-    from specgen.whatif.variables import variables_of
+    from specgen.questions.variables import variables_of
 
     found = [name.strip() for name in text.split(",")]
     known = [*inquiry.params, *variables_of(inquiry.family.loaded[1])]
@@ -152,7 +152,7 @@ def within(texts: list[str], unknowns: list[str]) -> dict[str, str]:
 
 def ends(name: str, text: str, inquiry: Inquiry) -> tuple[int, int]:
     """The ends of one unknown's range."""
-    from specgen.whatif.points import values
+    from specgen.questions.points import values
 
     low, _, high = text.partition(":")
     found = [value for end in (low, high) for value in values(name, end, inquiry.family.loaded[1])]
@@ -165,9 +165,9 @@ def ends(name: str, text: str, inquiry: Inquiry) -> tuple[int, int]:
 
 def axis_of(name: str, text: str | None, inquiry: Inquiry, variables: Mapping[str, Known]) -> Axis:
     """The values that one of several unknowns takes: those given, or a range around the table's."""
-    from specgen.whatif.inquiry import WHOLE
-    from specgen.whatif.lattice import default_axis
-    from specgen.whatif.points import axis, values
+    from specgen.questions.lattice import default_axis
+    from specgen.questions.points import axis, values
+    from specgen.questions.session import WHOLE
 
     kind = inquiry.kinds.get(name, "size")
     if kind not in WHOLE:

@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from specgen.analysis.json_text import json_text
-    from specgen.checkpoint.comparing import compare
+    from specgen.huggingface.comparing import compare
+    from specgen.text.json_text import json_text
 
     (selection,) = selections([arguments.spec], arguments)
     found = compare(selection, arguments.path, arguments.ignore)

@@ -13,15 +13,15 @@ from specgen.cli.arguments import Usage, add_format, add_spec, definition, selec
 from specgen.cli.output import emit
 from specgen.cli.output import remark as say
 from specgen.diagnostics.diagnostic import suggestion
-from specgen.selection import Selection
+from specgen.frontend.selection import Selection
 
 if TYPE_CHECKING:
-    from specgen.analysis.quantities import Ledger
-    from specgen.sizes.evaluate import Value
-    from specgen.sizes.expr import Expr
-    from specgen.whatif.folding import Known
-    from specgen.whatif.inquiry import Inquiry
-    from specgen.whatif.sweep import Progress
+    from specgen.analysis.quantities.ledger import Ledger
+    from specgen.expr.evaluate import Value
+    from specgen.expr.node import Expr
+    from specgen.expr.simplify import Known
+    from specgen.questions.session import Inquiry
+    from specgen.questions.sweep import Progress
 
 #: What a sweep shows where nobody says.
 SHOWN: Final = (
@@ -82,12 +82,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.sizes.evaluate import EvaluationError
-    from specgen.whatif.forms import TooManyStructures
-    from specgen.whatif.plot import FORMATS, PlotError
-    from specgen.whatif.points import SweepError
-    from specgen.whatif.question import QuestionError
-    from specgen.whatif.sheet import MissingPackage
+    from specgen.expr.evaluate import EvaluationError
+    from specgen.questions.forms import TooManyStructures
+    from specgen.questions.plot import FORMATS, PlotError
+    from specgen.questions.points import SweepError
+    from specgen.questions.question import QuestionError
+    from specgen.questions.sheet import MissingPackage
 
     if arguments.parallel is not None or arguments.stages is not None:
         return parallel(arguments)
@@ -119,7 +119,7 @@ def deliver(arguments: argparse.Namespace, data: bytes) -> int:
 
 
 def save(path: Path, data: bytes) -> None:
-    from specgen.artefacts.folder import replace_file
+    from specgen.output.folder import replace_file
 
     try:
         replace_file(path, data)
@@ -132,8 +132,8 @@ def save(path: Path, data: bytes) -> None:
 
 def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], dict[str, Value]]:
     """The table, the params that -D sets, and the variables that it sets."""
-    from specgen.whatif.points import value, variable
-    from specgen.whatif.variables import variables_of
+    from specgen.questions.points import value, variable
+    from specgen.questions.variables import variables_of
 
     base = selected(arguments.spec, {}, arguments)
     model = base.opened().model
@@ -149,7 +149,7 @@ def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], di
 
 
 def asked(arguments: argparse.Namespace, default: Sequence[str]) -> tuple[str, ...]:
-    from specgen.analysis.terms import CONVENTIONS
+    from specgen.analysis.quantities.terms import CONVENTIONS
 
     if arguments.quantities is None:
         return tuple(default)
@@ -163,7 +163,7 @@ def asked(arguments: argparse.Namespace, default: Sequence[str]) -> tuple[str, .
 
 
 def known_quantity(name: str, others: Sequence[str] = ()) -> str:
-    from specgen.analysis.terms import CONVENTIONS
+    from specgen.analysis.quantities.terms import CONVENTIONS
 
     names = (*CONVENTIONS, *others)
     if name not in names:
@@ -178,13 +178,13 @@ def known_quantity(name: str, others: Sequence[str] = ()) -> str:
 
 def parallel(arguments: argparse.Namespace) -> int:
     """What each rank of a layout holds."""
-    from specgen.analysis.quantities import ledger
-    from specgen.sizes.evaluate import EvaluationError
-    from specgen.whatif.compare import complete
-    from specgen.whatif.points import SweepError
-    from specgen.whatif.ranks.held import ranks
-    from specgen.whatif.ranks.layout import LayoutError, read_layout
-    from specgen.whatif.ranks.listing import FORMATS
+    from specgen.analysis.quantities.ledger import ledger
+    from specgen.expr.evaluate import EvaluationError
+    from specgen.questions.compare import complete
+    from specgen.questions.points import SweepError
+    from specgen.questions.ranks.layout import LayoutError, read_layout
+    from specgen.questions.ranks.listing import FORMATS
+    from specgen.questions.ranks.per_rank import ranks
 
     if arguments.parallel is None:
         raise Usage("--stages needs --parallel: it is about the stages of a layout")
@@ -210,11 +210,11 @@ def parallel(arguments: argparse.Namespace) -> int:
 
 def compared(arguments: argparse.Namespace) -> bytes:
     """Every quantity of the changed table, beside the base where -D changes it."""
-    from specgen.analysis.quantities import ledger
-    from specgen.analysis.terms import CONVENTIONS
+    from specgen.analysis.quantities.ledger import ledger
+    from specgen.analysis.quantities.terms import CONVENTIONS
     from specgen.diagnostics.diagnostic import SpecError
-    from specgen.whatif import compare
-    from specgen.whatif.answers import comparison
+    from specgen.questions import compare
+    from specgen.questions.answers import comparison
 
     quantities = asked(arguments, tuple(CONVENTIONS))
     base, overrides, variables = chosen(arguments)
@@ -236,12 +236,12 @@ def compared(arguments: argparse.Namespace) -> bytes:
 
 def swept(arguments: argparse.Namespace) -> bytes:
     """A row for each configuration that the table and the filters allow."""
-    from specgen.sizes.expr import Sym
-    from specgen.whatif.answers import Answer, pareto, rendered
-    from specgen.whatif.compare import complete
-    from specgen.whatif.inquiry import Inquiry
-    from specgen.whatif.points import swept as axes_of
-    from specgen.whatif.sweep import MAX_SECONDS, sweep
+    from specgen.expr.node import Sym
+    from specgen.questions.answers import Answer, pareto, rendered
+    from specgen.questions.compare import complete
+    from specgen.questions.points import swept as axes_of
+    from specgen.questions.session import Inquiry
+    from specgen.questions.sweep import MAX_SECONDS, sweep
 
     base, overrides, variables = chosen(arguments)
     selection = base.changed(overrides)
@@ -320,8 +320,8 @@ def objectives(text: str, axes: Sequence[str]) -> tuple[tuple[str, bool], ...]:
 
 def filters(texts: Sequence[str], inquiry: Inquiry) -> Expr:
     """The conditions of --where, all of them."""
-    from specgen.sizes.expr import conjunction
-    from specgen.whatif.question import condition
+    from specgen.expr.node import conjunction
+    from specgen.questions.question import condition
 
     conditions = []
     for text in texts:

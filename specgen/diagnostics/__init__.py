@@ -1,0 +1,1 @@
+"""Faults for users: codes, places, texts."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from specgen.diagnostics.codes import CODES, Severity
 from specgen.diagnostics.source import Span
-from specgen.printable import safe
+from specgen.text.printable import safe
 
 #: Faults after which a run stops, and names among which a meant one is looked for.
 LIMIT: Final = 500

@@ -13,7 +13,7 @@ from typing import Final
 
 from specgen.diagnostics.diagnostic import Diagnostic, Fix
 from specgen.diagnostics.source import Source, Span
-from specgen.printable import safe
+from specgen.text.printable import safe
 
 TAB: Final = 4
 #: Columns of a source line that are shown around a span; the released tables stay below.

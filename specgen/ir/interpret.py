@@ -13,10 +13,10 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
+from specgen.expr.node import Expr, Sym
+from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
-from specgen.sizes.expr import Expr, Sym
-from specgen.sizes.solving import solve, variables
 
 Array = NDArray[Any]
 

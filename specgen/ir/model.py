@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from specgen.sizes.expr import TRUE, Expr, Sym
+from specgen.expr.node import TRUE, Expr, Sym
 
 #: `...` in a shape: any number of leading dimensions; stands first or not at all.
 REST = Sym("...", "axis")

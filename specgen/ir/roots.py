@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from specgen.expr.node import Expr, Sym
 from specgen.ir.model import Function
-from specgen.sizes.expr import Expr, Sym
 
 #: What a language model's forward may take: dtypes and dims, by the argument's name.
 TAKEN: Final[Mapping[str, tuple[frozenset[str], frozenset[tuple[str, ...]]]]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
+from specgen.expr.node import TRUE, Expr
+from specgen.expr.printing import TABLE, to_text
 from specgen.ir import model as ir
-from specgen.sizes.expr import TRUE, Expr
-from specgen.sizes.printing import TABLE, to_text
 
 
 def program_text(program: ir.Program) -> str:

@@ -1,0 +1,1 @@
+"""The closed set of ops: signatures, meanings and typing rules."""

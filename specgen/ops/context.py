@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from specgen.diagnostics.source import Span
+from specgen.expr.node import Apply, Const, Expr
+from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Op, Scalar, Type, Value
-from specgen.sizes.expr import Apply, Const, Expr
-from specgen.sizes.printing import TABLE, to_text
-from specgen.syntax import tree
+from specgen.language import tree
 
 
 class Poisoned(Exception):

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from specgen.diagnostics.source import Span
+from specgen.expr.node import ONE, Expr, product
+from specgen.expr.normal import tidy
 from specgen.ir.model import REST, Type, Value
+from specgen.language import tree
 from specgen.ops.context import OpCall, only, shape_text, size_text
-from specgen.sizes.expr import ONE, Expr, product
-from specgen.sizes.normal import tidy
-from specgen.syntax import tree
 
 Group = tuple[str, ...]
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from specgen.diagnostics.diagnostic import did_you_mean
 from specgen.diagnostics.source import Span
+from specgen.expr.facts import is_flag
+from specgen.expr.node import ONE, Apply, Const, Expr, total
+from specgen.expr.normal import tidy
 from specgen.ir.model import ACTIVATION, REST, Op, Scalar, Type, Value
+from specgen.language import tree
 from specgen.ops.context import (
     OpCall,
     Typing,
@@ -19,10 +23,6 @@ from specgen.ops.context import (
     shape_text,
     size_text,
 )
-from specgen.sizes.expr import ONE, Apply, Const, Expr, total
-from specgen.sizes.facts import is_flag
-from specgen.sizes.normal import tidy
-from specgen.syntax import tree
 
 #: Pieces of a `split` or `concat`: sums of their sizes are nested pair by pair.
 MAX_PIECES = 100

@@ -1,6 +1,6 @@
 // Exact arithmetic as the table has it.  A whole number is a BigInt, a quotient {n, d} in lowest
 // terms with d > 1, a real a Number; nothing is ever rounded to a whole number.  The rules are
-// those of specgen/sizes/evaluate.py, and the tests hold the two to each other.
+// those of specgen/expr/evaluate.py, and the tests hold the two to each other.
 
 class Fault extends Error {
   constructor(key, values = {}) {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from specgen.expr.node import TRUE, Apply, Const, Expr, Operator, Sym
 from specgen.ir.model import Cache, Format, Function, Let, Module, Param, Part, Program, Tensor
-from specgen.sizes.expr import TRUE, Apply, Const, Expr, Operator, Sym
 
 E = Expr | int | str
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 
 SPECS = Path(__file__).parents[2] / "specs"

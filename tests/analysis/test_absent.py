@@ -2,11 +2,11 @@
 
 import pytest
 
-from specgen.analysis.quantities import Ledger, evaluated, ledger
+from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
+from specgen.expr.evaluate import evaluate
+from specgen.expr.printing import TABLE, to_text
+from specgen.huggingface.select import select
 from specgen.resources import folder
-from specgen.selection import select
-from specgen.sizes.evaluate import evaluate
-from specgen.sizes.printing import TABLE, to_text
 
 
 def counted(**overrides: int) -> Ledger:

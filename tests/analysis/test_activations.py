@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.activations import Evaluator
-from specgen.analysis.cases import Folder
-from specgen.analysis.instances import root
-from specgen.analysis.peak import TOO_MANY
-from specgen.analysis.quantities import Ledger, ledger
-from specgen.analysis.terms import evaluated
-from specgen.selection import select
-from specgen.sizes.evaluate import evaluate_int
-from specgen.sizes.expr import Apply, Expr, walk
+from specgen.analysis.dataflow.activations import Evaluator
+from specgen.analysis.dataflow.peak import TOO_MANY
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.quantities.terms import evaluated
+from specgen.analysis.table.cases import Folder
+from specgen.analysis.table.instances import root
+from specgen.expr.evaluate import evaluate_int
+from specgen.expr.node import Apply, Expr, walk
+from specgen.huggingface.select import select
 from tests.analysis.released import table
 from tests.promises.configurations import structure
 

@@ -7,14 +7,14 @@ import random
 
 import pytest
 
-from specgen.analysis.costs import COUNTED
-from specgen.analysis.instances import definitions
-from specgen.analysis.operations import operations, to_json, to_terminal
-from specgen.analysis.quantities import ledger
-from specgen.analysis.terms import evaluated
+from specgen.analysis.dataflow.costs import COUNTED
+from specgen.analysis.quantities.ledger import ledger
+from specgen.analysis.quantities.terms import evaluated
+from specgen.analysis.table.instances import definitions
 from specgen.cli.main import main
-from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import substitute
+from specgen.documents.operations import operations, to_json, to_terminal
+from specgen.expr.evaluate import evaluate
+from specgen.expr.node import substitute
 from tests.analysis.released import table
 
 V3 = "deepseek_v3@v3_671b"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.counting import MAX_ENUMERATED, Selection, select
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import TRUE, Apply, Expr, conjunction, disjunction, negation
-from specgen.sizes.printing import to_text
+from specgen.analysis.table.counting import MAX_ENUMERATED, Selection, select
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import TRUE, Apply, Expr, conjunction, disjunction, negation
+from specgen.expr.printing import to_text
 from tests.analysis.hand import expr, op
 from tests.work import calls
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.document import document, schemes, to_json
-from specgen.analysis.json_text import json_text
-from specgen.analysis.listing import to_csv, to_markdown, to_terminal
+from specgen.documents.params import document, schemes, to_json
+from specgen.documents.params_listing import to_csv, to_markdown, to_terminal
 from specgen.ir.model import Program
+from specgen.text.json_text import json_text
 from tests.analysis.hand import latent_moe
 from tests.analysis.released import table
 

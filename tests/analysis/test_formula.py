@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.formula import FORMATS, as_javascript, as_latex, as_python, as_text
-from specgen.analysis.quantities import Ledger, ledger
-from specgen.selection import select
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.documents.formula import FORMATS, as_javascript, as_latex, as_python, as_text
+from specgen.huggingface.select import select
 
 TABLES = ["deepseek_v3@v3_671b", "deepseek_v3@v2_lite_16b", "llama@llama32_1b", "dsv3_table"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from specgen.analysis.document import document
 from specgen.backends.report import emit
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import load_program
+from specgen.documents.params import document
+from specgen.frontend.load import load_program
 
 N = 24
 

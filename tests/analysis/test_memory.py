@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from specgen.analysis.caches import UNMET
-from specgen.analysis.formula import as_json, as_text
-from specgen.analysis.quantities import Ledger, ledger
-from specgen.analysis.terms import RECIPES, evaluated
-from specgen.selection import select
+from specgen.analysis.quantities.caches import UNMET
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.quantities.terms import RECIPES, evaluated
+from specgen.documents.formula import as_json, as_text
+from specgen.huggingface.select import select
 from tests.analysis.released import table
 from tests.families import ONE_EACH
 

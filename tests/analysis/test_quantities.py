@@ -10,12 +10,22 @@ from math import prod
 
 import pytest
 
-from specgen.analysis.costs import decode_forward, decode_forwards
-from specgen.analysis.instances import definitions
-from specgen.analysis.quantities import BYTES, NO_CACHE, NO_DATAFLOW, Ledger, evaluated, ledger
-from specgen.analysis.rows import OWN
-from specgen.analysis.stored import expand, stored
-from specgen.elaborate.load import load_program
+from specgen.analysis.dataflow.costs import decode_forward, decode_forwards
+from specgen.analysis.quantities.ledger import (
+    BYTES,
+    NO_CACHE,
+    NO_DATAFLOW,
+    Ledger,
+    evaluated,
+    ledger,
+)
+from specgen.analysis.table.instances import definitions
+from specgen.analysis.table.rows import OWN
+from specgen.analysis.table.stored import expand, stored
+from specgen.expr.evaluate import evaluate
+from specgen.expr.node import Expr, Sym, substitute, symbols
+from specgen.expr.printing import to_text
+from specgen.frontend.load import load_program
 from specgen.ir.model import (
     ApplyMap,
     Arg,
@@ -33,9 +43,6 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
-from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import Expr, Sym, substitute, symbols
-from specgen.sizes.printing import to_text
 from tests.analysis.hand import array, expr, linear, module, op, part, program
 from tests.analysis.released import SPECS, table, with_values
 from tests.analysis.unrolled import unrolled
@@ -373,8 +380,8 @@ def test_counting_imports_no_sympy() -> None:
     """It would take longer than all the rest."""
     code = (
         "import sys\n"
-        "from specgen.elaborate.load import load_program\n"
-        "from specgen.analysis.document import document\n"
+        "from specgen.frontend.load import load_program\n"
+        "from specgen.documents.params import document\n"
         f"document(load_program({str(SPECS / 'llama.dsv3')!r}, 'llama3_8b'), 'hf')\n"
         "assert not {'sympy', 'numpy', 'onnx', 'torch', 'jinja2', 'rich'} & set(sys.modules)\n"
     )

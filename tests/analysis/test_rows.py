@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.rows import OWN, Row, rows
-from specgen.analysis.stored import expand, stored
+from specgen.analysis.table.rows import OWN, Row, rows
+from specgen.analysis.table.stored import expand, stored
 from specgen.diagnostics.diagnostic import SpecError
+from specgen.expr.node import TRUE, Apply, Expr, Sym, conjunction, disjunction, negation
+from specgen.expr.printing import to_text
 from specgen.ir.model import Program, Tensor
-from specgen.sizes.expr import TRUE, Apply, Expr, Sym, conjunction, disjunction, negation
-from specgen.sizes.printing import to_text
 from tests.analysis.hand import array, expr, latent_moe, linear, module, op, part, program
 from tests.analysis.unrolled import unrolled
 from tests.work import calls

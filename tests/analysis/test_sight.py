@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import specgen
-from specgen.analysis.products import limits_of_sight
-from specgen.analysis.quantities import ledger
-from specgen.elaborate.load import load_program
-from specgen.sizes.printing import TABLE, to_text
+from specgen.analysis.dataflow.products import limits_of_sight
+from specgen.analysis.quantities.ledger import ledger
+from specgen.expr.printing import TABLE, to_text
+from specgen.frontend.load import load_program
 from tests.cli.running import specgen_here
 from tests.truth.outside import REPOSITORY
 

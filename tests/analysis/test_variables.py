@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import specgen
-from specgen.analysis.quantities import ledger
+from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.formulas import document
-from specgen.elaborate.load import load_program
-from specgen.sizes.evaluate import evaluate
+from specgen.expr.evaluate import evaluate
+from specgen.frontend.load import load_program
 from tests.cli.running import specgen_here as run
 
 TWO = """language 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.ir.model import Module, Program
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate, evaluate_int
 
 #: Own name, shape and dtype (None where a storage format says it).
 Unrolled = tuple[str, tuple[int, ...], str | None]

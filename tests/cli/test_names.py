@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 import specgen as package
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.lookup import meant, tables
+from specgen.frontend.lookup import meant, tables
+from specgen.frontend.selection import Selection
+from specgen.huggingface.select import select
 from specgen.resources import folder
-from specgen.selection import Selection, select
 from tests.cli.running import PURE, TINY, specgen_here
 
 SHIPPED = folder("specs")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import specgen as package
-from specgen.artefacts.folder import replace_file
+from specgen.output.folder import replace_file
 from tests.cli.running import ROOT, TINY, specgen_here
 
 #: A command line of each command that prints a result.

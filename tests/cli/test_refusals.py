@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.quantities import ledger
-from specgen.artefacts.targets import chosen_targets
+from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.onnx.options import DEFAULT
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import check_file
-from specgen.elaborate.opened import Opened
+from specgen.frontend.load import check_file
+from specgen.frontend.opened import Opened
+from specgen.frontend.selection import Selection
+from specgen.output.targets import chosen_targets
 from specgen.resources import folder
-from specgen.selection import Selection
 from tests.cli.running import specgen_here
 from tests.fuzz.generate import exchanged
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from specgen.analysis.diff import Difference, difference
-from specgen.analysis.diff_listing import to_json, to_markdown, to_terminal
+from specgen.documents.diff import Difference, difference
+from specgen.documents.diff_listing import to_json, to_markdown, to_terminal
+from specgen.expr.node import Apply, Sym
 from specgen.ir.model import Program, Tensor
-from specgen.sizes.expr import Apply, Sym
 from tests.analysis.hand import array, expr, latent_moe, linear, module, op, part, program
 from tests.analysis.released import table
 from tests.cli.running import TINY, specgen_here

@@ -10,8 +10,8 @@ import pytest
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
-from specgen.sizes.expr import FUNCTIONS
-from specgen.syntax.parser import parse
+from specgen.expr.node import FUNCTIONS
+from specgen.language.parser import parse
 from tests.docs.console import hold
 
 ROOT = Path(__file__).parents[2]

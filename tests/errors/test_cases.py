@@ -14,12 +14,12 @@ import pytest
 from specgen.diagnostics import jsonlines, text
 from specgen.diagnostics.codes import CODES
 from specgen.diagnostics.diagnostic import Diagnostic, Fix
-from specgen.elaborate.load import check_file
+from specgen.frontend.load import check_file
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.dsv3"), key=lambda path: path.name)
 EXPECT = re.compile(r"# expect: ([EW]\d{4}) (\d+:\d+)$", re.MULTILINE)
 
-#: Faults that a case file cannot have, with the reason; tests/syntax/test_reading.py has them.
+#: Faults that a case file cannot have, with the reason; tests/language/test_reading.py has them.
 NOT_IN_FILES = {
     "E0101": "no file",
     "E0102": "a large file",

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.diagnostics.diagnostic import Diagnostic
-from specgen.elaborate.load import check_file
+from specgen.frontend.load import check_file
 from tests.errors.test_cases import CASES, found
 
 #: Helps that hold no text to put in, by how they begin, with the reason.

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from specgen.diagnostics.diagnostic import Diagnostic
 from specgen.diagnostics.text import render
-from specgen.elaborate.load import check_file
+from specgen.frontend.load import check_file
+from specgen.language.balance import SECTION_WORDS
 from specgen.resources import folder
-from specgen.syntax.balance import SECTION_WORDS
 from tests.errors.test_cases import CASES, found
 
 #: Codes of faults between two places of a file: each shows the other one, too.

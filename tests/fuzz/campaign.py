@@ -23,12 +23,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from specgen.checkpoint.config import config
+from specgen.analysis.table.config import config
 from specgen.cli.main import main
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
+from specgen.huggingface.select import select
 from specgen.ir.model import Program
-from specgen.selection import select
 from tests.analysis.unrolled import unrolled
 from tests.fuzz.bounds import Late, bounded
 from tests.fuzz.generate import CASES, JUNK, SPECS, damaged, exchanged, nonsense
@@ -207,7 +207,7 @@ def on_spec(path: Path) -> str | None:
 
 def miscounted(load: Callable[[], Program]) -> str | None:
     """Where the count of an accepted table is not that of its tensors, one by one."""
-    from specgen.analysis.quantities import ledger
+    from specgen.analysis.quantities.ledger import ledger
 
     with bounded(SECONDS, of_cpu=True):
         try:

@@ -130,7 +130,7 @@ def test_a_strange_configuration(kind: str, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", [kind for kind in STRANGE if "link" not in kind])
 def test_a_strange_file_in_a_checkpoint(kind: str, name: str, tmp_path: Path) -> None:
-    from specgen.checkpoint.safetensors import DamagedCheckpoint, stretches
+    from specgen.huggingface.safetensors import DamagedCheckpoint, stretches
 
     STRANGE[kind][0](tmp_path / name)
     with bounded(SECONDS), pytest.raises(DamagedCheckpoint, match=name):
@@ -139,8 +139,8 @@ def test_a_strange_file_in_a_checkpoint(kind: str, name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", [kind for kind in STRANGE if "link" not in kind])
 def test_a_strange_configuration_in_a_checkpoint(kind: str, tmp_path: Path) -> None:
-    from specgen.checkpoint.generation import ending_tokens
-    from specgen.checkpoint.safetensors import DamagedCheckpoint
+    from specgen.huggingface.generation import ending_tokens
+    from specgen.huggingface.safetensors import DamagedCheckpoint
 
     STRANGE[kind][0](tmp_path / "generation_config.json")
     with bounded(SECONDS), pytest.raises(DamagedCheckpoint, match=r"generation_config\.json"):
@@ -199,7 +199,7 @@ def header(path: Path, document: object) -> None:
 
 @pytest.mark.parametrize("size", [1, 10**18])
 def test_a_shape_without_end_is_refused_at_once(size: int, tmp_path: Path) -> None:
-    from specgen.checkpoint.safetensors import DamagedCheckpoint, stretches
+    from specgen.huggingface.safetensors import DamagedCheckpoint, stretches
 
     entry = {"dtype": "F32", "shape": [size] * 150_000, "data_offsets": [0, 4]}
     header(tmp_path / "model.safetensors", {"w": entry})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from specgen.diagnostics import jsonlines, text
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
-from specgen.syntax.parser import parse, parse_expression
+from specgen.language.parser import parse, parse_expression
 from tests.fuzz.bounds import bounded, command
 from tests.fuzz.generate import SMALL, SPECS, damaged, exchanged, nonsense, sentences
 

@@ -129,7 +129,7 @@ def survive(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("value", ["9**9**9", "(" * 100_000, "a", "1e999", "x = 1", "", "{", "\0"])
 def test_values_from_the_command_line(value: str, tmp_path: Path) -> None:
     from specgen.diagnostics.diagnostic import SpecError
-    from specgen.elaborate.load import load_program
+    from specgen.frontend.load import load_program
 
     path = written(tmp_path, model("params { a : size = 2 }", "tensors { w : [a] }"))
     with pytest.raises(SpecError) as caught:

@@ -16,10 +16,10 @@ import onnx
 import pytest
 from google.protobuf.message import Message
 
-from specgen.artefacts.build import produce
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.printable import UNSAFE
-from specgen.selection import Selection
+from specgen.frontend.selection import Selection
+from specgen.output.build import produce
+from specgen.text.printable import UNSAFE
 from tests.page.test_page import Tags
 from tests.report.test_markdown import MARKDOWN
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from specgen.huggingface.select import select
 from specgen.ir.model import Program
-from specgen.selection import select
 from tests.cli.running import specgen_here
 from tests.fuzz.test_raw_output import raw
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.printable import UNSAFE, safe, safe_json, safe_lines
+from specgen.text.printable import UNSAFE, safe, safe_json, safe_lines
 from tests.fuzz.test_files import said
 
 HOSTILE = {

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import torch
 
-from specgen.checkpoint.reading import overrides_from_config
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
+from specgen.huggingface.reading import overrides_from_config
 
 SPECS = Path(__file__).parents[2] / "specs"
 

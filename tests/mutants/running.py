@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from specgen.backends.pytorch import emit
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Module, Program
 from tests.mutants.references import LENGTH, Reference
 

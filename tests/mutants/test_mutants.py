@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from specgen.analysis.document import document
-from specgen.checkpoint.config import config
-from specgen.elaborate.load import check_file, load_program
+from specgen.analysis.table.config import config
+from specgen.documents.params import document
+from specgen.frontend.load import check_file, load_program
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutation import Mutant, damaged
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from specgen.backends.pytorch import emit
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Function, Program
 
 torch.set_num_threads(1)

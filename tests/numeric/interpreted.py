@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from specgen.backends.pytorch.quoting import attribute
+from specgen.expr.evaluate import evaluate, evaluate_int
 from specgen.ir import interpret
 from specgen.ir.model import Program
-from specgen.sizes.evaluate import evaluate, evaluate_int
 
 
 def interpreter(table: Program, model: torch.nn.Module) -> interpret.Instance:

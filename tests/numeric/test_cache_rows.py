@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from tests.numeric.generated import imported, program, randomised
 from tests.numeric.test_steps import FAMILIES, near, tokens, written
 

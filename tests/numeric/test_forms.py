@@ -11,9 +11,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.cases import Folder
-from specgen.analysis.costs import operations, savings, sites
-from specgen.analysis.instances import environment, root
+from specgen.analysis.dataflow.costs import operations, savings, sites
+from specgen.analysis.table.cases import Folder
+from specgen.analysis.table.instances import environment, root
 from specgen.backends.onnx.options import DEFAULT
 from tests.agreement import Layers, checked, differences
 from tests.numeric.generated import form, imported, program, randomised

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import Options
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from tests.numeric.generated import SPECS, imported, randomised
 from tests.numeric.test_steps import FAMILIES
 from tests.numeric.test_torch_tracing import COMMON, tokens

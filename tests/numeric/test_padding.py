@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from tests.agreement import TOLERANCE, Layers, Step
 
 SPECS = Path(__file__).parents[2] / "specs"

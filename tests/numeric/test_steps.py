@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from tests.numeric.generated import imported, program, randomised
 from tests.numeric.interpreted import interpreter
 from tests.numeric.test_torch_tracing import COMMON, GROUPED, SHAPES, near, tokens

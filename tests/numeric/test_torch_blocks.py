@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 from tests.numeric.generated import REPOSITORY, expanded, imported, randomised  # noqa: E402
 from tests.numeric.interpreted import logits  # noqa: E402
 

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 from tests.numeric.generated import imported, program, randomised, stored  # noqa: E402
 from tests.numeric.test_padding import FAMILIES  # noqa: E402
 from tests.packing import by_hand  # noqa: E402

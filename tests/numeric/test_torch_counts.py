@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.analysis.stored import expand, scheme_of, stored  # noqa: E402
+from specgen.analysis.table.stored import expand, scheme_of, stored  # noqa: E402
 from tests.numeric.generated import SPECS, imported, program  # noqa: E402
 
 pytestmark = pytest.mark.slow

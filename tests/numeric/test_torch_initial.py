@@ -19,8 +19,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from safetensors.torch import save_file  # noqa: E402
 
 from specgen.backends.pytorch.initial import beginning  # noqa: E402
-from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
+from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
 from tests.numeric.generated import imported, program, stored  # noqa: E402
 from tests.numeric.test_torch_checkpoints import SMALL  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
 from tests.numeric.generated import (  # noqa: E402
     REPOSITORY,

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
+from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 from tests.numeric.generated import form, forms, imported, program  # noqa: E402
 from tests.references import DECODED, SPECS, needs_references, saved, sizes, tolerance  # noqa: E402
 

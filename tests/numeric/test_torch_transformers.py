@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
-from specgen.checkpoint.reading import overrides_from_config  # noqa: E402
+from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 from tests.numeric.generated import form, imported, program  # noqa: E402
 
 pytestmark = pytest.mark.slow

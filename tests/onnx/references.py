@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from specgen.checkpoint.reading import overrides_from_config
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
+from specgen.huggingface.reading import overrides_from_config
 from specgen.ir.model import Module, Program
 from tests.references import REPOSITORY, SPECS, saved, tolerance
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from specgen.analysis.costs import Saving, savings
+from specgen.analysis.dataflow.costs import Saving, savings
 from specgen.backends.onnx import build as build_module
 from specgen.backends.onnx.build import build
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.checkpoints import random_weights
 from tests.onnx.references import load_spec, reference

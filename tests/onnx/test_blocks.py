@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.onnx.build import build  # noqa: E402
 from specgen.backends.onnx.options import Options  # noqa: E402
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 from tests.numeric.generated import REPOSITORY, imported, randomised, stored  # noqa: E402
 from tests.onnx.session import Session, fill, onnx, parsed  # noqa: E402
 

@@ -16,11 +16,11 @@ import pytest
 import specgen
 from specgen.backends.onnx import Options, embedding, emit
 from specgen.backends.onnx.build import build
-from specgen.checkpoint.comparing import compare
-from specgen.checkpoint.reading import overrides_from_config
 from specgen.diagnostics.diagnostic import SpecError
+from specgen.frontend.selection import Selection
+from specgen.huggingface.comparing import compare
+from specgen.huggingface.reading import overrides_from_config
 from specgen.ir.model import Program
-from specgen.selection import Selection
 from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
 from tests.onnx.references import in_f32, load_spec, reference

@@ -15,7 +15,7 @@ import pytest
 
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import Ops, Options
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.checkpoints import quantised, random_weights
 from tests.onnx.references import Override, in_f32, load_spec

@@ -11,7 +11,7 @@ import pytest
 
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import Options
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.checkpoints import random_weights
 from tests.onnx.references import in_f32, load_spec, reference

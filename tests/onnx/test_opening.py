@@ -24,7 +24,7 @@ import specgen
 from specgen.backends.onnx import emit
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Experts, Form, Options, OptionsError
-from specgen.elaborate.load import check_file, load_program
+from specgen.frontend.load import check_file, load_program
 from specgen.ir.model import Program
 from tests.families import ONE_EACH, VARIANTS
 from tests.onnx.checkpoints import held, random_weights, write_file

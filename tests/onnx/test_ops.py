@@ -19,9 +19,9 @@ from specgen.backends.onnx.lowering import Call, Number
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import load_program
+from specgen.expr.node import Apply, Const, Expr, Sym
+from specgen.frontend.load import load_program
 from specgen.ops.registry import OPS
-from specgen.sizes.expr import Apply, Const, Expr, Sym
 from tests.onnx.session import onnx, ort, parsed
 from tests.references import REPOSITORY
 

@@ -9,7 +9,7 @@ import pytest
 from specgen.backends.onnx import replay
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import Form, Ops, Options
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.references import load_spec
 

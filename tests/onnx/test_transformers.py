@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from specgen.checkpoint.reading import overrides_from_config
+from specgen.huggingface.reading import overrides_from_config
 from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.session import Session, fill
 from tests.references import needs_references, saved

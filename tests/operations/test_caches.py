@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specgen.analysis.quantities import ledger
+from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.elaborate.load import check_file, load_program
+from specgen.frontend.load import check_file, load_program
 from tests.agreement import Layers, Step, checked, unequal
 
 HEAD = """language 1

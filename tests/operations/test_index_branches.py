@@ -10,12 +10,12 @@ from hypothesis import assume, given, settings
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.analysis.quantities import quantities
+from specgen.analysis.quantities.ledger import quantities
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import load_program
-from specgen.sizes.evaluate import evaluate
+from specgen.expr.evaluate import evaluate
+from specgen.frontend.load import load_program
 from tests.agreement import EVERY, Layers, checked, differences
-from tests.check.test_index_branches import QUIET, Table, fitting
+from tests.frontend.test_index_branches import QUIET, Table, fitting
 
 TABLE = """language 1
 model by_layer "alternatives that take other arguments, and are of other widths" {

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.onnx.ops import OPS as LOWERED
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir import model as ir
 from specgen.ops.registry import OPS
 from specgen.ops.rules import BINARY

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import specgen
-from specgen.analysis.quantities import NO_TOKENS, Ledger, ledger
-from specgen.analysis.terms import DEFAULTS, evaluated
+from specgen.analysis.quantities.ledger import NO_TOKENS, Ledger, ledger
+from specgen.analysis.quantities.terms import DEFAULTS, evaluated
 from specgen.backends.onnx.build import build, emit
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.elaborate.load import check_file, load_program
+from specgen.expr.evaluate import evaluate_int
+from specgen.expr.node import symbols
+from specgen.frontend.load import check_file, load_program
 from specgen.ir.roots import is_language_model
-from specgen.sizes.evaluate import evaluate_int
-from specgen.sizes.expr import symbols
 from tests.agreement import Layers, unequal
 from tests.numeric.generated import imported
 from tests.numeric.interpreted import interpreter

@@ -279,7 +279,7 @@ def test_an_index_that_instances_of_a_mixture_use_is_refused_by_onnx_where_it_is
 
 
 def test_layers_agree_on_a_cache_that_does_not_grow_along_its_second_axis(tmp_path: Path) -> None:
-    from specgen.elaborate.load import load_program
+    from specgen.frontend.load import load_program
 
     program = load_program(Path(__file__).parents[1] / "pytorch" / "hybrid.dsv3")
     assert list(differences(Layers(program, tmp_path), 20)) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.analysis.unrolled import unrolled
 

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from specgen import load
-from specgen.analysis.instances import OWN, definitions
-from specgen.analysis.quantities import ledger
-from specgen.analysis.stored import expand, scheme_of, stored
+from specgen.analysis.quantities.ledger import ledger
+from specgen.analysis.table.instances import OWN, definitions
+from specgen.analysis.table.stored import expand, scheme_of, stored
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.options import Options
-from specgen.check.released import collisions
-from specgen.checkpoint import emit
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import check_file, load_program
+from specgen.expr.evaluate import evaluate
+from specgen.expr.node import substitute
+from specgen.frontend.checks.released_names import collisions
+from specgen.frontend.load import check_file, load_program
+from specgen.huggingface import emit
 from specgen.ir.model import Program
 from specgen.ir.text import program_text
 from specgen.ir.verify import InternalFault, verify
-from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import substitute
 from tests.packing.by_hand import SPEC, Arrays, checkpoint, program, rows
 
 #: Sizes at which every row exists; `checkpoint` asks for them.

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.backends.report.page import write_page
-from specgen.elaborate.opened import Opened
-from specgen.selection import select
+from specgen.frontend.opened import Opened
+from specgen.huggingface.select import select
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

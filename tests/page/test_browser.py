@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.quantities import Ledger, ledger
-from specgen.analysis.terms import DEFAULTS
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.quantities.terms import DEFAULTS
 from specgen.backends.report.page import write_page
 from specgen.diagnostics.diagnostic import SpecError
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.huggingface.select import select
 from specgen.ir.model import Param
-from specgen.selection import select
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
 from tests.page.browser import Visit, chromium, opened, written
 
 pytestmark = pytest.mark.slow
@@ -170,7 +170,7 @@ def test_arithmetic_is_python_s(browser: Any, deepseek: Path) -> None:
     """Whole numbers, quotients and reals mixed; reals may differ by their last bit only."""
     from fractions import Fraction
 
-    from specgen.sizes.evaluate import apply
+    from specgen.expr.evaluate import apply
 
     generator = random.Random(5)
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specgen.analysis.quantities import Ledger
+from specgen.analysis.quantities.ledger import Ledger
 from specgen.backends.report import emit
 from specgen.backends.report.page import write_page
 from specgen.backends.report.page.document import page_document
@@ -24,10 +24,10 @@ from specgen.backends.report.page.signature import ends
 from specgen.backends.report.page.structures import MAX_STRUCTURES, structures
 from specgen.backends.report.page.tree import Place, tree
 from specgen.backends.report.page.words import CHINESE, ENGLISH
-from specgen.elaborate.load import check_file
-from specgen.elaborate.opened import Opened
-from specgen.sizes.evaluate import evaluate
-from specgen.sizes.expr import Apply, Const, Sym
+from specgen.expr.evaluate import evaluate
+from specgen.expr.node import Apply, Const, Sym
+from specgen.frontend.load import check_file
+from specgen.frontend.opened import Opened
 from tests.families import ONE_EACH
 from tests.page.browser import opened
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import specgen
 from specgen.cli.main import COMMANDS, MODULES
 from specgen.resources import folder
+from specgen.version import DISTRIBUTION
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -51,19 +52,19 @@ def test_nothing_is_evaluated() -> None:
 def test_what_people_are_told_to_install_is_this_project() -> None:
     """`specgen` on the index is somebody else's; extras that are named exist."""
     extras = PROJECT["project"]["optional-dependencies"]
-    assert PROJECT["project"]["name"] == specgen.DISTRIBUTION
+    assert PROJECT["project"]["name"] == DISTRIBUTION
     texts = [ROOT / "README.md"]
     for name in ("specgen", "docs", "templates", "generated"):
         texts += (p for p in (ROOT / name).rglob("*") if p.suffix in {".py", ".md", ".j2", ".js"})
     told = [
-        (path.name, name.replace("{DISTRIBUTION}", specgen.DISTRIBUTION), extra)
+        (path.name, name.replace("{DISTRIBUTION}", DISTRIBUTION), extra)
         for path in texts
         for name, extra in re.findall(
             r"pip install '?([A-Za-z{][\w{}-]*)(?:\[(\w+)\])?", path.read_text(encoding="utf-8")
         )
     ]
-    assert {name for _, name, _ in told if name.startswith("specgen")} == {specgen.DISTRIBUTION}
-    assert {extra for _, name, extra in told if name == specgen.DISTRIBUTION} <= {"", *extras}
+    assert {name for _, name, _ in told if name.startswith("specgen")} == {DISTRIBUTION}
+    assert {extra for _, name, extra in told if name == DISTRIBUTION} <= {"", *extras}
 
 
 def test_the_data_folders_are_in_the_wheel() -> None:

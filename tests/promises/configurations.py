@@ -10,12 +10,12 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from specgen.analysis.instances import descend, root
-from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.table.instances import descend, root
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import Expr, symbols
+from specgen.frontend.selection import Selection
 from specgen.ir.model import Program
-from specgen.selection import Selection
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import Expr, symbols
 from tests.analysis.released import SPECS, with_values
 
 #: Sizes that are drawn: often divisible by each other.

@@ -7,7 +7,7 @@ import json
 import re
 from fractions import Fraction
 
-from specgen.sizes.expr import Apply, Const, Expr, Operator, Sym, conjunction, disjunction
+from specgen.expr.node import Apply, Const, Expr, Operator, Sym, conjunction, disjunction
 
 TOKEN = re.compile(
     r"\s*(?P<token>\\mathrm\{(?:[^{}\\]|\\_)*\}|\\left\\lceil|\\left\\lfloor|\\right\\rceil"

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.analysis.rows import rows  # noqa: E402
-from specgen.analysis.terms import evaluated  # noqa: E402
+from specgen.analysis.quantities.terms import evaluated  # noqa: E402
+from specgen.analysis.table.rows import rows  # noqa: E402
 from specgen.backends.onnx.build import build  # noqa: E402
 from specgen.backends.onnx.graph import Graph  # noqa: E402
 from specgen.backends.onnx.levels import LEVELS  # noqa: E402

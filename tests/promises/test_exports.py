@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.formula import (
+from specgen.analysis.quantities.ledger import Quantity
+from specgen.analysis.quantities.terms import VARIABLES, evaluated
+from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.diagnostics.source import Source
+from specgen.documents.formula import (
     JAVASCRIPT_WORDS,
     as_javascript,
     as_json,
@@ -26,15 +30,11 @@ from specgen.analysis.formula import (
     as_python,
     as_text,
 )
-from specgen.analysis.quantities import Quantity
-from specgen.analysis.terms import VARIABLES, evaluated
-from specgen.diagnostics.diagnostic import Diagnostics
-from specgen.diagnostics.source import Source
-from specgen.selection import Selection
-from specgen.sizes.evaluate import Value, evaluate
-from specgen.sizes.expr import Sym
-from specgen.syntax.parser import parse_expression
-from specgen.whatif.inquiry import Inquiry
+from specgen.expr.evaluate import Value, evaluate
+from specgen.expr.node import Sym
+from specgen.frontend.selection import Selection
+from specgen.language.parser import parse_expression
+from specgen.questions.session import Inquiry
 from tests.analysis.released import SPECS
 from tests.promises import latex
 from tests.promises.configurations import Structure, structure, structures

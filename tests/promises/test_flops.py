@@ -26,10 +26,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from specgen.analysis.operations import amount, operations  # noqa: E402
-from specgen.analysis.quantities import Ledger, ledger  # noqa: E402
-from specgen.analysis.terms import evaluated  # noqa: E402
-from specgen.sizes.evaluate import evaluate_int  # noqa: E402
+from specgen.analysis.quantities.ledger import Ledger, ledger  # noqa: E402
+from specgen.analysis.quantities.terms import evaluated  # noqa: E402
+from specgen.documents.operations import amount, operations  # noqa: E402
+from specgen.expr.evaluate import evaluate_int  # noqa: E402
 from tests.analysis.released import SPECS, table  # noqa: E402
 from tests.numeric.generated import imported  # noqa: E402
 from tests.promises.configurations import structures  # noqa: E402

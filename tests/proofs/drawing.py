@@ -7,8 +7,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import Apply, Const, Expr, Sym, transform
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import Apply, Const, Expr, Sym, transform
 
 SIZES: Final = tuple(Sym(name, "size") for name in ("a", "b"))
 N: Final = Sym("n", "count")

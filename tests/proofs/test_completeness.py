@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from specgen.check.assumptions import Assumptions
-from specgen.check.divisibility import divides
-from specgen.sizes.evaluate import Value, evaluate
-from specgen.sizes.expr import Apply, Const, Expr, Sym
+from specgen.expr.assumptions import Assumptions
+from specgen.expr.evaluate import Value, evaluate
+from specgen.expr.node import Apply, Const, Expr, Sym
+from specgen.frontend.conditions.divisibility import divides
 from tests.proofs.drawing import CHOICES, applied, apply
 
 F, G, H = (Sym(name, "flag") for name in ("f", "g", "h"))

@@ -14,11 +14,10 @@ import sympy
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from specgen.check.assumptions import Assumptions, split
-from specgen.check.divisibility import divides
-from specgen.sizes.expr import Const, Expr, Sym, symbols
-from specgen.sizes.facts import exact, extent, whole
-from specgen.sizes.normal import (
+from specgen.expr.assumptions import Assumptions, split
+from specgen.expr.facts import exact, extent, whole
+from specgen.expr.node import Const, Expr, Sym, symbols
+from specgen.expr.normal import (
     TooComplex,
     bounds,
     equal,
@@ -28,7 +27,8 @@ from specgen.sizes.normal import (
     tidy,
     to_expr,
 )
-from specgen.sizes.symbolic import symbol, to_sympy
+from specgen.expr.sympy_bridge import symbol, to_sympy
+from specgen.frontend.conditions.divisibility import divides
 from tests.proofs.drawing import (
     CHOICES,
     RATE,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from specgen.backends.pytorch import emit
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.load import load_program
+from specgen.frontend.load import load_program
 from tests.families import ONE_EACH
 
 REPOSITORY = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def test_shorter_than_the_authors_own() -> None:
 def test_same_bytes_in_another_process() -> None:
     """Whatever the hash seed and the folder."""
     program = (
-        "import sys; from specgen.elaborate.load import load_program;"
+        "import sys; from specgen.frontend.load import load_program;"
         "from specgen.backends.pytorch import emit;"
         "sys.stdout.buffer.write(emit(load_program(sys.argv[1], 'v3_671b_mtp'))['model.py'])"
     )

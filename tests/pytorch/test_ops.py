@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from specgen.elaborate.load import load_program  # noqa: E402
+from specgen.frontend.load import load_program  # noqa: E402
 from specgen.ir import interpret  # noqa: E402
 from specgen.ir.model import Op, Program  # noqa: E402
 from specgen.ops.registry import OPS  # noqa: E402

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.pytorch.layout import Atom, Node, flat  # noqa: E402
 from specgen.backends.pytorch.rearranging import Groups, contracted, rearranged  # noqa: E402
-from specgen.sizes.expr import Const, Expr  # noqa: E402
+from specgen.expr.node import Const, Expr  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from specgen.analysis.markdown import code, item, line, quote, signed, table
+from specgen.text.markdown import code, item, line, quote, signed, table
 
 parser = pytest.importorskip("markdown_it", reason="markdown-it-py comes with rich")
 

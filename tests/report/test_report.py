@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.quantities import ledger
+from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.report import emit
 from specgen.backends.report.outline import outline
 from specgen.backends.report.sections import filed
 from specgen.backends.report.words import CHINESE, ENGLISH, Words
+from specgen.expr.node import TRUE, Const, Sym
 from specgen.ir.model import Program, Report, ReportRow, ReportSection, Require
-from specgen.sizes.expr import TRUE, Const, Sym
 from tests.analysis.hand import latent_moe
 from tests.analysis.released import table
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from specgen.checkpoint.config import config
-from specgen.elaborate.load import load_program
+from specgen.analysis.table.config import config
+from specgen.frontend.load import load_program
 from tests.families import VARIANTS
 from tests.truth import outside
 from tests.truth.outside import REPOSITORY

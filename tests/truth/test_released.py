@@ -12,9 +12,9 @@ from math import ceil
 
 import pytest
 
-from specgen.analysis.document import Document, document
-from specgen.checkpoint.reading import overrides_from_config
-from specgen.elaborate.load import load_program
+from specgen.documents.params import Document, document
+from specgen.frontend.load import load_program
+from specgen.huggingface.reading import overrides_from_config
 from tests.families import VARIANTS, spec_of
 from tests.truth import outside
 from tests.truth.outside import REPOSITORY, Tensors

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specgen.analysis.document import quantity_document
-from specgen.analysis.instances import definitions
-from specgen.analysis.json_text import json_text, plain
-from specgen.analysis.quantities import Ledger, ledger
-from specgen.analysis.terms import LENGTH, VARIABLES
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.quantities.terms import LENGTH, VARIABLES
+from specgen.analysis.table.instances import definitions
+from specgen.documents.params import quantity_document
+from specgen.expr.evaluate import Value, plain
+from specgen.expr.node import Expr, substitute
+from specgen.expr.printing import to_text
 from specgen.ir.model import Let, Param, Program
-from specgen.sizes.evaluate import Value
-from specgen.sizes.expr import Expr, substitute
-from specgen.sizes.printing import to_text
+from specgen.text.json_text import json_text
 
 
 def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:

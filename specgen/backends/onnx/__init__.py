@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.refusal import Refusal, Site
-from specgen.printable import is_unsafe, safe
+from specgen.text.printable import is_unsafe, safe
 
 if TYPE_CHECKING:
-    from specgen.artefacts.content import Content
+    from specgen.backends.content import Content
     from specgen.ir.model import Program
 
 __all__ = ["Options", "emit"]

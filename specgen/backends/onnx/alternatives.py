@@ -19,9 +19,9 @@ from specgen.backends.onnx.frame import Frame, join
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Body, Edge, Node, live, names, reads, rename
-from specgen.backends.onnx.once import once
+from specgen.backends.onnx.openvino_if import once
+from specgen.expr.node import Sym
 from specgen.ir.verify import InternalFault
-from specgen.sizes.expr import Sym
 
 Walk = Callable[[], tuple[Operand, ...]]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-import specgen
-from specgen.analysis.costs import savings
-from specgen.analysis.instances import environment
-from specgen.artefacts.content import Content
+from specgen.analysis.dataflow.costs import savings
+from specgen.analysis.table.config import config
+from specgen.analysis.table.instances import environment
+from specgen.backends.content import Content
 from specgen.backends.onnx import dims, embedding, genai
 from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Environment, Extent, symbol
@@ -27,16 +27,16 @@ from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
 from specgen.backends.onnx.weights import Embedded, Placed, Weights
 from specgen.backends.refusal import Refusal, site_of
-from specgen.checkpoint.config import config
-from specgen.checkpoint.fitting import fitting
-from specgen.checkpoint.generation import ending_tokens
-from specgen.checkpoint.safetensors import DamagedCheckpoint, Stretch
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.expr.evaluate import EvaluationError
+from specgen.expr.node import Sym, symbols
+from specgen.huggingface.fitting import fitting
+from specgen.huggingface.generation import ending_tokens
+from specgen.huggingface.safetensors import DamagedCheckpoint, Stretch
 from specgen.ir.model import SCALAR, Arg, Function, Program
 from specgen.ir.roots import is_language_model
 from specgen.ir.verify import InternalFault
-from specgen.sizes.evaluate import EvaluationError
-from specgen.sizes.expr import Sym, symbols
+from specgen.version import __version__
 
 #: What the file says of the names in it.
 NAMES: Final = {
@@ -173,7 +173,7 @@ def document(
     given = weights.ordered() if options.weights == "none" else ()
     return Document(
         name=program.name,
-        version=specgen.__version__,
+        version=__version__,
         inputs=(*inputs.values(), *state.pasts.values()),
         outputs=[graph.edges[name] for name in outputs],
         nodes=nodes,
@@ -185,7 +185,7 @@ def document(
             "variant": program.variant or "",
             **({"origin": program.origin} if program.origin else {}),
             "spec_hash": program.hash,
-            "specgen_version": specgen.__version__,
+            "specgen_version": __version__,
             "parameters": str(weights.parameters),
             "names": NAMES["places" if ruled else "released"],
             **({"weight_inputs": str(len(given))} if given else {}),

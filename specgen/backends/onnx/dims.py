@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from specgen.sizes.evaluate import EvaluationError, Value, apply, describe, truth
-from specgen.sizes.expr import Apply, Const, Expr, Sym, symbols
+from specgen.expr.evaluate import EvaluationError, Value, apply, describe, truth
+from specgen.expr.node import Apply, Const, Expr, Sym, symbols
 
 Monomial = tuple[str, ...]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from specgen.artefacts.content import Content, Copied, Part, chunks
+from specgen.backends.content import Content, Copied, Part, chunks
 from specgen.backends.onnx.initializers import Stored
 from specgen.backends.onnx.weights import LOCATION, Embedded, Placed, laid_out
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from specgen.analysis.costs import Saving
+from specgen.analysis.dataflow.costs import Saving
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Environment, Extent, Shape
@@ -18,12 +18,12 @@ from specgen.backends.onnx.lowering import Operand, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.weights import Weights
+from specgen.expr.evaluate import EvaluationError, Value
+from specgen.expr.node import Expr
+from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
 from specgen.ir.model import REST, SCALAR
 from specgen.ir.verify import InternalFault
-from specgen.sizes.evaluate import EvaluationError, Value
-from specgen.sizes.expr import Expr
-from specgen.sizes.solving import solve, variables
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
 
-from specgen.analysis.json_text import json_text
 from specgen.backends.onnx.dims import Extent
 from specgen.backends.onnx.nodes import Edge, Literal, Node, rename
 from specgen.backends.onnx.proto import Document
+from specgen.text.json_text import json_text
 
 GRAPH: Final = "model.genai.onnx"
 CONFIG: Final = "genai_config.json"

@@ -15,8 +15,8 @@ from typing import Final
 from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
-from specgen.sizes.evaluate import EvaluationError
 
 #: How a dtype's elements are packed in a constant; the others are cast from f32.
 PACKING: Final[Mapping[str, str]] = {

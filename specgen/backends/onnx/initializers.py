@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product as combinations
 
-from specgen.analysis.cases import Index
-from specgen.analysis.rows import Row
-from specgen.analysis.stored import StoredTensor
+from specgen.analysis.table.cases import Index
+from specgen.analysis.table.rows import Row
+from specgen.analysis.table.stored import StoredTensor
+from specgen.backends.onnx.expert_shards import Piece, overlays
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.options import Options
-from specgen.backends.onnx.pieces import Piece, overlays
-from specgen.checkpoint.safetensors import Stretch
+from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
+from specgen.expr.node import Expr, symbols
+from specgen.expr.printing import to_text
+from specgen.huggingface.safetensors import Stretch
 from specgen.ir.model import Template
-from specgen.sizes.evaluate import EvaluationError, Value, describe, evaluate
-from specgen.sizes.expr import Expr, symbols
-from specgen.sizes.printing import to_text
 
 
 @dataclass(frozen=True, slots=True)

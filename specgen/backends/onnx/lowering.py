@@ -14,9 +14,9 @@ from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim, Environment, Extent, Shape
 from specgen.backends.onnx.graph import PACKING, Graph
 from specgen.backends.onnx.nodes import Attribute, Edge
+from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION
 from specgen.ir.verify import InternalFault
-from specgen.sizes.expr import Expr
 
 #: ONNX TensorProto.DataType and bytes per element of the language's dtypes.
 DTYPES: Final[Mapping[str, tuple[int, int]]] = {

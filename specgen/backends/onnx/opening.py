@@ -11,8 +11,8 @@ from typing import Final
 
 from specgen.backends.onnx.options import Options
 from specgen.backends.onnx.weights import FOLDER, LOCATION
+from specgen.expr.evaluate import Value, describe
 from specgen.ir.model import Program
-from specgen.sizes.evaluate import Value, describe
 
 INPUTS: Final = "inputs of the graph, the last of all, under {names}: it opens as it is"
 CHECKPOINT: Final = "in the checkpoint's files beside it: it opens as it is"

@@ -14,7 +14,7 @@ from specgen.backends.onnx.dims import Dim, Shape, multiply, product
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Call, elementwise
 from specgen.backends.onnx.nodes import Edge
-from specgen.sizes.expr import Expr
+from specgen.expr.node import Expr
 
 Axes = tuple[str, ...]
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from specgen.analysis.stored import StoredTensor
+from specgen.analysis.table.stored import StoredTensor
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.nodes import Edge
-from specgen.sizes.evaluate import evaluate_int
+from specgen.expr.evaluate import evaluate_int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.patterns import linear
 from specgen.backends.refusal import Site, note_site
+from specgen.expr.evaluate import EvaluationError
+from specgen.expr.node import Expr, Sym
 from specgen.ir import model as ir
 from specgen.ir.verify import InternalFault
-from specgen.sizes.evaluate import EvaluationError
-from specgen.sizes.expr import Expr, Sym
 
 #: A graph with more is of no use to any runtime, and takes gigabytes to build.
 MAX_NODES = 500_000

@@ -14,24 +14,24 @@ from itertools import product as combinations
 from math import prod
 from typing import Final
 
-from specgen.analysis.cases import Folder, Index
-from specgen.analysis.instances import environment, root
-from specgen.analysis.reach import reached
-from specgen.analysis.rows import Entry, Row, entries, fold
-from specgen.analysis.stored import StoredTensor, held, scheme_of
+from specgen.analysis.dataflow.reach import reached
+from specgen.analysis.table.cases import Folder, Index
+from specgen.analysis.table.instances import environment, root
+from specgen.analysis.table.rows import Entry, Row, entries, fold
+from specgen.analysis.table.stored import StoredTensor, held, scheme_of
+from specgen.backends.onnx.expert_shards import UNGATHERED, Piece
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
 from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.backends.onnx.pieces import UNGATHERED, Piece
 from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
 from specgen.backends.refusal import Site, note_site
-from specgen.checkpoint.safetensors import Stretch
+from specgen.expr.evaluate import EvaluationError
+from specgen.expr.node import Sym, symbols
+from specgen.huggingface.safetensors import Stretch
 from specgen.ir.model import Program
-from specgen.sizes.evaluate import EvaluationError
-from specgen.sizes.expr import Sym, symbols
 
 #: Where the weights lie, beside the graph, and how each of them is aligned: ONNX asks for
 #: multiples of the page size, so that a runtime can map the file.

@@ -30,7 +30,7 @@ from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 
 if TYPE_CHECKING:
-    from specgen.analysis.quantities import Ledger
+    from specgen.analysis.quantities.ledger import Ledger
 
 
 #: Models with more parameters than this are best made without memory, which a checkpoint fills.
@@ -109,7 +109,7 @@ class File:
         """How many parameters the variant has."""
         counts = self.counts
         if counts is None:
-            from specgen.analysis.quantities import ledger
+            from specgen.analysis.quantities.ledger import ledger
 
             counts = ledger(self.program)
         return counts.value("parameters")

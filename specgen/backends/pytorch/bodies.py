@@ -20,6 +20,7 @@ from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, Scope
 from specgen.backends.pytorch.values import Abbreviations, type_text
 from specgen.backends.pytorch.walking import nested
+from specgen.expr.node import Apply, Sym
 from specgen.ir.model import (
     REST,
     SCALAR,
@@ -39,7 +40,6 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
-from specgen.sizes.expr import Apply, Sym
 
 
 @dataclass

@@ -32,11 +32,11 @@ from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import SELF, row_tensor, stack
 from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import values
+from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
-from specgen.sizes.expr import TRUE, Expr, Sym, disjunction, negation
 
 if TYPE_CHECKING:
-    from specgen.analysis.costs import Saving
+    from specgen.analysis.dataflow.costs import Saving
 
 #: The method of the main forward where there are alternatives to choose from.
 MAIN: Final = "main"

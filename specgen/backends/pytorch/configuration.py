@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from specgen.analysis.instances import descend, root
+from specgen.analysis.table.instances import descend, root
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.layout import INDENT, Atom, Attribute, Node, call, flat
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import literal, quote, variable
-from specgen.ir.model import Let, Param, Program
-from specgen.sizes.evaluate import expression
-from specgen.sizes.expr import (
+from specgen.expr.evaluate import expression
+from specgen.expr.facts import is_flag
+from specgen.expr.node import (
     TRUE,
     Apply,
     Const,
@@ -30,9 +30,9 @@ from specgen.sizes.expr import (
     symbols,
     transform,
 )
-from specgen.sizes.facts import is_flag
-from specgen.sizes.normal import settled
-from specgen.sizes.printing import PYTHON, to_text
+from specgen.expr.normal import settled
+from specgen.expr.printing import PYTHON, to_text
+from specgen.ir.model import Let, Param, Program
 
 TYPES = {
     "size": "int",

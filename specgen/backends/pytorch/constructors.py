@@ -28,6 +28,19 @@ from specgen.backends.pytorch.quoting import attribute, quote, variable
 from specgen.backends.pytorch.scope import SELF, Used
 from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import evaluated
+from specgen.expr.facts import whole
+from specgen.expr.node import (
+    TRUE,
+    Apply,
+    Const,
+    Expr,
+    Sym,
+    conjunction,
+    disjunction,
+    negation,
+    substitute,
+)
+from specgen.expr.normal import settled
 from specgen.ir.model import (
     ACTIVATION,
     ApplyMap,
@@ -40,19 +53,6 @@ from specgen.ir.model import (
     Tensor,
     Weight,
 )
-from specgen.sizes.expr import (
-    TRUE,
-    Apply,
-    Const,
-    Expr,
-    Sym,
-    conjunction,
-    disjunction,
-    negation,
-    substitute,
-)
-from specgen.sizes.facts import whole
-from specgen.sizes.normal import settled
 
 ANNOTATIONS: Final[Mapping[str, str]] = {
     "size": "int",

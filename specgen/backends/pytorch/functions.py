@@ -15,8 +15,8 @@ from specgen.backends.pytorch.masks import is_causal_mask
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.quoting import function_name, quote
 from specgen.backends.pytorch.scope import Used, is_size
+from specgen.expr.node import Sym
 from specgen.ir.model import SCALAR, Arg, Function, Module, Type
-from specgen.sizes.expr import Sym
 
 #: What a function without tensors is told beside the table's arguments.
 DEVICE_ARGUMENT: Final = "device: torch.device"

@@ -15,6 +15,7 @@ from specgen.backends.pytorch.layout import INDENT, Atom, Binary, Node, call, fl
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.scope import place, stack
 from specgen.backends.pytorch.walking import nested, operands, values
+from specgen.expr.node import TRUE
 from specgen.ir.model import (
     ACTIVATION,
     Assign,
@@ -32,7 +33,6 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
-from specgen.sizes.expr import TRUE
 
 Beginning = Literal["normal", "ones", "zeros"]
 

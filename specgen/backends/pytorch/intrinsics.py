@@ -22,8 +22,8 @@ from specgen.backends.pytorch.layout import (
     number,
 )
 from specgen.backends.pytorch.masks import is_attention, is_causal_mask
+from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION, Function
-from specgen.sizes.expr import Expr
 
 HEADS_FIRST: Final = (number(1), number(2))
 

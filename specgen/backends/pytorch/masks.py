@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from specgen.backends.pytorch.walking import nested, operands
+from specgen.expr.node import ZERO, Apply, Const, Expr, Sym
 from specgen.ir.alternatives import meant
 from specgen.ir.model import (
     SCALAR,
@@ -29,7 +30,6 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
-from specgen.sizes.expr import ZERO, Apply, Const, Expr, Sym
 
 #: The model's argument that marks real tokens.
 MASK = "mask"

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from specgen.analysis.instances import Instance, descend, environment, root
+from specgen.analysis.dataflow.growth import entries, growths
+from specgen.analysis.table.instances import Instance, descend, environment, root
 from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
 from specgen.backends.pytorch.walking import values
-from specgen.ir.growth import entries, growths
+from specgen.expr.evaluate import EvaluationError, evaluate_int
+from specgen.expr.facts import whole
+from specgen.expr.node import TRUE, Apply, Expr, substitute, symbols
 from specgen.ir.model import (
     SCALAR,
     Append,
@@ -32,12 +35,9 @@ from specgen.ir.model import (
     Value,
     Weight,
 )
-from specgen.sizes.evaluate import EvaluationError, evaluate_int
-from specgen.sizes.expr import TRUE, Apply, Expr, substitute, symbols
-from specgen.sizes.facts import whole
 
 if TYPE_CHECKING:
-    from specgen.analysis.costs import Saving
+    from specgen.analysis.dataflow.costs import Saving
 
 #: The class of the root module, whatever the table calls it.
 ROOT_CLASS = "Model"
@@ -287,7 +287,7 @@ class Plan:
 
     @cached_property
     def _savings(self) -> Mapping[str, Saving]:
-        from specgen.analysis.costs import savings  # sizes are heavy, and few need them
+        from specgen.analysis.dataflow.costs import savings  # sizes are heavy, and few need them
 
         return savings(self.program)
 

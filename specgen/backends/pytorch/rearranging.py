@@ -19,7 +19,7 @@ from specgen.backends.pytorch.layout import (
     subscript,
 )
 from specgen.backends.pytorch.quoting import literal
-from specgen.sizes.expr import Expr
+from specgen.expr.node import Expr
 
 Group = tuple[str, ...]
 Groups = tuple[Group, ...]

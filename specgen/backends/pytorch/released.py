@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from specgen.analysis.instances import environment, root
-from specgen.analysis.leeway import Leeway, leeway
-from specgen.analysis.rows import Entry, entries, pattern
-from specgen.analysis.stored import StoredTensor, scheme_of, stored, stored_name
+from specgen.analysis.table.instances import environment, root
+from specgen.analysis.table.leeway import Leeway, leeway
+from specgen.analysis.table.rows import Entry, entries, pattern
+from specgen.analysis.table.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.faults import Inexpressible
@@ -32,10 +32,10 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
+from specgen.expr.evaluate import Value, evaluate
+from specgen.expr.node import FALSE, Expr, Sym, disjunction
+from specgen.expr.printing import to_text
 from specgen.ir.model import Module, Program, Template
-from specgen.sizes.evaluate import Value, evaluate
-from specgen.sizes.expr import FALSE, Expr, Sym, disjunction
-from specgen.sizes.printing import to_text
 
 #: What safetensors calls the dtypes of tables.
 SAFETENSORS = {

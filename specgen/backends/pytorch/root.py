@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from specgen.analysis.dataflow.growth import growths
 from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.bodies import Body
 from specgen.backends.pytorch.classes import ClassWriter
@@ -19,7 +20,8 @@ from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
 from specgen.backends.pytorch.walking import values
-from specgen.ir.growth import growths
+from specgen.expr.node import Sym, symbols
+from specgen.expr.solving import solve, variables
 from specgen.ir.model import (
     REST,
     SCALAR,
@@ -33,8 +35,6 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
-from specgen.sizes.expr import Sym, symbols
-from specgen.sizes.solving import solve, variables
 
 #: What the user's cache holds for the model.
 HELD = layout.method(CACHE, "rows_of", SELF)

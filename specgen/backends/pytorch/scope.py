@@ -31,6 +31,9 @@ from specgen.backends.pytorch.quoting import attribute, function_name
 from specgen.backends.pytorch.values import DTYPES, Writer, shape_text, written_range
 from specgen.backends.pytorch.walking import expressions
 from specgen.backends.refusal import Site
+from specgen.expr.facts import whole
+from specgen.expr.node import ONE, TRUE, Expr, Sym, disjunction, walk
+from specgen.expr.solving import solve, variables
 from specgen.ir.model import (
     ACTIVATION,
     REST,
@@ -49,9 +52,6 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
-from specgen.sizes.expr import ONE, TRUE, Expr, Sym, disjunction, walk
-from specgen.sizes.facts import whole
-from specgen.sizes.solving import solve, variables
 
 SELF = Atom("self")
 CACHE = Atom("cache")

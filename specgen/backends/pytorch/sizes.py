@@ -20,9 +20,9 @@ from specgen.backends.pytorch.layout import (
     number,
 )
 from specgen.backends.pytorch.quoting import literal
+from specgen.expr.facts import whole
+from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Sym
 from specgen.ir.model import ParamValue
-from specgen.sizes.expr import COMPARISONS, Apply, Const, Expr, Sym
-from specgen.sizes.facts import whole
 
 #: How a name of the table is written where the expression stands.
 Naming = Callable[[Sym], Node]

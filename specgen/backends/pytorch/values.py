@@ -26,6 +26,8 @@ from specgen.backends.pytorch.layout import (
     number,
     subscript,
 )
+from specgen.expr.facts import whole as is_whole
+from specgen.expr.node import ZERO, Expr
 from specgen.ir.model import (
     ACTIVATION,
     REST,
@@ -43,8 +45,6 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.verify import InternalFault
-from specgen.sizes.expr import ZERO, Expr
-from specgen.sizes.facts import whole as is_whole
 
 #: torch's name of each dtype that a table can name.
 DTYPES: Final[Mapping[str, str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from specgen.expr.node import Apply, Const, Expr, Sym
 from specgen.ir.model import (
     Append,
     ApplyMap,
@@ -21,7 +22,6 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
-from specgen.sizes.expr import Apply, Const, Expr, Sym
 
 
 def values(statements: Iterable[Statement]) -> Iterator[Value]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specgen.analysis.faults import countable
-from specgen.analysis.markdown import code, quote
-from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.quantities.faults import countable
+from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.backends.layout import template
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page import write_page
 from specgen.backends.report.view import Chapter, chapter
 from specgen.backends.report.words import LANGUAGES
-from specgen.elaborate.opened import Opened
+from specgen.frontend.opened import Opened
 from specgen.ir.model import Program, as_given
+from specgen.text.markdown import code, quote
 
 
 def emit(

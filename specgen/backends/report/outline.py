@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from specgen.analysis.instances import Instance, descend, root
-from specgen.analysis.quantities import Ledger
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.table.instances import Instance, descend, root
 from specgen.backends.report.words import Words, words
 from specgen.ir.model import Report, ReportRow, ReportSection
 

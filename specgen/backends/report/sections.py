@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from specgen.analysis.instances import Instance, descend, root
-from specgen.analysis.quantities import Ledger
-from specgen.analysis.rows import Row
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.table.instances import Instance, descend, root
+from specgen.analysis.table.rows import Row
+from specgen.expr.node import Expr
 from specgen.ir.model import Report, ReportRow, ReportSection
-from specgen.sizes.expr import Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from specgen.analysis.instances import definitions
-from specgen.analysis.markdown import code, item, number, quote, table
-from specgen.analysis.quantities import Ledger, Quantity, evaluated
-from specgen.analysis.rows import Row
-from specgen.analysis.terms import DEFAULTS
+from specgen.analysis.quantities.ledger import Ledger, Quantity, evaluated
+from specgen.analysis.quantities.terms import DEFAULTS
+from specgen.analysis.table.instances import definitions
+from specgen.analysis.table.rows import Row
 from specgen.backends.report.sections import Line, Section, filed
 from specgen.backends.report.words import Words, words
+from specgen.expr.evaluate import EvaluationError, describe, evaluate
+from specgen.expr.node import Const, Expr, substitute
+from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import Report
-from specgen.sizes.evaluate import EvaluationError, describe, evaluate
-from specgen.sizes.expr import Const, Expr, substitute
-from specgen.sizes.printing import TABLE, to_text
+from specgen.text.markdown import code, item, number, quote, table
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from specgen.analysis.caches import UNMET
-from specgen.analysis.peak import TOO_LONG, TOO_MANY
-from specgen.analysis.quantities import (
+from specgen.analysis.dataflow.peak import TOO_LONG, TOO_MANY
+from specgen.analysis.quantities.caches import UNMET
+from specgen.analysis.quantities.ledger import (
     CONVENTIONS,
     NO_CACHE,
     NO_DATAFLOW,
     NO_TOKENS,
 )
-from specgen.analysis.terms import STORED_OTHERWISE, UNSEEN, Quantity
-from specgen.sizes.printing import TABLE, to_text
+from specgen.analysis.quantities.terms import STORED_OTHERWISE, UNSEEN, Quantity
+from specgen.expr.printing import TABLE, to_text
 
 if TYPE_CHECKING:
     from specgen.ir.model import Program

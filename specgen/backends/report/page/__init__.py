@@ -10,12 +10,12 @@ import base64
 import hashlib
 from typing import Final
 
-from specgen.analysis.quantities import Ledger
+from specgen.analysis.quantities.ledger import Ledger
 from specgen.backends.layout import template
 from specgen.backends.report.page.document import page_document
 from specgen.backends.report.page.quoting import data, html
 from specgen.backends.report.page.words import WORDS
-from specgen.elaborate.opened import Opened
+from specgen.frontend.opened import Opened
 from specgen.resources import folder
 
 STYLE: Final = "page.css"

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from specgen.analysis.instances import descend, root
-from specgen.analysis.quantities import Ledger, Quantity
-from specgen.analysis.rows import Row, pattern
-from specgen.analysis.terms import DEFAULTS
+from specgen.analysis.quantities.ledger import Ledger, Quantity
+from specgen.analysis.quantities.terms import DEFAULTS
+from specgen.analysis.table.instances import descend, root
+from specgen.analysis.table.rows import Row, pattern
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page.nodes import Nodes, Pool
 from specgen.backends.report.page.signature import ends, lengths
@@ -21,11 +21,11 @@ from specgen.backends.report.page.tree import Place, tree
 from specgen.backends.report.page.words import WORDS
 from specgen.backends.report.sections import Line, Section, filed
 from specgen.backends.report.words import LANGUAGES
-from specgen.elaborate.bind import MAX_SIZE, Override
-from specgen.elaborate.opened import Opened
+from specgen.expr.evaluate import MAX_EXPONENT, MAX_MAGNITUDE, describe, expression
+from specgen.expr.node import Expr, symbols
+from specgen.frontend.opened import Opened
+from specgen.frontend.values import MAX_SIZE, Override
 from specgen.ir.model import Param
-from specgen.sizes.evaluate import MAX_EXPONENT, MAX_MAGNITUDE, describe, expression
-from specgen.sizes.expr import Expr, symbols
 
 
 @dataclass

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
-from specgen.sizes.expr import Apply, Const, Expr, Sym
+from specgen.expr.node import Apply, Const, Expr, Sym
 
 #: Whole numbers beyond this are no exact numbers of JavaScript's JSON.
 SAFE: Final = 2**53 - 1

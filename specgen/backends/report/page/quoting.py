@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from specgen.analysis.markdown import line
-from specgen.printable import safe_json
+from specgen.text.markdown import line
+from specgen.text.printable import safe_json
 
 ENTITIES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "`": "&#96;"}

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.analysis.quantities import NO_TOKENS, Ledger
-from specgen.analysis.terms import VARIABLES
+from specgen.analysis.quantities.ledger import NO_TOKENS, Ledger
+from specgen.analysis.quantities.terms import VARIABLES
+from specgen.expr.node import symbols
+from specgen.expr.printing import to_text
 from specgen.ir.model import Function
 from specgen.ir.roots import is_language_model
-from specgen.sizes.expr import symbols
-from specgen.sizes.printing import to_text
 
 #: Characters; a longer text would be wider than the picture on a phone.
 MAX_TEXT: Final = 36

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from specgen.analysis.instances import definitions
-from specgen.analysis.quantities import Ledger, ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.table.instances import definitions
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.elaborate.bind import Override
-from specgen.elaborate.opened import Opened
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import COMPARISONS, Apply, Const, Expr, substitute, symbols, walk
+from specgen.frontend.opened import Opened
+from specgen.frontend.values import Override
 from specgen.ir.model import Param, ParamValue
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import COMPARISONS, Apply, Const, Expr, substitute, symbols, walk
 
 #: Each costs as much as counting the table once more.
 MAX_STRUCTURES: Final = 4

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from specgen.analysis.cases import Folder, Site
-from specgen.analysis.instances import Instance, root
-from specgen.analysis.quantities import Ledger
-from specgen.analysis.rows import Entry, Row, entries
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.table.cases import Folder, Site
+from specgen.analysis.table.instances import Instance, root
+from specgen.analysis.table.rows import Entry, Row, entries
 from specgen.backends.report.page.flow import Flow, flow
-from specgen.sizes.evaluate import EvaluationError, Value, evaluate
-from specgen.sizes.expr import ZERO, Expr, total
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import ZERO, Expr, total
 
 #: The rows of each instance, as numbers in the ledger.
 Placed = Mapping[Instance, list[int]]

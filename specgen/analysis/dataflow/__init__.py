@@ -1,0 +1,1 @@
+"""What forwards do: what they reach, multiply, keep and hold in memory."""

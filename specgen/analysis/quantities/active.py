@@ -1,0 +1,165 @@
+"""What one token touches: the parameters that are active, and those that never are.
+
+Joins the rows of the table with what the forward reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from specgen.analysis.dataflow.reach import Reach
+from specgen.analysis.quantities.terms import Quantity, Term, quantity
+from specgen.analysis.table.cases import Case, Folder, Site, amount
+from specgen.analysis.table.instances import Instance
+from specgen.analysis.table.rows import Entry
+from specgen.expr.arithmetic import at_most, evident
+from specgen.expr.evaluate import evaluate_int
+from specgen.expr.node import (
+    FALSE,
+    TRUE,
+    Apply,
+    Expr,
+    conjunction,
+    disjunction,
+    product,
+    symbols,
+)
+from specgen.ir.model import Program
+from specgen.ir.roots import is_language_model
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A row that is counted, and how the forward reads it: by an index always, or somewhere."""
+
+    entry: Entry
+    condition: Expr
+    lookup: bool
+    indexed: bool
+    chosen: Mapping[str, Expr]
+
+
+def touched(table: tuple[Entry, ...], places: Mapping[Instance, Reach]) -> list[Touched]:
+    """How the forward reads each counted row; reading a shared row reads its target."""
+    by_path: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in table:
+        by_path.setdefault(entry.path, []).append(entry)
+    reads: dict[int, list[tuple[Expr, bool, bool]]] = {}
+    for entry in table:
+        condition, always, ever = places[entry.instance].row(entry.tensor.name)
+        if condition == FALSE:
+            continue
+        if entry.tensor.shared is None:
+            reads.setdefault(id(entry), []).append((condition, always, ever))
+            continue
+        for target in targets(entry, by_path):
+            own = {name for name, _ in target.instance.indices}
+            foreign = {name for name, _ in entry.instance.indices} - own
+            known = TRUE if foreign & symbols(condition) else condition
+            reads.setdefault(id(target), []).append((known, always, ever))
+    found = []
+    for entry in table:
+        if entry.tensor.shared is not None:
+            continue
+        held = reads.get(id(entry), [])
+        condition = disjunction(*dict.fromkeys(c for c, _, _ in held))
+        chosen = places[entry.instance].chosen
+        lookup, indexed = all(a for _, a, _ in held), any(a for _, _, a in held)
+        found.append(Touched(entry, condition, lookup, indexed, chosen))
+    return found
+
+
+def targets(entry: Entry, by_path: Mapping[tuple[str, ...], list[Entry]]) -> list[Entry]:
+    """The rows that a shared row stands for: a path from its own module, or from the model.
+
+    A target may itself be shared; what it stands for in the end is meant.
+    """
+    steps = tuple((entry.tensor.target or "").split("."))
+    seen = {entry.path}
+    found = by_path.get((*entry.instance.path, *steps)) or by_path.get(steps) or []
+    while any(target.tensor.shared for target in found):
+        first = found[0]
+        if first.path in seen:
+            return []
+        seen.add(first.path)
+        steps = tuple((first.tensor.target or "").split("."))
+        found = by_path.get((*first.instance.path, *steps)) or by_path.get(steps) or []
+    return found
+
+
+def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Quantity]:
+    """The counts of what one token touches."""
+    vocabulary = vocabulary_of(program, table)
+    everything: list[Term] = []
+    no_embedding: list[Term] = []
+    no_vocabulary: list[Term] = []
+    outside: list[Term] = []
+    for row in table:
+        weight = row.entry.stored[0]
+        order = weight.shape[::-1] if weight.kind == "map" else weight.shape
+        size = product(*order)
+        indices, condition = row.entry.instance.indices, row.entry.condition
+        if row.condition != TRUE:
+            unread = Apply("not", (row.condition,)) if row.condition != FALSE else TRUE
+            place = Site(indices, conjunction(condition, unread), (size,))
+            outside += [whole(case, folder) for case in folder.fold(place)]
+        if row.condition == FALSE:
+            continue
+        place = Site(indices, conjunction(condition, row.condition), (size,))
+        terms = [part(case, row.chosen, dict(indices), folder) for case in folder.fold(place)]
+        everything += terms
+        if not row.lookup:
+            no_embedding += terms
+        if vocabulary not in weight.shape:
+            no_vocabulary += terms
+    yield quantity("parameters_active", everything)
+    yield quantity("parameters_active_no_embedding", no_embedding)
+    if vocabulary is not None:
+        yield quantity("parameters_active_no_vocabulary", no_vocabulary)
+    yield quantity("parameters_outside_forward", outside)
+
+
+def vocabulary_of(program: Program, table: Iterable[Touched]) -> Expr | None:
+    """The width of the logits: what a language model gives for each row that tokens index.
+
+    None for other results: labels, hidden states.
+    """
+    forward = program.model.forward
+    if forward is None or not is_language_model(forward) or not forward.results[0].shape:
+        return None
+    width = forward.results[0].shape[-1]
+    known = {row.entry.stored[0].shape[0] for row in table if row.indexed}
+    return width if width in known else None
+
+
+def whole(case: Case, folder: Folder) -> Term:
+    """All instances of a case."""
+    assumptions = case.assumptions
+    closed = case.closed
+    value = amount(case, folder.env)
+    return Term(case.multiplicity, case.amounts[0], value, assumptions, closed)
+
+
+def part(
+    case: Case, chosen: Mapping[str, Expr], lengths: Mapping[str, Expr], folder: Folder
+) -> Term:
+    """The instances of a case that one token touches: k of the E of a mixture."""
+    factors = []
+    assumptions = []
+    value = amount(case, folder.env)
+    for index in case.indices:
+        k, length = chosen.get(index.name), lengths[index.name]
+        if k is None:
+            factors.append(index.count)
+            continue
+        value *= Fraction(evaluate_int(k, folder.env), evaluate_int(length, folder.env))
+        share = k if index.count == length else Apply("/", (product(index.count, k), length))
+        factors.append(share)
+        least = isinstance(k, Apply) and k.op == "min" and length in k.args
+        if not least and not evident(k, length):
+            assumptions.append(at_most(k, length))
+    full = whole(case, folder)
+    assumed = (*full.assumptions, *assumptions)
+    return Term(product(*factors), case.amounts[0], value, assumed, full.closed)

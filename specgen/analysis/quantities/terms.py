@@ -1,0 +1,295 @@
+"""Quantities as sums of terms: each a closed form, its exact value, and the convention behind it.
+
+Knows how a sum is put together and what each quantity is called; not where terms come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from specgen.expr.arithmetic import added, summed
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import Apply, Const, Expr, product
+from specgen.expr.printing import TABLE, to_text
+from specgen.ir.model import ACTIVATION, Program
+
+#: Bytes of one element.
+BYTES: Final[Mapping[str, int]] = {
+    "f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1,
+    "i64": 8, "i32": 4, "i8": 1, "u8": 1, "bool": 1,
+}  # fmt: skip
+
+
+def stored_dtype(program: Program, dtype: str) -> str:
+    """The dtype that is stored where a row follows the working precision."""
+    return program.activation_dtype if dtype == ACTIVATION else dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Values of a quantity's variables that many choose."""
+
+    name: str
+    values: Mapping[str, int]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One figure of a table.
+
+    `expr` is in the model's names, and in the `variables` (VARIABLES says what each is) that a
+    user is free to choose; with such, there is no `value`, and there may be `recipes` for them.
+    `expr` holds for other parameters where the `assumptions` do, and for no others where it is
+    not `closed`.  Where the quantity is `absent`, that says why.  `limits` are what keeps queries from
+    seeing all tokens, such as the size of a window: the tokens out of sight are counted too.
+    """
+
+    name: str
+    unit: str
+    convention: str
+    expr: Expr | None
+    value: int | None
+    variables: tuple[str, ...] = ()
+    assumptions: tuple[Expr, ...] = ()
+    closed: bool = True
+    absent: str | None = None
+    recipes: tuple[Recipe, ...] = ()
+    limits: tuple[Expr, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """What is said wherever the figure is printed; "" where nothing is."""
+        limits = " and ".join(f"`{to_text(limit, TABLE)}`" for limit in self.limits)
+        return UNSEEN.format(limits=limits) if limits and self.expr is not None else ""
+
+
+#: What a figure says of tokens that are in the cache, and that some queries do not see.
+UNSEEN: Final = "counts every token of every layer, also those that {limits} keeps out of sight"
+
+#: The beginnings of the names of quantities that count tokens so.
+OF_TOKENS: Final = ("cache_", "flops_", "rank_cache_")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of a sum: an amount, how often it is there, and both together as a number."""
+
+    multiplicity: Expr
+    amount: Expr
+    value: Fraction
+    assumptions: tuple[Expr, ...] = ()
+    closed: bool = True
+
+
+#: Why a release has no figure of what it stores; the way is its own word.
+STORED_OTHERWISE: Final = "the release stores its weights otherwise than the table says: {way}"
+
+#: What the names of those figures begin with.
+STORED: Final = "stored_"
+
+#: What a user may choose.
+VARIABLES: Final[Mapping[str, str]] = {
+    "B": "sequences of a batch",
+    "S": "new tokens of each sequence",
+    "T": "all tokens of each sequence, those in the cache included",
+    "W": "bytes of an element of a weight",
+    "G": "bytes of an element of a gradient",
+    "O": "bytes of the optimizer's states for an element of a weight",
+}
+
+#: What any other variable is: a forward may have shape variables of its own.
+LENGTH: Final = "a dim of the forward's arguments"
+
+#: What a variable is where nobody says; stated with every figure that rests on it.
+DEFAULTS: Final[Mapping[str, int]] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
+
+#: Precisions to train in, with Adam's two moments.
+RECIPES: Final = (
+    Recipe("f32", {"W": 4, "G": 4, "O": 8}, "everything in f32"),
+    Recipe(
+        "mixed",
+        {"W": 2, "G": 2, "O": 12},
+        "weights and gradients in bf16; a copy of the weights and both moments in f32",
+    ),
+    Recipe(
+        "mixed_f32_gradients",
+        {"W": 2, "G": 4, "O": 12},
+        "as mixed, gradients summed up in f32",
+    ),
+    Recipe("bf16", {"W": 2, "G": 2, "O": 4}, "everything in bf16"),
+)
+
+#: Quantity -> unit and convention.
+CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "parameters": (
+        "elements",
+        "every trained number once: tied rows and stored copies are not counted again, scales of"
+        " storage formats not at all; router biases are counted",
+    ),
+    "parameters_active": (
+        "elements",
+        "all that one token touches on the way through the main forward: the whole embedding and"
+        " head, of each mixture as many experts as are chosen; what no forward of the model"
+        " reaches is left out",
+    ),
+    "parameters_active_no_embedding": (
+        "elements",
+        "parameters_active without the rows that are only ever read one index at a time (the"
+        " input embedding, unless it is tied to the head)",
+    ),
+    "parameters_active_no_vocabulary": (
+        "elements",
+        "parameters_active without the rows that have the width of the logits: neither the"
+        " embedding nor the head",
+    ),
+    "parameters_outside_forward": (
+        "elements",
+        "the part of parameters that the main forward never reaches, such as"
+        " multi-token-prediction layers",
+    ),
+    "stored_tensors": ("tensors", "every tensor of the checkpoint: scales and copies included"),
+    "stored_elements": ("elements", "all stored tensors: scales and copies included"),
+    "stored_scales": ("elements", "the scales of storage formats; no parameters"),
+    "stored_copies": ("elements", "rows stored a second time under another name"),
+    "stored_bytes": (
+        "bytes",
+        "the payload of all stored tensors in their stored dtypes, without file headers",
+    ),
+    "cache_elements_per_token": (
+        "elements",
+        "what one more token of one sequence adds to the caches of all layers",
+    ),
+    "cache_bytes_per_token": ("bytes", "cache_elements_per_token in the cache's dtype"),
+    "flops_prefill": (
+        "operations",
+        "matrix products only, 2 per multiply-add, of B sequences of S new tokens and no cache:"
+        " every query meets every key (non-causal), every position is taken to the end of the"
+        " forward, routers count",
+    ),
+    "flops_decode": (
+        "operations",
+        "matrix products only, 2 per multiply-add, of one new token for each of B sequences of T"
+        " tokens, with the cheapest of each module's forwards",
+    ),
+    "weights_bytes": (
+        "bytes",
+        "the parameters in memory, W bytes an element of a matrix: rows that are no matrices, and"
+        " matrices to which the table gives a dtype of their own, keep theirs; no scales",
+    ),
+    "cache_elements_per_token_expanded": (
+        "elements",
+        "what one more token adds where a runtime keeps, instead of the caches, the keys and values"
+        " that the main forward computes from them: all that depends on the caches and on no new"
+        " token, and meets a new token in a product",
+    ),
+    "cache_bytes_per_token_expanded": (
+        "bytes",
+        "cache_elements_per_token_expanded in the dtype in which they meet the new token",
+    ),
+    "cache_bytes": (
+        "bytes",
+        "the caches of B sequences of T tokens, in the cache's dtype; a layer with a window counts all T"
+        " of them, though it reads only those in its window",
+    ),
+    "flops_prefill_causal": (
+        "operations",
+        "flops_prefill, products of every query with every key counted half: S × S / 2 pairs, not"
+        " S × (S + 1) / 2, and the same on layers with a window",
+    ),
+    "flops_decode_main": (
+        "operations",
+        "flops_decode with every module's main forward: keys and values are computed from the"
+        " caches anew at each step",
+    ),
+    "flops_training": (
+        "operations",
+        "three times flops_prefill_causal: once forward, twice backward, nothing recomputed (as"
+        " MaxText counts models without windows)",
+    ),
+    "activation_peak_bytes": (
+        "bytes",
+        "the most that the values of one main forward take at once, of B sequences of S new tokens,"
+        " T in all, evaluated eagerly without gradients: names live until their function returns,"
+        " results until they are used, claimed platform operations run as one, causal masks are"
+        " never there, the chosen experts run at once; without weights and caches",
+    ),
+    "training_bytes": (
+        "bytes",
+        "every parameter with W bytes of its own, G of its gradient and O of its optimizer states;"
+        " activations apart",
+    ),
+}
+
+
+def quantity(name: str, terms: Iterable[Term], variables: tuple[str, ...] = ()) -> Quantity:
+    """The sum of the terms as a quantity; absent where it is not a whole number.
+
+    Only an average can be that: where experts differ, of which a token chooses some.
+    """
+    kept = tuple(terms)
+    unit, convention = CONVENTIONS[name]
+    value = sum((term.value for term in kept), start=Fraction(0))
+    if not variables and value.denominator != 1:
+        reason = f"on the average of the experts it is {value}"
+        return Quantity(name, unit, convention, None, None, absent=reason)
+    return Quantity(
+        name,
+        unit,
+        convention,
+        gathered(kept),
+        None if variables else value.numerator,
+        variables,
+        tuple(dict.fromkeys(a for term in kept for a in term.assumptions)),
+        all(term.closed for term in kept),
+    )
+
+
+def gathered(terms: Iterable[Term]) -> Expr:
+    """The sum, amounts of one multiplicity taken together and equal products counted."""
+    groups: dict[Expr, dict[frozenset[tuple[Expr, int]], tuple[int, tuple[Expr, ...]]]] = {}
+    for term in terms:
+        number, factors = factored(term.amount)
+        key = frozenset((factor, factors.count(factor)) for factor in factors)
+        group = groups.setdefault(term.multiplicity, {})
+        known, order = group.get(key, (0, factors))
+        group[key] = (known + number, order)
+    return added(
+        [
+            product(
+                multiplicity,
+                summed(product(Const(n), *order) if order else Const(n) for n, order in g.values()),
+            )
+            for multiplicity, g in groups.items()
+        ]
+    )
+
+
+def factored(expr: Expr) -> tuple[int, tuple[Expr, ...]]:
+    """A product as its number and its other factors, in the order they are written."""
+    match expr:
+        case Const(value=int(value)) if not isinstance(value, bool):
+            return value, ()
+        case Apply(op="*", args=(left, right)):
+            a, first = factored(left)
+            b, second = factored(right)
+            return a * b, (*first, *second)
+        case _:
+            return 1, (expr,)
+
+
+def evaluated(quantity: Quantity, env: Mapping[str, Value]) -> int:
+    """The value of a quantity for given parameters and variables.
+
+    Raises:
+        EvaluationError: it is absent, or has no whole value there.
+    """
+    if quantity.expr is None:
+        raise EvaluationError(f"{quantity.name} has no value: {quantity.absent}")
+    value = evaluate(quantity.expr, env)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise EvaluationError(f"{quantity.name} is {value}, which is not a whole number")
+    return value

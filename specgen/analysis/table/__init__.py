@@ -1,0 +1,1 @@
+"""Rows and instances of a program, folded: never unrolled."""

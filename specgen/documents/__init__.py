@@ -1,0 +1,1 @@
+"""Tables, formulas and comparisons as documents: text, Markdown, CSV, JSON."""

@@ -1,0 +1,136 @@
+"""A count of operations product by product: which, how often, and how many operations each takes.
+
+The listing of a quantity of `costs.COUNTED`; its formulas sum to the quantity's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specgen.analysis.dataflow.costs import COUNTED, DECODE, PREFILL, counted
+from specgen.analysis.dataflow.products import walked
+from specgen.analysis.quantities.faults import countable
+from specgen.analysis.quantities.ledger import Ledger, Quantity
+from specgen.analysis.table.cases import Folder
+from specgen.analysis.table.instances import definitions, environment, root
+from specgen.analysis.table.rows import pattern
+from specgen.expr.evaluate import Value, describe, evaluate_int, plain
+from specgen.expr.node import Apply, Expr, product, substitute
+from specgen.expr.printing import TABLE, to_text
+from specgen.text import markdown
+from specgen.text.json_text import json_text
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One product in one of its cases.
+
+    `name` is the row of a map, or the module of an einsum; `kind` is "map", or what the einsum
+    sums.  `axes` are all that it runs through, `each` the operations of one instance, of which
+    there are `multiplicity`, for a mixture with the chosen experts in `each`.
+    """
+
+    name: str
+    kind: str
+    axes: tuple[Expr, ...]
+    multiplicity: Expr
+    instances: int
+    each: Expr
+    assumptions: tuple[Expr, ...]
+
+    @property
+    def formula(self) -> Expr:
+        return product(self.multiplicity, self.each)
+
+
+def operations(found: Ledger, quantity: str) -> list[Operation]:
+    """The products that a quantity of operations counts, in the order of the forward.
+
+    Raises:
+        KeyError: the quantity is not one of `COUNTED`.
+        SpecError: the table cannot be counted.
+    """
+    counting = COUNTED[quantity]
+    program = found.program
+    with countable(program):
+        folder = Folder(environment(program))
+        forwards = found.decode_forwards if quantity == "flops_decode" else {}
+        products = walked(root(program), forwards).products
+        fixed = DECODE if counting.decoding else PREFILL
+        return [
+            Operation(
+                pattern(cost.product.name) or program.name,
+                cost.product.text,
+                tuple(substitute(axis, fixed) for axis in cost.product.axes),
+                cost.case.multiplicity,
+                cost.case.instances,
+                cost.operations,
+                cost.case.assumptions,
+            )
+            for cost in counted(products, counting, folder)
+        ]
+
+
+def to_terminal(
+    found: Ledger, quantity: Quantity, listed: Sequence[Operation], at: Mapping[str, Value]
+) -> str:
+    """Three lines an operation: what it is and how often, its formula, and its value `at`."""
+    title = ", ".join(f"{name} = {describe(value)}" for name, value in at.items())
+    lines = [f"{quantity.name}, {quantity.unit}; {title}", ""]
+    values = [amount(operation, found, at) for operation in listed]
+    total = sum(values)
+    for operation, value in zip(listed, values, strict=True):
+        times = f"{markdown.number(operation.instances)} × " if operation.instances != 1 else ""
+        axes = " × ".join(factor(axis) for axis in operation.axes)
+        lines.append(f"{operation.name}: {operation.kind}; {times}[{axes}]")
+        lines.append(f"    {to_text(operation.formula, TABLE)}")
+        lines.append(f"    {markdown.number(value)}  {100 * value / total if total else 0:.2f} %")
+    lines += ["", f"{markdown.number(total)} in total"]
+    return "".join(f"{markdown.visible(line)}\n" for line in lines)
+
+
+def factor(axis: Expr) -> str:
+    """An axis as a factor: what is no name or number stands in parentheses."""
+    text = to_text(axis, TABLE)
+    return f"({text})" if isinstance(axis, Apply) else text
+
+
+def amount(operation: Operation, found: Ledger, at: Mapping[str, Value]) -> int:
+    """The operations of all instances, for values of the quantity's variables."""
+    env: dict[str, Value] = {**found.values, **at}
+    return evaluate_int(operation.formula, env)
+
+
+def to_json(
+    found: Ledger, quantity: Quantity, listed: Sequence[Operation], at: Mapping[str, Value]
+) -> str:
+    """One JSON document; formulas are in the params alone, as all in JSON."""
+    lets = definitions(found.program)
+
+    def entry(operation: Operation) -> dict[str, Any]:
+        return {
+            "name": operation.name,
+            "product": operation.kind,
+            "axes": [to_text(substitute(axis, lets)) for axis in operation.axes],
+            "multiplicity": operation.instances,
+            "multiplicity_expr": to_text(substitute(operation.multiplicity, lets)),
+            "each": to_text(substitute(operation.each, lets)),
+            "formula": to_text(substitute(operation.formula, lets)),
+            "assumes": [to_text(substitute(a, lets)) for a in operation.assumptions],
+            "value": amount(operation, found, at),
+        }
+
+    return json_text(
+        {
+            "spec": found.program.name,
+            "variant": found.program.variant,
+            "quantity": quantity.name,
+            "unit": quantity.unit,
+            "convention": quantity.convention,
+            "variables": list(quantity.variables),
+            "at": {name: plain(value) for name, value in at.items()},
+            "operations": [entry(operation) for operation in listed],
+        }
+    )

@@ -1,0 +1,1 @@
+"""Compile-time expressions: trees, what they are, their normal form, proofs, values; knows no table."""

@@ -1,0 +1,1 @@
+"""Expressions at many points at once, exactly."""

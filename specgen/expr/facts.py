@@ -1,0 +1,223 @@
+"""What an expression is, whatever values its names have: exact, whole, and between which bounds.
+
+All proofs ask here.  A symbol's kind says what values it can have, and nothing else does: a
+`real` is not whole, and what is computed with one is a float, rounded at every step, so that
+its sums and products may not be put in another order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor, isfinite
+from typing import Final, TypeGuard
+
+from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Kind, Sym
+
+#: The least value of the symbols whose values are whole numbers.
+LEAST: Final[dict[Kind, int]] = {"size": 1, "count": 0, "index": 0, "axis": 1}
+
+#: Kinds whose values are no exact numbers.
+INEXACT: Final = frozenset({"real", "flag", "choice", "dtype", "counts", "reals"})
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The numbers from `low` to `high`, both included; None where there is no bound."""
+
+    low: Fraction | None = None
+    high: Fraction | None = None
+
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(
+            None if self.low is None or other.low is None else self.low + other.low,
+            None if self.high is None or other.high is None else self.high + other.high,
+        )
+
+    def __neg__(self) -> Extent:
+        return Extent(
+            None if self.high is None else -self.high, None if self.low is None else -self.low
+        )
+
+    def __mul__(self, other: Extent) -> Extent:
+        if Extent(Fraction(0), Fraction(0)) in (self, other):
+            return Extent(Fraction(0), Fraction(0))
+        if self.natural and other.natural:
+            assert self.low is not None
+            assert other.low is not None
+            unbounded = self.high is None or other.high is None
+            return Extent(
+                self.low * other.low,
+                None if unbounded else self.high * other.high,  # type: ignore[operator]
+            )
+        if (-self).natural:
+            return -(-self * other)
+        if (-other).natural:
+            return -(self * -other)
+        return Extent()
+
+    def __or__(self, other: Extent) -> Extent:
+        """From the lesser low to the greater high."""
+        return Extent(
+            None if self.low is None or other.low is None else min(self.low, other.low),
+            None if self.high is None or other.high is None else max(self.high, other.high),
+        )
+
+    @property
+    def natural(self) -> bool:
+        """Whether no number of it is below zero."""
+        return self.low is not None and self.low >= 0
+
+    def power(self, exponent: int) -> Extent:
+        """Of what is not negative: its powers; a negative power has no value at zero."""
+        if not self.natural:
+            return Extent(Fraction(0)) if exponent % 2 == 0 else Extent()
+        assert self.low is not None
+        if exponent >= 0:
+            return Extent(self.low**exponent, None if self.high is None else self.high**exponent)
+        return Extent(
+            Fraction(0) if not self.high else self.high**exponent,
+            self.low**exponent if self.low else None,
+        )
+
+
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number; a flag is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_flag(expr: Expr) -> bool:
+    """Whether the value is true or false."""
+    match expr:
+        case Const(value=value):
+            return isinstance(value, bool)
+        case Sym(kind=kind):
+            return kind == "flag"
+        case Apply(op="cond", args=(_, then, _)):
+            return is_flag(then)
+        case Apply(op=op):
+            return op in COMPARISONS or op in ("and", "or", "not", "contains")
+
+
+def exact(expr: Expr) -> bool:
+    """Whether the value is computed in whole numbers and fractions, never in floats.
+
+    Only then do the laws of arithmetic hold: 0.1 × 10 × 3 is not 0.1 × 3 × 10.
+    """
+    match expr:
+        case Const(value=value):
+            return is_int(value)
+        case Sym(kind=kind):
+            return kind not in INEXACT
+        case Apply(op="ceil" | "floor" | "length"):
+            return True
+        case Apply(op="**", args=(base, exponent)):
+            return exact(base) and whole(exponent)
+        case Apply(op="/" | "%" | "min" | "max" | "abs" | "+" | "-" | "*" | "neg", args=args):
+            return all(map(exact, args))
+        case Apply(op="cond", args=(_, then, otherwise)):
+            return exact(then) and exact(otherwise)
+        case _:
+            return False
+
+
+def whole(expr: Expr, divided: bool = False) -> bool:
+    """Whether every value of the expression is visibly a whole number.
+
+    A quotient is not, unless the expression is a size whose divisions are known to be exact
+    (`divided`): whether one part divides the other is for `check.divisibility` to say.
+    """
+    match expr:
+        case Const(value=value):
+            return is_int(value)
+        case Sym(kind=kind):
+            return kind in LEAST
+        case Apply(op="ceil" | "floor" | "length"):
+            return True
+        case Apply(op="**", args=(base, exponent)):
+            natural = whole(exponent, divided) and extent(exponent).natural
+            return natural and whole(base, divided)
+        case Apply(op="/", args=args) if divided:
+            return all(whole(arg, divided) for arg in args)
+        case Apply(op="%" | "min" | "max" | "abs" | "+" | "-" | "*" | "neg", args=args):
+            return all(whole(arg, divided) for arg in args)
+        case Apply(op="cond", args=(_, then, otherwise)):
+            return whole(then, divided) and whole(otherwise, divided)
+        case _:
+            return False
+
+
+def extent(expr: Expr) -> Extent:
+    """Bounds on the value of a number, as narrow as can be told at sight."""
+    match expr:
+        case Const(value=int() | float() as value) if not isinstance(value, bool):
+            return Extent(Fraction(value), Fraction(value)) if isfinite(value) else Extent()
+        case Const():
+            return Extent()
+        case Sym(kind=kind):
+            return Extent(Fraction(LEAST[kind])) if kind in LEAST else Extent()
+        case Apply(op="length"):
+            return Extent(Fraction(0))
+        case Apply(op="ceil" | "floor" as op, args=(arg,)):
+            inner = extent(arg)
+            low, high = inner.low, inner.high
+            rounded = ceil if op == "ceil" else floor
+            return Extent(
+                None if low is None else Fraction(rounded(low)),
+                None if high is None else Fraction(rounded(high)),
+            )
+        case Apply(op="cond", args=(_, then, otherwise)):
+            return extent(then) | extent(otherwise)
+        case Apply(op="min" | "max" as op, args=(left, right)):
+            return (
+                lesser(extent(left), extent(right))
+                if op == "min"
+                else -lesser(-extent(left), -extent(right))
+            )
+        case Apply(op="abs", args=(arg,)):
+            inner = extent(arg)
+            if inner.natural:
+                return inner
+            return -inner if (-inner).natural else Extent(Fraction(0))
+        case Apply(op="%", args=(left, right)):
+            return remainder(left, right)
+    if not exact(expr):
+        return Extent()  # rounding may carry a float over a bound
+    match expr:
+        case Apply(op="neg", args=(arg,)):
+            return -extent(arg)
+        case Apply(op="+", args=(left, right)):
+            return extent(left) + extent(right)
+        case Apply(op="-", args=(left, right)):
+            return extent(left) + -extent(right)
+        case Apply(op="*", args=(left, right)):
+            return extent(left) * extent(right)
+        case Apply(op="/", args=(left, right)):
+            below = extent(right)
+            return extent(left) * below.power(-1) if below.natural else Extent()
+        case Apply(op="**", args=(base, Const(value=int(exponent)))) if abs(exponent) <= 64:
+            return extent(base).power(exponent)
+        case Apply(op="**", args=(base, exponent)) if extent(base).natural:
+            least = extent(base).low
+            one = least is not None and least >= 1 and extent(exponent).natural
+            return Extent(Fraction(1 if one else 0))
+        case _:
+            return Extent()
+
+
+def lesser(left: Extent, right: Extent) -> Extent:
+    """Of the lesser of two numbers."""
+    highs = [high for high in (left.high, right.high) if high is not None]
+    low = None if left.low is None or right.low is None else min(left.low, right.low)
+    return Extent(low, min(highs, default=None))
+
+
+def remainder(left: Expr, right: Expr) -> Extent:
+    """Of left % right, which has the sign of the divisor, and no value where that is zero."""
+    divisor, dividend = extent(right), extent(left)
+    if not divisor.natural:
+        return Extent()
+    highs = [dividend.high] if dividend.natural and dividend.high is not None else []
+    if divisor.high is not None:
+        highs.append(divisor.high - 1 if whole(left) and whole(right) else divisor.high)
+    return Extent(Fraction(0), min(highs, default=None))

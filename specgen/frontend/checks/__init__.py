@@ -1,0 +1,1 @@
+"""What a whole spec must satisfy beyond one module."""

@@ -1,0 +1,1 @@
+"""Who decides conditions, and what is known where they hold."""

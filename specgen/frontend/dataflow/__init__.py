@@ -1,0 +1,1 @@
+"""Bodies of forwards and functions: typed, and built as IR."""

@@ -1,0 +1,1 @@
+"""What a module says besides its dataflow: rows, names, packings, sharding."""

@@ -1,0 +1,503 @@
+"""From a definition and a variant's values to the IR: conditions on params decided.
+
+A module is built once for each set of rows that its instances need; two instances whose
+conditions are decided alike share one IR module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from specgen.diagnostics.diagnostic import Diagnostics, Label
+from specgen.diagnostics.source import Span
+from specgen.expr.assumptions import Assumptions, Bounds
+from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
+from specgen.expr.node import TRUE, ZERO, Apply, Const, Expr, negation, symbols
+from specgen.expr.normal import Polynomial, normalize
+from specgen.frontend import values as bind
+from specgen.frontend.conditions.oracle import ByValues, simplified
+from specgen.frontend.conditions.ranges import Known, Range, assume, bounds_of, shifted
+from specgen.frontend.dataflow.bodies import called, typed_again
+from specgen.frontend.dataflow.empty_stacks import Emptied, threaded, unchosen
+from specgen.frontend.dataflow.idle_caches import without_idle
+from specgen.frontend.files import Definition, FreeFunction, Loaded
+from specgen.frontend.modules import tables
+from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews, around
+from specgen.frontend.modules.packings import packings
+from specgen.frontend.modules.sharding import sharding
+from specgen.frontend.scope import DTYPES, Scope, Unresolved
+from specgen.ir import model as ir
+from specgen.ir.verify import verify
+from specgen.language import tree
+
+#: Modules inside modules: deeper than this is a module that contains itself.
+MAX_DEPTH = 32
+
+
+@dataclass(eq=False)
+class Assembler:
+    """Builds the IR of one variant; each module definition is typed for each set of rows."""
+
+    loaded: Loaded
+    model: Definition
+    values: Mapping[str, ir.ParamValue]
+    diagnostics: Diagnostics
+    views: ModuleViews
+    modules: dict[str, ir.Module] = field(default_factory=dict)
+    formats: dict[str, ir.Module] = field(default_factory=dict)
+    functions: dict[str, ir.Function] = field(default_factory=dict)
+    function_names: dict[FreeFunction, str] = field(default_factory=dict)
+    incomplete: bool = False  # a body is at fault, which may be reported elsewhere
+    memo: dict[tuple[Definition, tuple[tuple[str, Known], ...]], str] = field(default_factory=dict)
+    stack: list[Definition] = field(default_factory=list)
+
+    # ---- modules
+
+    def build(self, definition: Definition, known: Mapping[str, Known], place: str) -> str | None:
+        """The id of the IR module for an instance whose params have these values."""
+        key = (definition, tuple(sorted(known.items(), key=lambda kv: kv[0])))
+        if key in self.memo:
+            return self.memo[key]
+        if definition in self.stack or len(self.stack) > MAX_DEPTH:
+            names = " → ".join([d.name for d in self.stack] + [definition.name])
+            self.diagnostics.report("E0604", definition.tree.span, name=names)
+            return None
+        self.stack.append(definition)
+        try:
+            module = self.module(definition, known, place)
+        finally:
+            self.stack.pop()
+        self.memo[key] = self.register(self.modules, module)
+        return self.memo[key]
+
+    def register(self, table: dict[str, ir.Module], module: ir.Module) -> str:
+        """Adds a module under an id of its own, unless an equal one is there."""
+        number = 1
+        while True:
+            id_ = module.name if number == 1 else f"{module.name}_{number}"
+            if id_ not in table:
+                table[id_] = replace(module, id=id_)
+                return id_
+            if table[id_] == replace(module, id=id_):
+                return id_
+            number += 1
+
+    def environment(
+        self, view: ModuleView, known: Mapping[str, Known]
+    ) -> tuple[dict[str, Value], Assumptions]:
+        """What is known of the names of a module: values, and bounds on those without one."""
+        values: dict[str, Value] = {}
+        if view.definition.parent is self.model or view.definition is self.model:
+            values.update(self.values)
+        bounds: dict[Polynomial, Bounds] = {}
+        for name, value in known.items():
+            if isinstance(value, Range):
+                symbol = view.scope.symbols[name]
+                bounds[normalize(symbol)] = bounds_of(value)
+                values.pop(name, None)
+            else:
+                values[name] = value
+        known_all = view.required  # sizes that are required to be equal are
+        for key, within in bounds.items():
+            known_all = known_all.add_bounds(key, within) or known_all
+        return values, known_all
+
+    def module(self, definition: Definition, known: Mapping[str, Known], place: str) -> ir.Module:
+        view = self.views.of(definition)
+        values, assumptions = self.environment(view, known)
+        oracle = ByValues(values, view.scope.expanded, assumptions)
+        bind.check_requires(definition, view.scope, values, self.diagnostics, place)
+        empty: dict[str, list[Emptied]] = {}
+        parts = self.parts(view, values, known, oracle, place, empty)
+        tensors = self.tensors(view, values, oracle)
+        forwards = [self.callable(view, node, oracle, empty) for node in definition.tree.forwards]
+        methods = [
+            self.callable(view, node, oracle, empty)
+            for node in definition.tree.functions
+            if oracle.decide(view.condition(node.condition)) is not False
+        ]
+        decided, bounded = (
+            tuple(
+                condition if value else negation(condition)
+                for condition, value in found.items()
+                if not isinstance(condition, Const)
+            )
+            for found in (oracle.taken, oracle.bounded)
+        )
+        return ir.Module(
+            id="",
+            name=definition.name,
+            title=definition.tree.title,
+            lexical=definition.parent is self.model,
+            params=tuple(self.param(row, view, definition) for row in definition.params),
+            lets=tuple(
+                ir.Let(row.name, view.scope.lets[row.name], row.unit, row.description)
+                for row in definition.lets
+                if row.name in view.scope.lets
+            ),
+            requires=tuple(self.requires(view)),
+            tensors=tensors,
+            parts=parts,
+            caches=tuple(
+                ir.Cache(
+                    cache.row.name,
+                    cache.shape,
+                    cache.row.along,
+                    cache.row.format.name if cache.row.format else self.dtype("caches"),
+                    cache.row.description,
+                )
+                for cache in view.caches.values()
+            ),
+            forwards=tuple(f for f in forwards if f is not None),
+            functions=tuple(f for f in methods if f is not None),
+            names=tables.names(view, self.diagnostics),
+            besides=tables.besides(view, self.diagnostics),
+            packings=packings(view, tensors, parts, self.modules, oracle),
+            decided=decided,
+            bounded=bounded,
+        )
+
+    def param(self, row: tree.Param, view: ModuleView, definition: Definition) -> ir.Param:
+        value = self.values.get(row.name) if definition is self.model else None
+        kind = "choice" if row.choices else row.type
+        return ir.Param(row.name, kind, value, row.choices, row.unit, row.description)
+
+    def requires(self, view: ModuleView) -> Sequence[ir.Require]:
+        found = []
+        for row in view.definition.tree.requires:
+            try:
+                found.append(ir.Require(view.scope.resolve(row.condition), row.reason))
+            except Unresolved:
+                continue
+        return found
+
+    # ---- rows
+
+    def parts(
+        self,
+        view: ModuleView,
+        values: Mapping[str, Value],
+        known: Mapping[str, Known],
+        oracle: ByValues,
+        place: str,
+        empty: dict[str, list[Emptied]],
+    ) -> tuple[ir.Part, ...]:
+        """The parts that have an instance; those that have none go to `empty`."""
+        done: list[ir.Part] = []
+        for part in (part for rows in view.parts.values() for part in rows):
+            row = part.row
+            exists = oracle.decide(part.condition)
+            child = view.definition.module(row.module)
+            arguments = view.arguments(row)
+            if exists is False or child is None or arguments is None:
+                continue
+            inner = place + row.name
+            count: Expr | None = None
+            ranges: dict[str, Known] = {k: v for k, v in known.items() if isinstance(v, Range)}
+            if row.count is not None:
+                counted = self.count(view, row.count, values)
+                if counted is None:
+                    continue
+                count, number = counted
+                if number == 0:
+                    oracle.taken[Apply("==", (count, ZERO))] = True
+                    condition = TRUE if exists else part.condition
+                    empty.setdefault(row.name, []).append(Emptied(condition, row.count.span))
+                    continue
+                if row.index is not None:
+                    ranges[row.index] = Range(0, number - 1)
+                    inner += f"[{row.index}]"
+            assumed = assume(exists, part.condition, view, values, ranges)
+            child_known = {
+                name: self.known(view, expr, values, assumed) for name, expr in arguments.items()
+            }
+            id_ = self.build(
+                child, {n: v for n, v in child_known.items() if v is not None}, inner + "."
+            )
+            if id_ is None:
+                continue
+            done.append(
+                ir.Part(
+                    row.name,
+                    id_,
+                    arguments,
+                    row.index,
+                    count,
+                    TRUE if exists else part.condition,
+                    row.description,
+                )
+            )
+        return tuple(done)
+
+    def count(
+        self, view: ModuleView, node: tree.Expression, values: Mapping[str, Value]
+    ) -> tuple[Expr, int] | None:
+        try:
+            count = view.scope.resolve(node)
+            number = evaluate_int(view.scope.expand(count), values)
+        except Unresolved:
+            return None
+        except EvaluationError as error:
+            self.diagnostics.report("E0605", node.span, reason=str(error))
+            return None
+        if not 0 <= number <= bind.MAX_SIZE:
+            self.diagnostics.report("E0605", node.span, reason=f"{number} is not a count")
+            return None
+        return count, number
+
+    def known(
+        self, view: ModuleView, expr: Expr, values: Mapping[str, Value], ranges: Mapping[str, Known]
+    ) -> Known:
+        """The value of a part's argument, or its range where it depends on an index."""
+        expanded = view.scope.expand(expr)
+        try:
+            value = evaluate(expanded, {k: v for k, v in values.items() if k not in ranges})
+        except EvaluationError:
+            return shifted(expanded, values, ranges)
+        return value
+
+    def tensors(
+        self, view: ModuleView, values: Mapping[str, Value], oracle: ByValues
+    ) -> tuple[ir.Tensor, ...]:
+        done: list[ir.Tensor] = []
+        for row in (row for rows in view.tensors.values() for row in rows):
+            exists = oracle.decide(row.condition)
+            if exists is False:
+                continue
+            shared = target = None
+            stored = row.row
+            if isinstance(row.row.storage, tree.SharedStorage):
+                shared, target = row.row.storage.kind, row.row.storage.target.text
+                found = view.target(row.row.storage.target, 0)
+                stored = found.row if found is not None else stored
+            dtype, format_ = self.storage(view, stored, row.kind, row.shape, values)
+            done.append(
+                ir.Tensor(
+                    row.row.path.text,
+                    row.kind,
+                    tuple(simplified(dim, oracle) for dim in row.shape),
+                    dtype,
+                    format_,
+                    row.compute,
+                    TRUE if exists else row.condition,
+                    shared,
+                    target,
+                    row.row.description,
+                    self.fixed(view, stored),
+                )
+            )
+        return tuple(done)
+
+    def fixed(self, view: ModuleView, row: tree.Tensor) -> bool:
+        """Whether the row has a dtype or format of its own, and not that of all maps."""
+        if row.format is None:
+            return False
+        symbol = view.scope.symbols.get(row.format.name)
+        return symbol is None or symbol.kind != "dtype" or symbol.name not in self.of_maps
+
+    @cached_property
+    def of_maps(self) -> frozenset[str]:
+        """The param that gives all maps their dtype or format."""
+        scope = self.views.of(self.model).scope
+        found: set[str] = set()
+        for row in self.model.tree.dtypes:
+            if row.name == "maps":
+                with suppress(Unresolved):
+                    found |= symbols(scope.resolve(row.value))
+        return frozenset(found)
+
+    def dtype(self, name: str) -> str:
+        """The dtype or format that the model's `dtypes` section gives to a kind of row."""
+        for row in self.model.tree.dtypes:
+            if row.name == name:
+                try:
+                    value = evaluate(
+                        self.views.of(self.model).scope.resolve(row.value), self.values
+                    )
+                except (Unresolved, EvaluationError):
+                    return "bf16"
+                if isinstance(value, str):
+                    return value
+                self.diagnostics.report("E0507", row.span, name=name)
+        return "bf16"
+
+    def storage(
+        self,
+        view: ModuleView,
+        row: tree.Tensor,
+        kind: str,
+        shape: Sequence[Expr],
+        values: Mapping[str, Value],
+    ) -> tuple[str | None, ir.Format | None]:
+        format_ = row.format
+        if format_ is None and isinstance(row.storage, tree.SharedStorage):
+            target = view.target(row.storage.target, 0)  # a copy is stored as what it copies
+            format_ = target.row.format if target is not None else None
+        if format_ is not None:
+            name, span = format_.name, format_.span
+            arguments = format_.arguments
+            symbol = view.scope.symbols.get(name)
+            if symbol is not None and symbol.kind == "dtype":
+                name = str(values.get(name, "bf16"))
+        else:
+            name, span, arguments = self.dtype("maps" if kind == "map" else "arrays"), row.span, ()
+        if name in DTYPES:
+            return name, None
+        definition = view.definition.module(name) or self.model.module(name)
+        if definition is None:
+            self.diagnostics.report("E0503", span, name=name)
+            return "bf16", None
+        return None, self.format(definition, view, arguments, shape, span)
+
+    def format(
+        self,
+        definition: Definition,
+        view: ModuleView,
+        arguments: Sequence[tree.Keyword],
+        shape: Sequence[Expr],
+        span: Span,
+    ) -> ir.Format | None:
+        """A storage format applied to a matrix: its R and C are the row's dims."""
+        params = {param.name for param in definition.tree.params}
+        if len(shape) != 2 or not {"R", "C"} <= params:
+            self.diagnostics.report("E0508", span, name=definition.name)
+            return None
+        found: dict[str, Expr] = {"R": shape[0], "C": shape[1]}
+        for keyword in arguments:
+            if keyword.name not in params:
+                self.diagnostics.report(
+                    "E0602", keyword.span, name=keyword.name, module=definition.name
+                )
+                continue
+            try:
+                found[keyword.name] = view.scope.resolve(keyword.value)
+            except Unresolved:
+                continue
+        child = self.views.of(definition)
+        for param in definition.tree.params:
+            if param.name not in found and param.default is not None:
+                try:
+                    found[param.name] = child.scope.resolve(around(param.default)[1])
+                except Unresolved:
+                    continue
+        id_ = definition.name
+        if id_ not in self.formats:
+            module = self.module(definition, {}, f"{id_}.")
+            self.formats[id_] = replace(module, id=id_)
+        return ir.Format(id_, found)
+
+    # ---- dataflow
+
+    def callable(
+        self,
+        view: ModuleView,
+        node: tree.Forward | tree.Function,
+        oracle: ByValues,
+        empty: Mapping[str, Sequence[Emptied]],
+    ) -> ir.Function | None:
+        body = typed_again(self.loaded.typed, node, view.scope, view, oracle)
+        if body is None:
+            self.incomplete = True
+            return None
+        for name, span in unchosen(body, empty):
+            reason = f"it is 0, and a mixture chooses among the instances of `{name}`"
+            self.diagnostics.report("E0605", span, reason=reason)
+        body = threaded(body, empty)
+        for name in called(body.body):
+            free = view.definition.function(name)
+            if free is not None:
+                self.free_function(free)
+        return body
+
+    def free_function(self, function: FreeFunction) -> None:
+        """Adds a free function and those it calls, callees first."""
+        if function in self.function_names:
+            return
+        self.function_names[function] = function.name
+        body = typed_again(
+            self.loaded.typed,
+            function.tree,
+            Scope(self.diagnostics, None),
+            FunctionView(function, self.views),
+            ByValues({}, {}, Assumptions()),
+        )
+        if body is None:
+            self.incomplete = True
+            return
+        for name in called(body.body):
+            inner = function.function(name)
+            if inner is not None:
+                self.free_function(inner)
+        existing = self.functions.get(function.name)
+        if existing is not None and existing != body:
+            labels = [
+                Label(other.tree.span, "the first")
+                for other, name in self.function_names.items()
+                if name == function.name and other is not function
+            ]
+            span = function.tree.span
+            self.diagnostics.report("E0206", span, name=function.name, labels=labels[:1])
+            return
+        self.functions[function.name] = body
+
+
+def assemble(
+    loaded: Loaded,
+    model: Definition,
+    variant: str | None,
+    overrides: Mapping[str, bind.Override],
+    diagnostics: Diagnostics,
+) -> ir.Program | None:
+    """The IR of a variant; None, with the faults reported, where there is none.
+
+    Modules are looked at once for all variants, as long as no fault is found.
+    """
+    views: ModuleViews = loaded.views.pop() if loaded.views else ModuleViews(Diagnostics())
+    try:
+        return assembled(loaded, model, variant, overrides, views)
+    finally:
+        if not views.diagnostics.all:
+            loaded.views.append(views)
+        for fault in views.diagnostics.all:
+            diagnostics.add(fault)
+
+
+def assembled(
+    loaded: Loaded,
+    model: Definition,
+    variant: str | None,
+    overrides: Mapping[str, bind.Override],
+    views: ModuleViews,
+) -> ir.Program | None:
+    """`assemble`, from the model's modules as they are seen; faults are reported where theirs are."""
+    diagnostics = views.diagnostics
+    view = views.of(model)
+    values = bind.values(model, view.scope, variant, overrides, diagnostics)
+    if diagnostics.errors:
+        return None
+    assembler = Assembler(loaded, model, values, diagnostics, views)
+    root = assembler.build(model, values, "")
+    if root is None or assembler.incomplete or diagnostics.errors:
+        return None
+    program = ir.Program(
+        name=model.name,
+        title=model.tree.title,
+        variant=variant,
+        edition=loaded.main.tree.edition,
+        root=root,
+        modules=assembler.modules,
+        functions=assembler.functions,
+        formats=assembler.formats,
+        activation_dtype=assembler.dtype("activations"),
+        configs=tables.configs(view, diagnostics),
+        reports=tables.reports(view, diagnostics),
+        sharding=sharding(view, diagnostics),
+        overridden=tuple(sorted(overrides)),
+        respellings=tables.respellings(view, diagnostics),
+    )
+    program = without_idle(program)
+    verify(program)
+    return program

@@ -1,0 +1,536 @@
+"""Builds the syntax tree bottom-up: one method for each rule and alias of the grammar.
+
+Called by lark at every reduction.  Knows spans and the limits on numbers and depth; resolves no
+name and judges nothing that needs more than the rule itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Final, TypeVar
+
+from lark import Token
+
+from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.diagnostics.source import Source, Span
+from specgen.language import tree
+from specgen.language.faults import Faults
+from specgen.text.reals import read_real
+
+#: A chain `a + b + c` of n terms nests n - 1 deep.
+EXPRESSION_DEPTH: Final = 200
+INTEGER_DIGITS: Final = 30
+#: Dims, arguments and rows together are nested pair by pair where they are multiplied or added.
+ITEMS: Final = 100
+#: Numbers of a list: one for each layer, or for each pair of rotated features.
+LIST_ITEMS: Final = 512
+EDITION: Final = 1
+
+CONSTANTS: Final = {"true": True, "false": False, "null": None, "inf": inf}
+
+Node = TypeVar("Node", bound=tree.Expression | tree.Keyword | tree.If)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a section, on their way into the module's field of that name."""
+
+    field: str
+    rows: tuple[Any, ...]
+
+
+class Builder:
+    """State of one parse: the source, where the last token ended, and how deep nodes are.
+
+    A method is called with the children of its rule: terminals that the grammar names, nodes,
+    and None for an absent `[...]`.
+    """
+
+    def __init__(self) -> None:
+        self.begin(Source("", ""), Faults(Diagnostics()))
+
+    def begin(self, source: Source, faults: Faults) -> None:
+        """Forgets the last parse; `source` is what the spans of the next one point into."""
+        self.source = source
+        self.faults = faults
+        # A rule is reduced after the token behind it was seen and before it is shifted, so the
+        # end of the last shifted token is where the rule ends.
+        self.end = 0
+        # By id; the node is held too, because the id of a dead one is given out again.
+        self.depths: dict[int, tuple[int, Any]] = {}
+
+    # ---- places and depth --------------------------------------------------------------
+
+    def at(self, token: Token) -> Span:
+        return Span(self.source, token.start_pos or 0, token.end_pos or 0)
+
+    def since(self, first: Any) -> Span:
+        """From the first child of a rule, a token or a node, to the end of the rule."""
+        start = (first.start_pos or 0) if isinstance(first, Token) else first.span.start
+        return Span(self.source, start, self.end)
+
+    def deepen(self, node: Node, children: Iterable[Any]) -> Node:
+        """Notes how deep a node nests.
+
+        Raises:
+            UnreadableError: deeper than consumers can recurse.
+        """
+        depth = 1 + max(map(self.depth, children), default=0)
+        if depth > EXPRESSION_DEPTH:
+            raise self.faults.refuse(node.span, "this expression", EXPRESSION_DEPTH)
+        self.depths[id(node)] = depth, node
+        return node
+
+    def depth(self, node: object) -> int:
+        return self.depths.get(id(node), (0, None))[0]
+
+    # ---- file --------------------------------------------------------------------------
+
+    def start(self, edition: int, *items: Any) -> tree.File:
+        return tree.File(
+            self.source,
+            edition,
+            tuple(item for item in items if isinstance(item, tree.Use)),
+            tuple(item for item in items if isinstance(item, tree.Module)),
+            tuple(item for item in items if isinstance(item, tree.Function)),
+            (),
+        )
+
+    def edition(self, _: Token, number: Token) -> int:
+        if int(number.replace("_", "")[:INTEGER_DIGITS]) != EDITION:
+            self.faults.report(
+                "E0104",
+                self.at(number),
+                problem=f"edition {number} of the language is unknown to this specgen, "
+                f"which reads edition {EDITION}",
+            )
+        return EDITION
+
+    def use(
+        self, word: Token, path: tuple[tuple[str, ...], bool], *names: Token | None
+    ) -> tree.Use:
+        imported = tuple((str(name), self.at(name)) for name in names if name is not None)
+        return tree.Use(path[0], path[1], imported, self.since(word))
+
+    def std_path(self, *names: Token) -> tuple[tuple[str, ...], bool]:
+        return tuple(map(str, names)), False
+
+    def relative_path(self, *names: Token) -> tuple[tuple[str, ...], bool]:
+        return tuple(map(str, names)), True
+
+    # ---- modules -----------------------------------------------------------------------
+
+    def model(self, word: Token, name: Token, title: Token | None, *sections: Any) -> tree.Module:
+        return self.assemble(word, name, title, sections, is_model=True)
+
+    def module(self, word: Token, name: Token, title: Token | None, *sections: Any) -> tree.Module:
+        return self.assemble(word, name, title, sections, is_model=False)
+
+    def assemble(
+        self, word: Token, name: Token, title: Token | None, sections: Iterable[Any], is_model: bool
+    ) -> tree.Module:
+        """A module of its sections; a section may be written in several pieces."""
+        fields: dict[str, list[Any]] = {field: [] for field in SECTION_FIELDS}
+        for section in sections:
+            if isinstance(section, Table):
+                fields[section.field].extend(section.rows)
+            else:
+                fields[NODE_FIELDS[type(section)]].append(section)
+        return tree.Module(
+            name=str(name),
+            is_model=is_model,
+            title=text(title),
+            span=self.since(word),
+            **{field: tuple(rows) for field, rows in fields.items()},
+        )
+
+    def params(self, _: Token, *rows: tree.Param) -> Table:
+        return Table("params", rows)
+
+    def let(self, _: Token, *rows: tree.Binding) -> Table:
+        return Table("lets", rows)
+
+    def require(self, _: Token, *rows: tree.Require) -> Table:
+        return Table("requires", rows)
+
+    def dtypes(self, _: Token, *rows: tree.Binding) -> Table:
+        return Table("dtypes", rows)
+
+    def tensors(self, _: Token, *rows: tree.Tensor) -> Table:
+        return Table("tensors", rows)
+
+    def parts(self, _: Token, *rows: tree.Part) -> Table:
+        return Table("parts", rows)
+
+    def cache(self, _: Token, *rows: tree.CacheRow) -> Table:
+        return Table("caches", rows)
+
+    def sharding(self, _: Token, *rows: tree.ShardingRow) -> Table:
+        return Table("sharding", rows)
+
+    def names(self, word: Token, scheme: Token, *rows: tree.Rename | tree.Respelling) -> tree.Names:
+        renames = tuple(row for row in rows if isinstance(row, tree.Rename))
+        others = tuple(row for row in rows if isinstance(row, tree.Respelling))
+        return tree.Names(str(scheme), renames, others, self.since(word))
+
+    def config(self, word: Token, scheme: Token, *rows: tree.ConfigRow) -> tree.Config:
+        return tree.Config(str(scheme), rows, self.since(word))
+
+    def report(
+        self, word: Token, language: Token, title: Token, *sections: tree.ReportSection
+    ) -> tree.Report:
+        return tree.Report(str(language), quoted(title), sections, self.since(word))
+
+    def variant(
+        self,
+        word: Token,
+        name: Token,
+        parent: Token | None,
+        description: Token | None,
+        *rows: tree.Assign,
+    ) -> tree.Variant:
+        return tree.Variant(
+            str(name), parent and str(parent), text(description), rows, self.since(word)
+        )
+
+    # ---- rows --------------------------------------------------------------------------
+
+    def param(
+        self,
+        name: Token,
+        type_: tuple[str, tuple[str, ...]],
+        default: tree.Expression | None,
+        unit: Token | None,
+        description: Token | None,
+    ) -> tree.Param:
+        return tree.Param(
+            str(name),
+            type_[0],
+            type_[1],
+            default,
+            unit and str(unit),
+            text(description),
+            self.since(name),
+        )
+
+    def scalar_type(self, word: Token) -> tuple[str, tuple[str, ...]]:
+        return str(word), ()
+
+    def choice_type(self, *choices: Token) -> tuple[str, tuple[str, ...]]:
+        return "choice", tuple(map(quoted, choices))
+
+    def binding(
+        self, name: Token, value: tree.Expression, unit: Token | None, description: Token | None
+    ) -> tree.Binding:
+        return tree.Binding(
+            str(name), value, unit and str(unit), text(description), self.since(name)
+        )
+
+    def demand(self, condition: tree.Expression, reason: Token) -> tree.Require:
+        return tree.Require(condition, quoted(reason), self.since(condition))
+
+    def tensor(
+        self,
+        path: tree.Path,
+        storage: tree.ArrayStorage | tree.MapStorage | tree.SharedStorage,
+        format_: tree.Format | None,
+        condition: tree.Expression | None,
+        description: Token | None,
+    ) -> tree.Tensor:
+        return tree.Tensor(path, storage, format_, condition, text(description), self.since(path))
+
+    def array(self, shape: tree.Shape) -> tree.ArrayStorage:
+        return tree.ArrayStorage(shape, shape.span)
+
+    def map(self, input_: tree.Expression, output: tree.Expression) -> tree.MapStorage:
+        return tree.MapStorage(input_, output, self.since(input_))
+
+    def shared(self, kind: Token, target: tree.Path) -> tree.SharedStorage:
+        return tree.SharedStorage(str(kind), target, self.since(kind))
+
+    def format(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Format:
+        return tree.Format(str(name), self.by_name(arguments, str(name)), self.since(name))
+
+    def part(
+        self,
+        name: Token,
+        index: Token | None,
+        module: Token,
+        arguments: tuple[Any, ...] | None,
+        count: tree.Expression | None,
+        condition: tree.Expression | None,
+        description: Token | None,
+    ) -> tree.Part:
+        return tree.Part(
+            str(name),
+            index and str(index),
+            str(module),
+            self.by_name(arguments, str(module)),
+            count,
+            condition,
+            text(description),
+            self.since(name),
+            self.at(module),
+        )
+
+    def by_name(self, arguments: tuple[Any, ...] | None, whose: str) -> tuple[tree.Keyword, ...]:
+        """The arguments of a part or format, all of which must have names."""
+        kept = []
+        for argument in arguments or ():
+            if isinstance(argument, tree.Keyword):
+                kept.append(argument)
+            else:
+                self.faults.report(
+                    "E0116",
+                    argument.span,
+                    problem=f"the parameters of `{whose}` are given by name, as in "
+                    f"`{whose}(width = …)`",
+                )
+        return tuple(kept)
+
+    def state(
+        self,
+        name: Token,
+        shape: tree.Shape,
+        along: Token,
+        format_: tree.Format | None,
+        description: Token | None,
+    ) -> tree.CacheRow:
+        return tree.CacheRow(
+            str(name), shape, str(along), format_, text(description), self.since(name)
+        )
+
+    def axis(self, name: Token, _: Token, *rest: Any) -> tree.ShardingRow:
+        *divided, description = rest
+        kept = self.bounded(tuple(divided), "names that an axis divides")
+        return tree.ShardingRow(str(name), kept, text(description), self.since(name))
+
+    def divided(self, name: Token, along: Token | None) -> tree.Divided:
+        return tree.Divided(str(name), along and str(along), self.since(name))
+
+    def rename(self, *parts: Any) -> tree.Rename:
+        *paths, target, arrangement = parts
+        return tree.Rename(
+            self.bounded(tuple(paths), "rows of a stored tensor"),
+            quoted(target),
+            arrangement,
+            self.since(paths[0]),
+            self.at(target),
+        )
+
+    def respelling(self, usual: Token, other: Token) -> tree.Respelling:
+        return tree.Respelling(quoted(usual), quoted(other), self.since(usual))
+
+    def arrangement(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Call:
+        return self.call(tree.Path((str(name),), self.at(name)), arguments)
+
+    def setting(
+        self, value: tree.Expression, key: Token, condition: tree.Expression | None
+    ) -> tree.ConfigRow:
+        return tree.ConfigRow(value, quoted(key), condition, self.since(value))
+
+    def heading(self, title: Token, *rows: Any) -> tree.ReportSection:
+        return tree.ReportSection(quoted(title), rows, self.since(title))
+
+    def entry(self, label: Token | None, colon: Token, subject: tree.Expression) -> tree.ReportRow:
+        return tree.ReportRow(text(label), subject, self.since(label or colon))
+
+    def assign(self, name: Token, value: tree.Expression) -> tree.Assign:
+        return tree.Assign(str(name), value, self.since(name))
+
+    # ---- dataflow ----------------------------------------------------------------------
+
+    def forward(
+        self,
+        word: Token,
+        name: Token | None,
+        arguments: tuple[tree.Argument, ...] | None,
+        result: tree.Result,
+        intrinsic: str | None,
+        body: tuple[tree.Statement, ...],
+    ) -> tree.Forward:
+        return tree.Forward(
+            str(name or ""), arguments or (), result, intrinsic, body, self.since(word)
+        )
+
+    def function(
+        self,
+        word: Token,
+        name: Token,
+        arguments: tuple[tree.Argument, ...] | None,
+        result: tree.Result,
+        intrinsic: str | None,
+        condition: tree.Expression | None,
+        body: tuple[tree.Statement, ...],
+    ) -> tree.Function:
+        return tree.Function(
+            str(name), arguments or (), result, intrinsic, condition, body, self.since(word)
+        )
+
+    def intrinsic(self, name: Token) -> str:
+        return str(name)
+
+    def args(self, *arguments: tree.Argument) -> tuple[tree.Argument, ...]:
+        return arguments
+
+    def arg(self, name: Token, type_: tree.TensorType | tree.ScalarType) -> tree.Argument:
+        return tree.Argument(str(name), type_, self.since(name))
+
+    def tensor_type(self, dtype: Token | None, shape: tree.Shape) -> tree.TensorType:
+        return tree.TensorType(dtype and str(dtype), shape, self.since(dtype or shape))
+
+    def scalar_argument(self, word: Token) -> tree.ScalarType:
+        return tree.ScalarType(str(word), self.at(word))
+
+    def one_result(self, dtype: Token | None, shape: tree.Shape) -> tree.Result:
+        type_ = self.tensor_type(dtype, shape)
+        return tree.Result((tree.Argument("", type_, type_.span),), type_.span)
+
+    def named_results(self, opening: Token, *items: tree.Argument) -> tree.Result:
+        return tree.Result(items, self.since(opening))
+
+    def output(self, name: Token, dtype: Token | None, shape: tree.Shape) -> tree.Argument:
+        return tree.Argument(str(name), self.tensor_type(dtype, shape), self.since(name))
+
+    def shape(self, opening: Token, *dims: tree.Expression | tree.Rest | None) -> tree.Shape:
+        kept = tuple(dim for dim in dims if dim is not None)
+        return tree.Shape(self.bounded(kept, "dimensions of a shape"), self.since(opening))
+
+    def rest(self, dots: Token) -> tree.Rest:
+        return tree.Rest(self.at(dots))
+
+    def body(self, *statements: tree.Statement) -> tuple[tree.Statement, ...]:
+        return statements
+
+    def bind(self, *parts: Any) -> tree.Bind:
+        *names, value = parts
+        return tree.Bind(tuple(map(str, names)), None, value, self.since(names[0]))
+
+    def bind_typed(
+        self, name: Token, dtype: Token | None, shape: tree.Shape, value: tree.Expression
+    ) -> tree.Bind:
+        start = self.at(dtype) if dtype else shape.span
+        type_ = tree.TensorType(dtype and str(dtype), shape, start.to(shape.span))
+        return tree.Bind((str(name),), type_, value, self.since(name))
+
+    def static_if(
+        self,
+        word: Token,
+        condition: tree.Expression,
+        then: tuple[tree.Statement, ...],
+        otherwise: tuple[tree.Statement, ...] | tree.If | None,
+    ) -> tree.If:
+        if isinstance(otherwise, tree.If):
+            otherwise = (otherwise,)
+        node = tree.If(condition, then, otherwise or (), self.since(word))
+        return self.deepen(node, node.otherwise)
+
+    def ret(self, word: Token, *values: tree.Expression) -> tree.Return:
+        return tree.Return(values, self.since(word))
+
+    # ---- expressions -------------------------------------------------------------------
+
+    def operation(self, op: str, operands: tuple[tree.Expression, ...], span: Span) -> Any:
+        return self.deepen(tree.Operation(op, operands, span), operands)
+
+    def cond(self, then: Any, test: tree.Expression, otherwise: tree.Expression) -> Any:
+        return self.operation("cond", (test, then, otherwise), self.since(then))
+
+    def binary(self, left: tree.Expression, op: Token, right: tree.Expression) -> Any:
+        return self.operation("*" if op == "×" else str(op), (left, right), self.since(left))
+
+    def prefix(self, op: Token, operand: tree.Expression) -> Any:
+        return self.operation("neg" if op == "-" else str(op), (operand,), self.since(op))
+
+    def group(self, opening: Token, inner: tree.Expression) -> tree.Expression:
+        grouped = replace(inner, span=self.since(opening))
+        self.depths[id(grouped)] = self.depth(inner), grouped
+        return grouped
+
+    def list(self, opening: Token, *rest: tree.Expression | None) -> tree.ListOf:
+        given = tuple(item for item in rest if item is not None)
+        items = self.bounded(given, "items of a list", LIST_ITEMS)
+        return self.deepen(tree.ListOf(items, self.since(opening)), items)
+
+    def call(self, function: tree.Path, arguments: tuple[Any, ...] | None) -> tree.Call:
+        places: list[tree.Expression] = []
+        names: list[tree.Keyword] = []
+        for argument in arguments or ():
+            if isinstance(argument, tree.Keyword):
+                names.append(argument)
+                continue
+            if names:
+                self.faults.report(
+                    "E0116",
+                    argument.span,
+                    problem="an argument by place cannot follow one given by name",
+                )
+            places.append(argument)
+        node = tree.Call(function, tuple(places), tuple(names), self.since(function))
+        return self.deepen(node, arguments or ())
+
+    def arguments(self, *arguments: Any) -> tuple[Any, ...]:
+        return self.bounded(arguments, "arguments of a call")
+
+    def bounded(self, items: tuple[Any, ...], what: str, limit: int = ITEMS) -> tuple[Any, ...]:
+        """The items, without those that pass the limit."""
+        if len(items) > limit:
+            self.faults.report("E0114", items[limit].span, limit=limit, what=what)
+        return items[:limit]
+
+    def keyword(self, name: Token, value: tree.Expression) -> tree.Keyword:
+        return self.deepen(tree.Keyword(str(name), value, self.since(name)), (value,))
+
+    def path(self, *names: Token) -> tree.Path:
+        return tree.Path(tuple(map(str, names)), self.since(names[0]))
+
+    def integer(self, token: Token) -> tree.Literal:
+        digits = token.replace("_", "")
+        if len(digits) > INTEGER_DIGITS:
+            reason = f"a whole number has at most {INTEGER_DIGITS} digits"
+            return self.malformed(token, reason)
+        return tree.Literal(int(digits), self.at(token))
+
+    def number(self, token: Token) -> tree.Literal:
+        try:
+            return tree.Literal(read_real(token.replace("_", "")), self.at(token))
+        except ValueError as error:
+            return self.malformed(token, str(error))
+
+    def malformed(self, token: Token, reason: str) -> tree.Literal:
+        shown = str(token) if len(token) <= 40 else token[:37] + "…"
+        self.faults.report("E0110", self.at(token), text=shown, reason=reason)
+        return tree.Literal(1, self.at(token))
+
+    def string(self, token: Token) -> tree.Literal:
+        return tree.Literal(quoted(token), self.at(token))
+
+    def constant(self, token: Token) -> tree.Literal:
+        return tree.Literal(CONSTANTS[str(token)], self.at(token))
+
+
+def quoted(token: Token) -> str:
+    """What a text says; the language has no escapes."""
+    return str(token)[1:-1]
+
+
+def text(token: Token | None) -> str | None:
+    return None if token is None else quoted(token)
+
+
+SECTION_FIELDS: Final = (
+    "params", "lets", "requires", "dtypes", "tensors", "parts", "caches", "sharding", "forwards",
+    "names", "configs", "reports", "variants", "modules", "functions",
+)  # fmt: skip
+
+NODE_FIELDS: Final[dict[type, str]] = {
+    tree.Forward: "forwards",
+    tree.Names: "names",
+    tree.Config: "configs",
+    tree.Report: "reports",
+    tree.Variant: "variants",
+    tree.Module: "modules",
+    tree.Function: "functions",
+}

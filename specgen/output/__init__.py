@@ -1,0 +1,1 @@
+"""Folders of a build: complete or not at all."""

@@ -1,0 +1,304 @@
+"""Comparisons and sweeps as documents: what was asked, what was left out and why, and the figures.
+
+Knows what a reader has to be told; the formats are `sheet`'s and `plot`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from specgen.analysis.dataflow.products import limits_of_sight
+from specgen.analysis.quantities.terms import CONVENTIONS, LENGTH, OF_TOKENS, UNSEEN, VARIABLES
+from specgen.expr.columns.exact import Array
+from specgen.expr.evaluate import Value, describe, plain
+from specgen.expr.node import Expr
+from specgen.expr.printing import TABLE, to_text
+from specgen.expr.simplify import Known
+from specgen.ir.model import Program
+from specgen.questions import sheet
+from specgen.questions.compare import Comparison, Figure
+from specgen.questions.pareto import front
+from specgen.questions.plot import Picture, plot
+from specgen.questions.sweep import Sweep
+from specgen.text.json_text import json_text
+
+Objective = tuple[str, bool]
+
+
+def title(program: Program) -> str:
+    return program.label
+
+
+def stated(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:
+    """The variables that quantities rest on, a line each: `B = 1: sequences of a batch`."""
+    lines = [
+        f"  {name} = {known_text(known)}: {VARIABLES.get(name, LENGTH)}"
+        for name, known in variables.items()
+        if name in used
+    ]
+    return ["with", *lines] if lines else []
+
+
+def known_text(value: Known) -> str:
+    if isinstance(value, Expr):
+        return to_text(value, TABLE)
+    return f"{value:,}" if type(value) is int else describe(value)
+
+
+def in_json(value: Known) -> Any:
+    return to_text(value) if isinstance(value, Expr) else plain(value)
+
+
+# ---- one configuration -----------------------------------------------------------------
+
+
+def comparison(
+    program: Program,
+    found: Comparison,
+    quantities: Sequence[str],
+    used: Sequence[str],
+    form: str,
+) -> bytes:
+    """The changed table beside the base; `used` are the variables that the quantities rest on."""
+    if form == "json":
+        return json_text(comparison_document(program, found, quantities)).encode()
+    columns = comparison_columns(found, quantities)
+    absent = [
+        f"{name}: {found.changed[name].absent}"
+        for name in quantities
+        if found.changed[name].value is None
+    ]
+    if form == "csv":
+        return sheet.to_csv(sheet.Sheet(columns)).encode()
+    if form == "parquet":
+        return sheet.to_parquet(sheet.Sheet(columns), {"spec": title(program)})
+    known = stated(found.variables, used)
+    known += unseen(program, quantities)
+    remarks = (
+        *(["", *known] if known else []),
+        *(["", "no value:", *(f"  {line}" for line in absent)] if absent else []),
+    )
+    table = sheet.Sheet(columns, remarks=tuple(remarks))
+    head = [title(program), *(f"  {line}" for line in changes(found))]
+    if form == "md":
+        return markdown_text(head, table).encode()
+    return ("\n".join(head) + "\n\n" + sheet.to_text(table)).encode()
+
+
+def unseen(program: Program, quantities: Sequence[str]) -> list[str]:
+    """What is said of quantities that count tokens which a query may not see."""
+    names = [name for name in quantities if name.startswith(OF_TOKENS)]
+    found = limits_of_sight(program) if names and program.has_dataflow else ()
+    if not found:
+        return []
+    said = " and ".join(f"`{to_text(limit, TABLE)}`" for limit in found)
+    return [f"{', '.join(names)}: {UNSEEN.format(limits=said)}"]
+
+
+def markdown_text(head: Sequence[str], table: sheet.Sheet) -> str:
+    from specgen.text import markdown
+
+    first, *rest = head
+    items = "".join(f"{markdown.item(markdown.quote(line.strip()))}\n" for line in rest)
+    return f"# {markdown.quote(first)}\n\n{items}\n{sheet.to_markdown(table)}"
+
+
+def changes(found: Comparison) -> list[str]:
+    """The params that differ: those chosen, then those that follow them."""
+    if found.base is None:
+        return []
+    lines = []
+    for change in sorted(found.changes, key=lambda change: not change.chosen):
+        follows = "" if change.chosen else ", follows"
+        lines.append(
+            f"{change.name} = {describe(change.after)} (base {describe(change.before)}{follows})"
+        )
+    return lines or ["the same params as the base"]
+
+
+def comparison_columns(found: Comparison, quantities: Sequence[str]) -> dict[str, Sequence[Value]]:
+    columns: dict[str, Sequence[Value]] = {
+        "quantity": list(quantities),
+        "unit": [CONVENTIONS[name][0] for name in quantities],
+    }
+    after = [found.changed[name].value for name in quantities]
+    if found.base is None:
+        return {**columns, "value": after}
+    before = [found.base[name].value for name in quantities]
+    columns |= {"base": before, "changed": after}
+    columns["difference"] = [difference(a, b) for a, b in zip(after, before, strict=True)]
+    columns["ratio"] = [ratio(a, b) for a, b in zip(after, before, strict=True)]
+    return columns
+
+
+def difference(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
+
+
+def ratio(after: int | None, before: int | None) -> str | None:
+    """To four decimals, rounded in integers: the figures may be beyond floats."""
+    if after is None or not before:
+        return None
+    scaled = (20_000 * after + before) // (2 * before)
+    return f"{scaled // 10_000}.{scaled % 10_000:04}"
+
+
+def comparison_document(
+    program: Program, found: Comparison, quantities: Sequence[str]
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "spec": program.name,
+        "variant": program.variant,
+        "variables": {name: plain(value) for name, value in found.variables.items()},
+    }
+    if found.base is not None:
+        document["changes"] = {
+            change.name: {
+                "base": plain(change.before),
+                "changed": plain(change.after),
+                "follows": not change.chosen,
+            }
+            for change in found.changes
+        }
+    document["quantities"] = {name: figure(found, name) for name in quantities}
+    if remarks := unseen(program, quantities):
+        document["remarks"] = remarks
+    return document
+
+
+def figure(found: Comparison, name: str) -> dict[str, Any]:
+    unit, _ = CONVENTIONS[name]
+    after = found.changed[name]
+    if found.base is None:
+        return {"unit": unit, **valued("value", after)}
+    before = found.base[name]
+    result = {"unit": unit, **valued("base", before), **valued("changed", after)}
+    change = difference(after.value, before.value)
+    return result if change is None else {**result, "difference": change}
+
+
+def valued(key: str, found: Figure) -> dict[str, Any]:
+    return (
+        {key: found.value} if found.absent is None else {key: None, f"{key}_absent": found.absent}
+    )
+
+
+# ---- many configurations ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A sweep with what was asked; `front` are the objectives and the positions of a Pareto front."""
+
+    program: Program
+    sweep: Sweep
+    quantities: tuple[str, ...]
+    variables: Mapping[str, Known]
+    used: tuple[str, ...]
+    where: tuple[str, ...]
+    objectives: tuple[Objective, ...] = ()
+    front: Array | None = None
+
+    @property
+    def columns(self) -> dict[str, Sequence[Value]]:
+        """The rows to show, as Python's own values."""
+        at = self.front
+        return {
+            name: (column if at is None else column[at]).tolist()
+            for name, column in self.sweep.columns.items()
+        }
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What has to be said of the rows: how many there are, and where the others went."""
+        found = self.sweep
+        lines = [counted(found, self.front)]
+        lines += [f"left out {n:,}: {reason}" for reason, n in found.left_out.items()]
+        if self.where:
+            text = " and ".join(f"({w})" if len(self.where) > 1 else w for w in self.where)
+            lines.append(f"filtered out {found.filtered:,}: --where {text}")
+            lines += [
+                f"left out {n:,}: --where has no value there: {reason}"
+                for reason, n in found.undecided.items()
+            ]
+        lines += [
+            f"`{name}` has no value in {n:,} rows: {reason}"
+            for name, (n, reason) in found.blank.items()
+        ]
+        return tuple(lines)
+
+    def picture(self, form: str) -> bytes:
+        """The sweep as a picture; see `plot.plot` for the errors."""
+        columns = {name: column.tolist() for name, column in self.sweep.columns.items()}
+        axes = tuple(axis.name for axis in self.sweep.axes)
+        units = {name: CONVENTIONS[name][0] for name in self.quantities}
+        chosen = None
+        if self.front is not None:
+            (first, _), (second, _) = self.objectives
+            chosen = (first, second, tuple(self.front.tolist()))
+        return plot(Picture(title(self.program), columns, axes, units, chosen), form)
+
+
+def counted(found: Sweep, chosen: Array | None) -> str:
+    if not found.rows:
+        return f"no configuration is left of {found.points:,}"
+    rows = f"{found.rows:,} of {found.points:,} configurations"
+    return rows if chosen is None else f"{len(chosen):,} on the Pareto front of {rows}"
+
+
+def pareto(answer: Answer, objectives: tuple[Objective, ...]) -> Answer:
+    """The answer with the rows of a Pareto front only."""
+    (first, first_most), (second, second_most) = objectives
+    columns = answer.sweep.columns
+    at = front(columns[first], columns[second], (first_most, second_most))
+    return replace(answer, objectives=objectives, front=at)
+
+
+def rendered(answer: Answer, form: str) -> bytes:
+    """The answer in a format; see `sheet` for the errors."""
+    axes = frozenset(axis.name for axis in answer.sweep.axes)
+    if form == "json":
+        return json_text(sweep_document(answer)).encode()
+    table = sheet.Sheet(answer.columns, axes)
+    if form == "csv":
+        return sheet.to_csv(table).encode()
+    if form == "parquet":
+        return sheet.to_parquet(table, {"spec": title(answer.program)})
+    known = [*stated(answer.variables, answer.used), *unseen(answer.program, answer.quantities)]
+    remarks = (
+        *([""] if table.rows else []),
+        *answer.remarks,
+        *known,
+    )
+    table = sheet.Sheet(table.columns, axes, remarks)
+    if form == "md":
+        return markdown_text([title(answer.program)], table).encode()
+    return sheet.to_text(table).encode()
+
+
+def sweep_document(answer: Answer) -> dict[str, Any]:
+    found = answer.sweep
+    document: dict[str, Any] = {
+        "spec": answer.program.name,
+        "variant": answer.program.variant,
+        "variables": {name: in_json(value) for name, value in answer.variables.items()},
+        "sweep": {axis.name: list(map(plain, axis.values)) for axis in found.axes},
+        "where": list(answer.where),
+        "points": found.points,
+        "left_out": [{"reason": r, "points": n} for r, n in found.left_out.items()],
+        "filtered_out": found.filtered,
+        "undecided": [{"reason": r, "points": n} for r, n in found.undecided.items()],
+        "blank": {name: {"rows": n, "reason": r} for name, (n, r) in found.blank.items()},
+        "units": {name: CONVENTIONS[name][0] for name in answer.quantities},
+    }
+    if answer.front is not None:
+        document["pareto"] = [
+            {"column": name, "best": "most" if most else "least"}
+            for name, most in answer.objectives
+        ]
+    if remarks := unseen(answer.program, answer.quantities):
+        document["remarks"] = remarks
+    document["rows"] = sheet.to_records(sheet.Sheet(answer.columns))
+    return document

@@ -1,0 +1,97 @@
+"""A question in the names that are free: both its sides, and the tables at values of those names.
+
+Knows questions and inquiries; not how answers are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.expr.evaluate import Value, evaluate
+from specgen.expr.node import Apply, Expr
+from specgen.expr.simplify import Known, fold
+from specgen.questions.question import (
+    Exact,
+    Question,
+    QuestionError,
+    as_number,
+    in_params,
+    plain,
+    value_of,
+)
+from specgen.questions.session import Inquiry
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A question of an inquiry; `free` are its unknowns, `variables` what B, S, T are."""
+
+    inquiry: Inquiry
+    question: Question
+    free: tuple[str, ...]
+    variables: Mapping[str, Known]
+
+    @cached_property
+    def params(self) -> tuple[str, ...]:
+        """The unknowns that are params; the others are variables."""
+        return tuple(name for name in self.free if name in self.inquiry.params)
+
+    @cached_property
+    def names(self) -> Mapping[str, Known]:
+        """Every other name: its value, or what it follows."""
+        given = {name: known for name, known in self.variables.items() if name not in self.free}
+        return {**given, **self.inquiry.names(*self.params)}
+
+    @cached_property
+    def base(self) -> Mapping[str, Value]:
+        """The values of the unknowns in the table; of a variable, the one given or 1."""
+        return {
+            name: self.inquiry.params.get(name, value_of(self.variables.get(name, 1)))
+            for name in self.free
+        }
+
+    def alone(self, expr: Expr) -> Expr:
+        """An expression in params, lets and variables, in the unknowns alone."""
+        return fold(expr, self.names, self.free)
+
+    def sides(self, found: Ledger) -> tuple[Expr, Expr]:
+        """Both sides of the question as a ledger has them, in the unknowns alone.
+
+        Raises:
+            QuestionError: the table does not have a quantity that is asked for.
+        """
+        left = in_params(self.question.left, found, self.inquiry)
+        right = in_params(self.question.right, found, self.inquiry)
+        return self.alone(left), self.alone(right)
+
+    def difference(self, found: Ledger) -> Expr:
+        """left - right."""
+        return self.alone(Apply("-", self.sides(found)))
+
+    def at(self, found: Ledger, values: Mapping[str, Value]) -> tuple[Exact, Exact]:
+        """Both sides at values of the unknowns.
+
+        Raises:
+            EvaluationError: one of them has no value there.
+            QuestionError: one of them is no number.
+        """
+        left, right = (plain(as_number(evaluate(s, values))) for s in self.sides(found))
+        return left, right
+
+    def confirmed(self, values: Mapping[str, Value]) -> tuple[Exact, Exact] | str:
+        """Both sides from the table elaborated and counted for these values; or why there is none.
+
+        Raises:
+            EvaluationError: as `at`.
+        """
+        changes = {name: value for name, value in values.items() if name in self.params}
+        found = self.inquiry.built(changes)
+        if isinstance(found, str):
+            return found
+        try:
+            return self.at(found, values)
+        except QuestionError as error:
+            return str(error)

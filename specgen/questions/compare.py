@@ -1,0 +1,86 @@
+"""A changed table beside the base: every quantity of both, and which params differ.
+
+Knows families of tables and exact evaluation; nothing of output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.quantities.terms import CONVENTIONS, DEFAULTS, VARIABLES, evaluated
+from specgen.expr.evaluate import EvaluationError, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One quantity of one table: its value, or why it has none."""
+
+    value: int | None
+    absent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A param with its value in the base and in the changed table; `chosen` by the user, or one
+    that follows a chosen one."""
+
+    name: str
+    before: Value
+    after: Value
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Quantities of a table, and of the base that it was changed from where there is one."""
+
+    variables: Mapping[str, Value]
+    changes: tuple[Change, ...]
+    changed: Mapping[str, Figure]
+    base: Mapping[str, Figure] | None
+
+
+def complete(variables: Mapping[str, Value]) -> dict[str, Value]:
+    """The variables with defaults for those that are not given: all tokens are new ones."""
+    found = {**DEFAULTS, **variables}
+    if "T" not in variables:
+        found["T"] = found["S"]
+    others = (name for name in found if name not in VARIABLES)
+    return {name: found[name] for name in (*VARIABLES, *others)}
+
+
+def figures(found: Ledger, variables: Mapping[str, Value]) -> dict[str, Figure]:
+    """Every quantity of a ledger at its own params."""
+    env = {**variables, **found.values}
+    figured = {}
+    for name in CONVENTIONS:
+        quantity = found.quantities[name]
+        if quantity.expr is None:
+            figured[name] = Figure(None, quantity.absent)
+            continue
+        try:
+            figured[name] = Figure(evaluated(quantity, env))
+        except EvaluationError as error:
+            figured[name] = Figure(None, str(error))
+    return figured
+
+
+def compare(
+    changed: Ledger, base: Ledger | None, chosen: Mapping[str, object], given: Mapping[str, Value]
+) -> Comparison:
+    """The changed table beside the base, with the variables that are `given`."""
+    variables = complete(given)
+    before = base.program.values if base is not None else {}
+    changes = tuple(
+        Change(name, before[name], after, name in chosen)
+        for name, after in changed.program.values.items()
+        if name in before and (type(before[name]), before[name]) != (type(after), after)
+    )
+    return Comparison(
+        variables,
+        changes,
+        figures(changed, variables),
+        figures(base, variables) if base is not None else None,
+    )

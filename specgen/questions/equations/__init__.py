@@ -1,0 +1,1 @@
+"""Where an expression of one unknown whole number is zero."""

@@ -1,0 +1,1 @@
+"""Layouts of ranks, and what each rank holds."""

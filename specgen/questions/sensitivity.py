@@ -1,0 +1,225 @@
+"""How a quantity moves with each param: elasticities d ln Q / d ln p, exact where it is a polynomial,
+and the effect of one step to the next value that the table allows.
+
+Knows inquiries and closed forms; nothing of output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import Final
+
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.expr.evaluate import EvaluationError, Value
+from specgen.expr.node import Expr, conjunction, symbols
+from specgen.frontend.values import MAX_SIZE
+from specgen.questions.equations.powers import NotPolynomial, Powers, exact, powers, without
+from specgen.questions.equations.zeros import number_at
+from specgen.questions.forms import Known, fold
+from specgen.questions.question import Exact, QuestionError, plain
+from specgen.questions.session import WHOLE, Inquiry, true_at
+
+#: Values that are looked at to find the next one that the table allows, and tables that are
+#: elaborated in vain.
+MAX_WALK: Final = 8192
+MAX_REFUSED: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The param at another value, and the quantity there."""
+
+    to: int | float
+    quantity: Exact
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What a param, or a variable, does to the quantity around the table's own values.
+
+    `elasticity` is that of the closed form where that is a polynomial (`exact`), else from the
+    two ends of the step; None where there is neither, as at 0.  `follow` are the params that
+    move with it.  `step` is None where the table allows no other value nearby.
+    """
+
+    name: str
+    value: Value
+    elasticity: Fraction | None
+    exact: bool
+    step: Step | None
+    follow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The influences on a quantity, the strongest first; `without` are numbers that have none, and
+    `other` the params that are no numbers."""
+
+    quantity: str
+    value: Exact
+    relative: Fraction
+    influences: tuple[Influence, ...]
+    without: tuple[str, ...]
+    other: tuple[str, ...]
+
+
+def elasticity(terms: Powers, at: Fraction) -> Fraction | None:
+    """d ln Q / d ln p of a polynomial Q at p, None where it has none.
+
+    Each term c p^n adds n c p^n to p dQ/dp.
+    """
+    if at == 0:
+        return None
+    parts = {n: c * at**n for n, c in terms.items()}
+    whole = sum(parts.values(), start=Fraction(0))
+    return (
+        sum((n * part for n, part in parts.items()), start=Fraction(0)) / whole if whole else None
+    )
+
+
+def sensitivity(
+    inquiry: Inquiry, quantity: str, variables: Mapping[str, Value], relative: Fraction
+) -> Sensitivity:
+    """The influence of every numeric param on a quantity, and of the variables that it leaves open.
+
+    A step is to the nearest allowed value that is further than `relative` times the value, upwards
+    if there is one.
+
+    Raises:
+        QuestionError: the table does not have the quantity, or it is 0.
+        SpecError: the table cannot be counted.
+    """
+    return Asked(inquiry, quantity, variables, relative).sensitivity()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question for the influences on a quantity."""
+
+    inquiry: Inquiry
+    quantity: str
+    variables: Mapping[str, Value]
+    relative: Fraction
+
+    def sensitivity(self) -> Sensitivity:
+        own = self.form(self.inquiry.base)
+        value = plain(number_at(fold(own, self.names("")), "", 0))
+        if value == 0:
+            raise QuestionError(f"{self.quantity} is 0: nothing changes it in proportion")
+        names = [n for n, kind in self.inquiry.kinds.items() if kind in WHOLE or kind == "real"]
+        open_names = [n for n in self.variables if n in symbols(own)]
+        found = [
+            one for n in (*names, *open_names) if (one := self.influence(n, value)) is not None
+        ]
+        found.sort(key=lambda one: strength(one, value), reverse=True)
+        seen = {one.name for one in found}
+        return Sensitivity(
+            self.quantity,
+            value,
+            self.relative,
+            tuple(found),
+            tuple(name for name in names if name not in seen),
+            tuple(name for name in self.inquiry.kinds if name not in names),
+        )
+
+    # ---- closed forms
+
+    def form(self, found: Ledger) -> Expr:
+        """The quantity in params, lets and variables."""
+        quantity = found.quantities[self.quantity]
+        if quantity.expr is None:
+            raise QuestionError(f"{self.quantity} has no value: {quantity.absent}")
+        return quantity.expr
+
+    def names(self, free: str) -> Mapping[str, Known]:
+        """Every name but one, for `fold`."""
+        moving = [free] if free in self.inquiry.params else []
+        return {**self.variables, **self.inquiry.names(*moving)}
+
+    def alone(self, expr: Expr, name: str) -> Expr:
+        return fold(expr, self.names(name), (name,))
+
+    def conditions(self, name: str) -> Expr:
+        """The conditions, in the name alone, under which the table's own form is right."""
+        found = self.inquiry.base
+        every = (*found.decided, *found.quantities[self.quantity].assumptions)
+        alone = (self.alone(condition, name) for condition in every)
+        return conjunction(*(c for c in dict.fromkeys(alone) if name in symbols(c)))
+
+    # ---- one influence
+
+    def influence(self, name: str, value: Exact) -> Influence | None:
+        """What a name does to the quantity; None where it does nothing."""
+        form = without(self.alone(self.form(self.inquiry.base), name), name)
+        own = self.inquiry.params.get(name, self.variables.get(name))
+        conditions = self.conditions(name) if name in self.inquiry.params else conjunction()
+        moves = name in symbols(form)
+        if not moves and not symbols(conditions):
+            return None
+        assert isinstance(own, int | float | Fraction)
+        step = self.step(name, exact(own), form, conditions)
+        if not moves and (step is None or step.quantity == value):
+            return None
+        follow = tuple(self.inquiry.followers(name)) if name in self.inquiry.params else ()
+        try:
+            found = elasticity(powers(form, name), exact(own))
+            return Influence(name, own, found if moves else None, moves, step, follow)
+        except NotPolynomial:
+            return Influence(name, own, between(exact(own), value, step), False, step, follow)
+
+    def step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> Step | None:
+        """The nearest allowed value a step away, and the quantity there."""
+        rules = self.inquiry.rules(name) if name in self.inquiry.params else ()
+        refused = 0
+        for x in self.candidates(name, own):
+            at: dict[str, Value] = {name: x}
+            if not all(true_at(rule.condition, at) for rule in rules):
+                continue
+            if name not in self.inquiry.params or true_at(conditions, at):
+                try:
+                    return Step(x, plain(number_at(form, name, x)))
+                except EvaluationError:
+                    continue
+            built = self.inquiry.built(at)
+            if isinstance(built, Ledger):
+                quantity = built.quantities[self.quantity]
+                if quantity.expr is None:
+                    return None
+                there = self.alone(quantity.expr, name)
+                return Step(x, plain(number_at(there, name, x)))
+            refused += 1
+            if refused == MAX_REFUSED:
+                return None
+        return None
+
+    def candidates(self, name: str, own: Fraction) -> Iterator[int | float]:
+        """Values at least a step away, upwards first, the nearest first."""
+        kind = self.inquiry.kinds.get(name, "count")
+        if kind == "real":
+            yield float(own * (1 + self.relative))
+            return
+        first = max(1, ceil(abs(own) * self.relative))
+        for direction in (1, -1):
+            for distance in range(first, first + MAX_WALK):
+                x = int(own) + direction * distance
+                if not (0 if kind == "count" else 1) <= x <= MAX_SIZE:
+                    break
+                yield x
+
+
+def between(own: Fraction, value: Exact, step: Step | None) -> Fraction | None:
+    """The elasticity between the two ends of a step."""
+    if step is None or own == 0:
+        return None
+    return Fraction(step.quantity - value) / value / ((exact(step.to) - own) / own)
+
+
+def strength(one: Influence, value: Exact) -> tuple[bool, Fraction]:
+    """What influences are sorted by; those without an elasticity come last."""
+    if one.elasticity is not None:
+        return True, abs(one.elasticity)
+    change = Fraction(0) if one.step is None else abs(Fraction(one.step.quantity - value) / value)
+    return False, change

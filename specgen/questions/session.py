@@ -1,0 +1,144 @@
+"""Which values of its params a table allows, what moves with them, and its ledger at one of them.
+
+Knows families of tables; nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.node import ZERO, Apply, Const, Expr, Sym, symbols
+from specgen.expr.printing import TABLE, to_text
+from specgen.frontend.load import build_program
+from specgen.frontend.modules.module import ModuleViews
+from specgen.frontend.scope import Scope
+from specgen.frontend.selection import Selection
+from specgen.questions.forms import Demand, Family, Known, demands, domain, fold, override
+
+#: Kinds of params whose values are whole numbers.
+WHOLE: Final = frozenset({"size", "count"})
+
+
+@dataclass(eq=False)
+class Inquiry:
+    """A table that is asked; loaded and counted when that is first needed.
+
+    Raises (all methods but `built`):
+        SpecError: the table, its variant or an override is at fault.
+    """
+
+    selection: Selection
+    _names: dict[tuple[str, ...], Mapping[str, Known]] = field(default_factory=dict)
+    _built: dict[tuple[tuple[str, Value], ...], Ledger | str] = field(default_factory=dict)
+
+    @cached_property
+    def family(self) -> Family:
+        return Family(self.selection)
+
+    @property
+    def base(self) -> Ledger:
+        """The ledger of the selection itself."""
+        return self.family.base
+
+    @property
+    def params(self) -> Mapping[str, Value]:
+        """The params and their values."""
+        return self.base.program.values
+
+    @cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each param: size, count, real, flag, choice, dtype, counts, reals."""
+        return {param.name: param.kind for param in self.base.program.model.params}
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The names of the model, for expressions from outside."""
+        _, model = self.family.loaded
+        return ModuleViews(Diagnostics()).of(model).scope
+
+    def names(self, *free: str) -> Mapping[str, Known]:
+        """Every other param and let, for `fold`: a value, or its definition in what is free."""
+        if free not in self._names:
+            self._names[free] = self.family.names(free)
+        return self._names[free]
+
+    def followers(self, *free: str) -> list[str]:
+        """The params that move where the free ones do."""
+        names = self.names(*free)
+        return [name for name in self.params if isinstance(names.get(name), Expr)]
+
+    @cached_property
+    def demands(self) -> tuple[Demand, ...]:
+        """What the table asks of its params, all of them."""
+        return demands(self.base)
+
+    def rules(self, *free: str) -> tuple[Demand, ...]:
+        """What the table asks of its params, as far as the free ones decide it; in those alone."""
+        names = self.names(*free)
+        params = {param.name: param for param in self.base.program.model.params}
+        # Params that follow come first: where they are whole, sizes that they are in are, too.
+        every = [d for name in self.followers(*free) for d in domain(params[name], Sym(name))]
+        every += self.demands
+        moving = {*free, *(n for n, known in names.items() if isinstance(known, Expr))}
+        found: dict[Expr, Demand] = {}
+        for demand in every:
+            if not symbols(demand.condition) & moving:
+                continue
+            condition = undivided(fold(demand.condition, names, free))
+            if set(free) & symbols(condition):
+                found.setdefault(condition, Demand(condition, broken(demand)))
+        return tuple(found.values())
+
+    def built(self, changes: Mapping[str, Value]) -> Ledger | str:
+        """The ledger of the table elaborated again with changed params, or why there is none."""
+        if all(name in self.params and self.params[name] == v for name, v in changes.items()):
+            return self.base
+        key = tuple(sorted(changes.items()))
+        if key not in self._built:
+            self._built[key] = self._elaborated(changes)
+        return self._built[key]
+
+    def _elaborated(self, changes: Mapping[str, Value]) -> Ledger | str:
+        loaded, model = self.family.loaded
+        overrides = {
+            **self.selection.overrides,
+            **{name: override(value) for name, value in changes.items()},
+        }
+        try:
+            return ledger(build_program(loaded, model, self.selection.variant, overrides))
+        except SpecError as error:
+            return error.diagnostics[0].message
+
+
+def undivided(condition: Expr) -> Expr:
+    """That a quotient of whole numbers is whole, said without fractions."""
+    match condition:
+        case Apply(
+            op="==",
+            args=(
+                Apply(op="%", args=(Apply(op="/", args=(above, below)), Const(value=1))),
+                Const(value=0),
+            ),
+        ):
+            return Apply("==", (Apply("%", (above, below)), ZERO))
+        case _:
+            return condition
+
+
+def broken(demand: Demand) -> str:
+    """What to say where a demand is not met."""
+    return f"{demand.reason}: `{to_text(demand.condition, TABLE)}` does not hold"
+
+
+def true_at(condition: Expr, values: Mapping[str, Value]) -> bool:
+    """Whether a condition holds; one that has no value does not."""
+    try:
+        return evaluate(condition, values) is True
+    except EvaluationError:
+        return False

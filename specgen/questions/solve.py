@@ -1,0 +1,384 @@
+"""One unknown of a table from a figure: which value of a param gives these parameters, this cache.
+
+Exact over the integers, and every answer is confirmed by elaborating and counting the table that
+it stands for.  Where no integer is a solution, the nearest on both sides say what is left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Final
+
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.expr.evaluate import EvaluationError, Value
+from specgen.expr.node import Apply, Const, Expr, Sym, symbols
+from specgen.expr.printing import TABLE, to_text
+from specgen.expr.simplify import Known
+from specgen.frontend.values import MAX_SIZE
+from specgen.questions.bound_question import Posed
+from specgen.questions.equations.nearest import Near, nearest
+from specgen.questions.equations.piecewise import Piece, Pieces, Structure
+from specgen.questions.equations.powers import without
+from specgen.questions.equations.zeros import Found, number_at, zeros
+from specgen.questions.question import (
+    Exact,
+    Question,
+    QuestionError,
+    plain,
+)
+from specgen.questions.session import Inquiry, true_at
+
+#: Roots that are listed, and tables that are elaborated to confirm the answer of one side.
+MAX_ROOTS: Final = 16
+MAX_CONFIRMED: Final = 8
+
+#: Values of a stretch of solutions that are looked at on each side for one that the table allows.
+MAX_LOOKED_AT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A value of the unknown, and both sides of the question there."""
+
+    value: Value
+    left: Exact
+    right: Exact
+
+    @property
+    def left_over(self) -> Exact:
+        """right - left."""
+        return plain(self.right - self.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """A root of the formula for which there is no table, and why."""
+
+    value: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What was found for one unknown from `low` to `high`; both None where it is no number.
+
+    `exact` are the values that make both sides equal.  `below` is the value whose left side is
+    less than the right by the least, `above` the one whose left side is more by the least; None
+    where there is none; both are only looked for where nothing is `exact`.  `excluded` are parts of
+    the range without a table, and why; `notes` say what was not searched.
+    """
+
+    question: Question
+    unknown: str
+    base: Answer
+    low: int | None
+    high: int | None
+    exact: tuple[Answer, ...]
+    below: Answer | None
+    above: Answer | None
+    forbidden: tuple[Forbidden, ...] = ()
+    methods: tuple[str, ...] = ()
+    structures: int = 1
+    excluded: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The values that the question is true of and nearest to being an equation."""
+        nearest = {"<": self.below, "<=": self.below, ">": self.above, ">=": self.above}
+        if self.exact and self.question.op in ("==", "<=", ">="):
+            return self.exact
+        found = nearest.get(self.question.op)
+        return () if found is None else (found,)
+
+
+def solve(
+    inquiry: Inquiry,
+    question: Question,
+    unknown: str,
+    variables: Mapping[str, Known] | None = None,
+    within: tuple[int, int] | None = None,
+) -> Solution:
+    """Solves a question for one param, or for one of the variables B, S, T.
+
+    Raises:
+        QuestionError: nothing depends on the unknown, or it is a real number or a list.
+        EvaluationError: the question has no value, as where a variable is not given.
+        SpecError: the table cannot be counted.
+    """
+    return Solver(Posed(inquiry, question, (unknown,), dict(variables or {}))).solution(within)
+
+
+@dataclass
+class Solver:
+    """Solves a question for one unknown."""
+
+    posed: Posed
+    refused: dict[int, str] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def inquiry(self) -> Inquiry:
+        return self.posed.inquiry
+
+    @property
+    def question(self) -> Question:
+        return self.posed.question
+
+    @property
+    def unknown(self) -> str:
+        return self.posed.free[0]
+
+    @cached_property
+    def kind(self) -> str:
+        """The kind of the unknown; `variable` for one that is no param."""
+        return self.inquiry.kinds.get(self.unknown, "variable")
+
+    def depends(self, expr: Expr) -> bool:
+        return self.unknown in symbols(expr)
+
+    # ---- tables at other values
+
+    def structure(self, found: Ledger, at: int) -> Structure:
+        """A ledger with the conditions, in the unknown alone, under which its forms are right."""
+        quantities = [found.quantities[name] for name in self.question.quantities]
+        conditions: list[Expr] = [*found.decided, *(a for q in quantities for a in q.assumptions)]
+        own = dict.fromkeys(map(self.posed.alone, conditions))
+        if self.kind != "variable" and not all(q.closed for q in quantities):
+            own[Apply("==", (Sym(self.unknown), Const(at)))] = None
+        return Structure(found, tuple(c for c in own if symbols(c) == {self.unknown}))
+
+    @cached_property
+    def rules(self) -> Mapping[Expr, str]:
+        """What the table asks of the unknown, and what to say where that does not hold."""
+        if self.kind == "variable":
+            return {}
+        return {rule.condition: rule.reason for rule in self.inquiry.rules(self.unknown)}
+
+    def fault(self, x: int) -> str | None:
+        """Why there is no table at a value, as far as a look at the values tells."""
+        if x in self.refused:
+            return self.refused[x]
+        at = {self.unknown: x}
+        return next((why for rule, why in self.rules.items() if not true_at(rule, at)), None)
+
+    def elaborate(self, x: int) -> Structure | str:
+        found = self.inquiry.built({self.unknown: x})
+        return found if isinstance(found, str) else self.structure(found, x)
+
+    def confirm(self, value: Value) -> Answer | str:
+        """The answer at a value, from the table elaborated there; or why there is no table."""
+        found = self.posed.confirmed({self.unknown: value})
+        return found if isinstance(found, str) else Answer(value, *found)
+
+    # ---- solving
+
+    def solution(self, within: tuple[int, int] | None) -> Solution:
+        match self.kind:
+            case "size" | "count" | "variable":
+                return self.over_integers(within)
+            case "flag":
+                return self.over_choices((False, True))
+            case "choice":
+                param = next(
+                    p for p in self.inquiry.base.program.model.params if p.name == self.unknown
+                )
+                return self.over_choices(param.choices)
+            case kind:
+                raise QuestionError(
+                    f"`{self.unknown}` is a {kind}: unknowns are whole numbers, flags and choices"
+                )
+
+    def base_answer(self) -> Answer:
+        """The question at the table's own values."""
+        sides = self.posed.at(self.inquiry.base, self.posed.base)
+        return Answer(self.posed.base[self.unknown], *sides)
+
+    def over_choices(self, choices: tuple[str | bool, ...]) -> Solution:
+        """A flag or a choice: each of its values is a table."""
+        base = self.base_answer()
+        found: list[Answer] = []
+        for choice in choices:
+            answer = self.confirm(choice)
+            if isinstance(answer, str):
+                self.notes[f"{self.unknown} = {choice}: {answer}"] = None
+            else:
+                found.append(answer)
+        if len(found) > 1 and len({(answer.left, answer.right) for answer in found}) == 1:
+            raise self.independent()
+        return Solution(
+            self.question, self.unknown, base, None, None,
+            tuple(a for a in found if a.left == a.right),
+            max((a for a in found if a.left < a.right), key=gap, default=None),
+            min((a for a in found if a.left > a.right), key=gap, default=None),
+            methods=("every value",), structures=len(found), notes=tuple(self.notes),
+        )  # fmt: skip
+
+    def independent(self) -> QuestionError:
+        return QuestionError(f"nothing in the question depends on `{self.unknown}`")
+
+    def over_integers(self, within: tuple[int, int] | None) -> Solution:
+        low, high = within or (0 if self.kind == "count" else 1, MAX_SIZE)
+        base = self.base_answer()
+        pieces = self.pieces(low, high, base)
+        pieces = [self.answered(piece) for piece in pieces]
+        exprs = {
+            id(p.structure): without(self.posed.difference(p.structure.found), self.unknown)
+            for p in pieces
+            if p.structure
+        }
+        if len({*exprs.values()}) <= 1 and not any(map(self.depends, exprs.values())):
+            raise self.independent()
+        methods: dict[str, None] = {}
+        roots: list[int] = []
+        near: list[Near] = []
+        for piece in pieces:
+            if piece.structure is None:
+                continue
+            expr = exprs[id(piece.structure)]
+            found = self.zeros(expr, piece, as_int(base.value))
+            methods[found.method] = None
+            if not found.complete:
+                self.notes[f"of {ends(piece)}: {found.method} was tried"] = None
+            roots += found.roots
+            for same in found.stretches:
+                if len(same) > 2:
+                    self.notes[every(same)] = None
+                    if allowed := list(self.allowed(same, as_int(base.value))):
+                        roots = [x for x in roots if x not in (same[0], same[-1])] + allowed
+            near += [Near(x, step, piece.low, piece.high, expr) for x, step in found.near]
+        exact_ones, forbidden = self.confirmed(sorted(roots, key=distance_from(base.value)))
+        forbidden += self.forbidden_roots(pieces)
+        settled = exact_ones and self.question.op not in ("<", ">")
+        return Solution(
+            self.question, self.unknown, base, low, high, tuple(exact_ones),
+            None if settled else self.nearest(near, -1),
+            None if settled else self.nearest(near, 1),
+            tuple(sorted(forbidden, key=lambda f: f.value)),
+            tuple(methods), len(exprs),
+            tuple((ends(p), p.reason or "") for p in pieces if p.structure is None),
+            tuple(self.notes),
+        )  # fmt: skip
+
+    def allowed(self, same: range, base: int) -> Iterator[int]:
+        """The solutions of a stretch that the table allows nearest to its own value: one below or
+        there, and one above."""
+        middle = min(max((base - same[0]) // same.step, 0), len(same) - 1)
+        down = range(middle, max(middle - MAX_LOOKED_AT, -1), -1)
+        up = range(middle + 1, min(middle + 1 + MAX_LOOKED_AT, len(same)))
+        for steps in (down, up):
+            yield from islice((same[k] for k in steps if self.fault(same[k]) is None), 1)
+
+    def pieces(self, low: int, high: int, base: Answer) -> list[Piece]:
+        if self.kind == "variable":
+            return [Piece(low, high, Structure(self.inquiry.base, ()))]
+        assert isinstance(base.value, int)
+        cutter = Pieces(
+            self.unknown,
+            self.fault,
+            self.elaborate,
+            [self.structure(self.inquiry.base, base.value)],
+        )
+        found = cutter.cut(low, high, self.rules, base.value)
+        for condition in cutter.irregular:
+            if condition not in self.rules:
+                shown = to_text(condition, TABLE)
+                self.notes[f"`{shown}` decides the table's rows and changes from value to value:"
+                           " answers are confirmed, but there may be others"] = None  # fmt: skip
+        return found
+
+    def answered(self, piece: Piece) -> Piece:
+        """The piece, without a table where its table lacks a quantity that is asked for."""
+        if piece.structure is None:
+            return piece
+        try:
+            self.posed.sides(piece.structure.found)
+        except QuestionError as error:
+            return Piece(piece.low, piece.high, None, str(error))
+        return piece
+
+    def zeros(self, expr: Expr, piece: Piece, base: int) -> Found:
+        """Where the difference is zero on a piece; one of its values where it is everywhere."""
+        closest = min(max(base, piece.low), piece.high)
+        if self.unknown in symbols(expr):
+            try:
+                return zeros(expr, self.unknown, piece.low, piece.high, closest)
+            except ValueError:
+                pass
+        everywhere = self.unknown in symbols(expr) or number_at(expr, self.unknown, closest) == 0
+        if everywhere and piece.low < piece.high:
+            self.notes[every(range(piece.low, piece.high + 1))] = None
+        method = "the same for all values"
+        return Found((closest,) if everywhere else (), ((closest, 1),), method)
+
+    def confirmed(self, roots: list[int]) -> tuple[list[Answer], list[Forbidden]]:
+        """The roots for which there is a table, and those for which there is none."""
+        answers: list[Answer] = []
+        forbidden: list[Forbidden] = []
+        for x in roots:
+            if len(answers) + len(forbidden) >= MAX_ROOTS:
+                self.notes[f"more than {MAX_ROOTS} roots: those nearest to the table's value"] = (
+                    None
+                )
+                break
+            found = self.fault(x) or self.confirm(x)
+            if isinstance(found, str):
+                forbidden.append(Forbidden(x, found))
+            elif found.left == found.right:
+                answers.append(found)
+        return answers, forbidden
+
+    def forbidden_roots(self, pieces: list[Piece]) -> list[Forbidden]:
+        """Roots of the table's own formula where its rules leave no table."""
+        expr = self.posed.difference(self.inquiry.base)
+        found: list[Forbidden] = []
+        for piece in pieces:
+            if piece.structure is None and self.unknown in symbols(expr):
+                try:
+                    roots = zeros(expr, self.unknown, piece.low, piece.high).roots
+                except (ValueError, EvaluationError):
+                    continue
+                found += [Forbidden(x, self.fault(x) or piece.reason or "") for x in roots[:2]]
+        return found
+
+    def nearest(self, near: list[Near], side: int) -> Answer | None:
+        """The value whose difference has the sign `side` and is nearest to zero."""
+        for _ in range(MAX_CONFIRMED):
+            x = nearest(near, self.unknown, side, lambda x: self.fault(x) is None)
+            if x is None:
+                return None
+            found = self.confirm(x)
+            if isinstance(found, Answer):
+                if gap(found) * side > 0:
+                    return found
+                found = "the table has another structure there"
+            self.refused[x] = found
+        self.notes["the nearest values are those of tables that do not exist"] = None
+        return None
+
+
+def gap(answer: Answer) -> Exact:
+    return answer.left - answer.right
+
+
+def ends(piece: Piece) -> str:
+    return str(piece.low) if piece.low == piece.high else f"{piece.low:,} to {piece.high:,}"
+
+
+def every(values: range) -> str:
+    """What to say of a stretch of solutions of which only some are listed."""
+    which = "every value" if values.step == 1 else f"every value by {values.step}"
+    return f"{which} from {values[0]:,} to {values[-1]:,} that the table allows is a solution"
+
+
+def distance_from(base: Value) -> Callable[[Value], int]:
+    """The distance of a value from the table's own."""
+    return lambda value: abs(as_int(value) - as_int(base))
+
+
+def as_int(value: Value) -> int:
+    assert isinstance(value, int)
+    return value
