@@ -13,6 +13,7 @@ from functools import cached_property
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label
 from specgen.diagnostics.source import Span
+from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions, Bounds
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import TRUE, ZERO, Apply, Const, Expr, negation, symbols
@@ -28,7 +29,7 @@ from specgen.frontend.modules import tables
 from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews, around
 from specgen.frontend.modules.packings import packings
 from specgen.frontend.modules.sharding import sharding
-from specgen.frontend.scope import DTYPES, Scope, Unresolved
+from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.ir.verify import verify
 from specgen.language import tree

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean, suggestion
 from specgen.diagnostics.source import Span
+from specgen.dtypes import DTYPES
 from specgen.expr.node import (
     COMPARISONS,
     FUNCTIONS,
@@ -26,8 +27,6 @@ from specgen.expr.node import (
 )
 from specgen.frontend.files import Definition, std_use
 from specgen.language import tree
-
-DTYPES: Final = ("f64", "f32", "f16", "bf16", "f8e4m3", "i64", "i32", "i8", "u8", "bool")
 
 #: Lets may use lets: without a bound, sixty rows that double would have 2**60 nodes.
 MAX_LENGTH: Final = 10_000

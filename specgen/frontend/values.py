@@ -10,12 +10,13 @@ from typing import Final, TypeGuard
 
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Number, Value, describe, evaluate, expression
 from specgen.expr.facts import is_int
 from specgen.expr.node import Const, Expr, symbols
 from specgen.expr.printing import TABLE, to_text
 from specgen.frontend.files import Definition
-from specgen.frontend.scope import DTYPES, Scope, Unresolved
+from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir.model import ParamValue
 from specgen.language import tree
 from specgen.language.builder import LIST_ITEMS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from specgen.analysis.quantities.terms import BYTES
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, evaluate
 from specgen.expr.node import TRUE, Apply, Const, Expr, Sym
 from specgen.frontend.values import Override
@@ -61,7 +61,7 @@ def settled(
         (
             value
             for name, value in implied.items()
-            if name in params and params[name].kind == "dtype" and value in BYTES
+            if name in params and params[name].kind == "dtype" and value in DTYPES
         ),
         program.activation_dtype,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from specgen.dtypes import SAFETENSORS
 from specgen.regular_files import exists, open_regular, read_regular, reason_of
 
 #: Bytes of a header or an index; the format's own library reads no longer headers.
@@ -30,17 +31,11 @@ SUFFIX: Final = ".safetensors"
 SINGLE: Final = f"model{SUFFIX}"
 INDEX: Final = f"{SINGLE}.index.json"
 
-#: The format's names of the language's dtypes.
-DTYPES: Final[Mapping[str, str]] = {
-    "BOOL": "bool", "U8": "u8", "I8": "i8", "F8_E4M3": "f8e4m3", "BF16": "bf16", "F16": "f16",
-    "I32": "i32", "F32": "f32", "I64": "i64", "F64": "f64",
-}  # fmt: skip
-
 #: Bits per element of every dtype that the format has.
 BITS: Final[Mapping[str, int]] = {
-    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
-    "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
-    "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+    "F6_E2M3": 6, "F6_E3M2": 6, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "I16": 16, "U16": 16, "U32": 32, "C64": 64, "U64": 64,
+    **{name: row.bits for name, row in SAFETENSORS.items()},
 }  # fmt: skip
 
 #: What a header says of a tensor; more is passed over.
@@ -207,7 +202,7 @@ def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tup
         bits = bits_of(dims, BITS[dtype])
         if bits is None or stop < start or 8 * (stop - start) != bits:
             raise ValueError(f"`{shown}` has {stop - start} bytes for {dtype[:SHOWN]} {dims}")
-        known = DTYPES.get(dtype, dtype)
+        known = SAFETENSORS[dtype].name if dtype in SAFETENSORS else dtype
         yield name, Stretch(file, origin + start, known, tuple(dims), stop - start)
 
 

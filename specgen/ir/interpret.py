@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import Expr, Sym
 from specgen.expr.solving import solve, variables
@@ -21,7 +22,10 @@ from specgen.ir import model as ir
 Array = NDArray[Any]
 
 #: How compute dtypes are held: everything real in 64 bits, so that rounding decides nothing.
-HELD: Mapping[str, Any] = {"bool": np.bool_, "i64": np.int64, "i32": np.int64}
+HELD: Mapping[str, Any] = {
+    row.name: {"bool": np.bool_, "integer": np.int64, "float": np.float64}[row.kind]
+    for row in DTYPES.values()
+}
 
 UNARY: Mapping[str, Callable[[Array], Array]] = {
     "neg": np.negative,

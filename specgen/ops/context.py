@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from specgen.diagnostics.source import Span
+from specgen.dtypes import COMPUTED_FLOATS
 from specgen.expr.node import Apply, Const, Expr
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Op, Scalar, Type, Value
@@ -90,7 +91,7 @@ class OpCall:
         return value
 
     def floats(self, position: int) -> Value:
-        return self.tensor(position, (ACTIVATION, "f32", "f64", "f16", "bf16"))
+        return self.tensor(position, (ACTIVATION, *COMPUTED_FLOATS))
 
     def span(self, position: int) -> Span:
         return self.node.arguments[position].span

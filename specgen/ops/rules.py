@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from specgen.diagnostics.diagnostic import did_you_mean
 from specgen.diagnostics.source import Span
+from specgen.dtypes import COMPUTED, COMPUTED_FLOATS
 from specgen.expr.facts import is_flag
 from specgen.expr.node import ONE, Apply, Const, Expr, total
 from specgen.expr.normal import tidy
@@ -27,9 +28,8 @@ from specgen.ops.context import (
 #: Pieces of a `split` or `concat`: sums of their sizes are nested pair by pair.
 MAX_PIECES = 100
 
-FLOATS = (ACTIVATION, "f32", "f64", "f16", "bf16")
+FLOATS = (ACTIVATION, *COMPUTED_FLOATS)
 NUMBERS = (*FLOATS, "i64", "i32")
-CASTS = ("f64", "f32", "f16", "bf16", "i64", "i32", "bool")
 
 #: The op of each binary operator of the language.
 BINARY = {
@@ -113,9 +113,9 @@ def cast(call: OpCall) -> Value:
     elif len(call.node.arguments) == 2:
         node = call.node.arguments[1]
         text = node.value if isinstance(node, tree.Literal) else getattr(node, "text", None)
-        if text not in CASTS:
+        if text not in COMPUTED:
             call.typing.fail(
-                "E0417", node.span, found=text or "an expression", help=hint(str(text), CASTS)
+                "E0417", node.span, found=text or "an expression", help=hint(str(text), COMPUTED)
             )
         dtype = str(text)
     else:

@@ -12,7 +12,6 @@ import pytest
 
 from specgen.analysis.dataflow.costs import decode_forward, decode_forwards
 from specgen.analysis.quantities.ledger import (
-    BYTES,
     NO_CACHE,
     NO_DATAFLOW,
     Ledger,
@@ -22,6 +21,7 @@ from specgen.analysis.quantities.ledger import (
 from specgen.analysis.table.instances import definitions
 from specgen.analysis.table.rows import OWN
 from specgen.analysis.table.stored import expand, stored
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import evaluate
 from specgen.expr.node import Expr, Sym, substitute, symbols
 from specgen.expr.printing import to_text
@@ -170,7 +170,7 @@ def test_formulas_at_random_parameters_are_sums_over_tensors(spec: str) -> None:
             "parameters": sum(n for n, row in sizes if row.counted),
             "stored_tensors": len(tensors),
             "stored_elements": sum(n for n, _ in sizes),
-            "stored_bytes": sum(n * BYTES[row.dtype] for n, row in sizes),
+            "stored_bytes": sum(n * DTYPES[row.dtype].bytes for n, row in sizes),
             "stored_scales": sum(n for n, row in sizes if row.kind == "scale"),
         }
         assert {name: evaluate(f, values) for name, f in formulas.items()} == sums

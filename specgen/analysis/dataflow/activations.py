@@ -35,13 +35,13 @@ from specgen.analysis.dataflow.products import (
     site,
     under,
 )
-from specgen.analysis.quantities.terms import BYTES, stored_dtype
+from specgen.analysis.quantities.terms import stored_dtype
 from specgen.analysis.table.cases import Site
 from specgen.analysis.table.instances import Instance
-from specgen.expr.evaluate import EvaluationError
+from specgen.dtypes import DTYPES
+from specgen.expr.evaluate import EvaluationError, expression
 from specgen.expr.node import (
     ZERO,
-    Const,
     Expr,
     conjunction,
     negation,
@@ -129,7 +129,7 @@ class Evaluator:
         """Memory for a value, with one reference to it."""
         dtype = stored_dtype(frame.instance.program, type_.dtype)
         copies = tuple(frame.chosen.values())
-        size = product(Const(BYTES[dtype]), *copies, *frame.dims(type_))
+        size = product(expression(DTYPES[dtype].bytes), *copies, *frame.dims(type_))
         ref = (self.allocated(size),)
         if noted:
             self.note(frame)

@@ -13,7 +13,6 @@ from typing import Final
 from specgen.analysis.dataflow.products import Operand, Product
 from specgen.analysis.dataflow.reach import Reach
 from specgen.analysis.quantities.terms import (
-    BYTES,
     CONVENTIONS,
     Quantity,
     Term,
@@ -22,8 +21,9 @@ from specgen.analysis.quantities.terms import (
 )
 from specgen.analysis.table.cases import Case, Folder, Index, Site
 from specgen.analysis.table.rows import pattern
-from specgen.expr.evaluate import evaluate_int
-from specgen.expr.node import FALSE, Const, Expr, Sym, conjunction, product, symbols
+from specgen.dtypes import DTYPES
+from specgen.expr.evaluate import evaluate_int, expression
+from specgen.expr.node import FALSE, Expr, Sym, conjunction, product, symbols
 
 #: Why a table has no expanded cache though it has caches.
 UNMET: Final = "no product reads the caches token by token"
@@ -114,8 +114,8 @@ TOKENS: Final = (Sym("B", "axis"), Sym("T", "axis"))
 
 
 def term(row: CacheRow, *, sized: bool, outer: tuple[Expr, ...] = ()) -> Term:
-    scale = BYTES[row.dtype] if sized else 1
-    amount = product(Const(scale), *outer, *row.shape)
+    scale = DTYPES[row.dtype].bytes if sized else 1
+    amount = product(expression(scale), *outer, *row.shape)
     return Term(row.multiplicity, amount, Fraction(row.elements * scale))
 
 
@@ -144,9 +144,9 @@ def expanded(kept: Iterable[Kept], activations: str | None, folder: Folder) -> I
     """Elements, or with the dtype of activations bytes, of the operands in all their places."""
     for found, shape, dtype in kept:
         place = found.site
-        stored = dtype if dtype in BYTES else activations
-        scale = 1 if activations is None or stored is None else BYTES[stored]
-        amount = product(Const(scale), *(shape or ()))
+        stored = dtype if dtype in DTYPES else activations
+        scale = 1 if activations is None or stored is None else DTYPES[stored].bytes
+        amount = product(expression(scale), *(shape or ()))
         for case in folder.fold(Site(place.indices, place.condition, (amount,))):
             yield whole(case, folder)
 

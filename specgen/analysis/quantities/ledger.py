@@ -20,7 +20,6 @@ from specgen.analysis.quantities.caches import CacheRow, cache_quantities, cache
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.quantities.memory import training, weights
 from specgen.analysis.quantities.terms import (
-    BYTES,
     CONVENTIONS,
     OF_TOKENS,
     STORED,
@@ -34,14 +33,15 @@ from specgen.analysis.table.cases import Folder, Site
 from specgen.analysis.table.instances import Instance, descend, environment, root
 from specgen.analysis.table.rows import Row, entries, fold
 from specgen.analysis.table.stored import StoredTensor, held, scheme_of
+from specgen.dtypes import DTYPES, bytes_of
 from specgen.expr.evaluate import Value, expression
-from specgen.expr.node import ONE, Apply, Const, Expr, Sym, conjunction, negation, product, symbols
+from specgen.expr.node import ONE, Apply, Expr, Sym, conjunction, negation, product, symbols
 from specgen.expr.normal import settled
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 
 __all__ = [
-    "BYTES", "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage",
+    "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage",
     "evaluated", "ledger", "quantities",
 ]  # fmt: skip
 
@@ -214,10 +214,10 @@ def counts(rows: tuple[Row, ...], tensors: tuple[StoredTensor, ...]) -> Iterable
 
     def of(chosen: Iterable[Row], factor: int | None = None) -> Iterable[Term]:
         for row in chosen:
-            scale = BYTES[row.dtype] if factor is None else factor
+            scale = DTYPES[row.dtype].bytes if factor is None else factor
             yield Term(
                 row.multiplicity,
-                product(Const(scale), *row.in_out),
+                product(expression(scale), *row.in_out),
                 Fraction(row.elements * scale),
                 row.assumptions,
                 row.closed,
@@ -246,5 +246,5 @@ def storage(stored: tuple[StoredTensor, ...]) -> tuple[Storage, ...]:
     for tensor in stored:
         tensors[tensor.dtype] = tensors.get(tensor.dtype, 0) + tensor.instances
         elements[tensor.dtype] = elements.get(tensor.dtype, 0) + tensor.elements
-    found = [Storage(d, tensors[d], elements[d], elements[d] * BYTES[d]) for d in tensors]
+    found = [Storage(d, tensors[d], elements[d], bytes_of(d, elements[d])) for d in tensors]
     return tuple(sorted(found, key=lambda s: (-s.bytes, s.dtype)))

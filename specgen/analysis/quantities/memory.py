@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from specgen.analysis.quantities.terms import BYTES, CONVENTIONS, RECIPES, Quantity, Term, quantity
+from specgen.analysis.quantities.terms import CONVENTIONS, RECIPES, Quantity, Term, quantity
 from specgen.analysis.table.rows import Row
-from specgen.expr.node import Const, Sym, product, total
+from specgen.dtypes import DTYPES
+from specgen.expr.evaluate import expression
+from specgen.expr.node import Sym, product, total
 
 #: Bytes of a weight, of its gradient, and of its optimizer states.
 STATES = ("W", "G", "O")
@@ -32,7 +34,7 @@ def held(row: Row) -> Term:
     amount = (
         product(*row.in_out, Sym(STATES[0]))
         if follows(row)
-        else product(Const(BYTES[row.dtype]), *row.in_out)
+        else product(expression(DTYPES[row.dtype].bytes), *row.in_out)
     )
     return Term(row.multiplicity, amount, Fraction(0), row.assumptions, row.closed)
 

@@ -28,7 +28,6 @@ from specgen.analysis.quantities.caches import CacheRow, written
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.quantities.sharding import Cut, Division, Rank, balanced
 from specgen.analysis.quantities.terms import (
-    BYTES,
     OF_TOKENS,
     STORED_OTHERWISE,
     Quantity,
@@ -39,13 +38,13 @@ from specgen.analysis.table.cases import Folder, Index
 from specgen.analysis.table.instances import definitions, environment, root
 from specgen.analysis.table.rows import Entry, Row, entries, fold
 from specgen.analysis.table.windows import within
+from specgen.dtypes import DTYPES
 from specgen.expr.arithmetic import added
-from specgen.expr.evaluate import EvaluationError
+from specgen.expr.evaluate import EvaluationError, expression
 from specgen.expr.node import (
     ONE,
     ZERO,
     Apply,
-    Const,
     Expr,
     Sym,
     disjunction,
@@ -318,7 +317,7 @@ def staged(at: frozenset[Position], amount: Expr) -> Expr:
 def amount(row: CacheRow) -> Expr:
     """Bytes of a cache row, of T tokens of a data rank's share of B sequences."""
     sequences = balanced(Sym("B", "axis"), DATA).size
-    return product(Const(BYTES[row.dtype]), sequences, Sym("T", "axis"), *row.shape)
+    return product(expression(DTYPES[row.dtype].bytes), sequences, Sym("T", "axis"), *row.shape)
 
 
 def taken(program: Program, more: Iterable[str] = ()) -> str | None:
@@ -382,14 +381,14 @@ def terms(name: str, found: Shares) -> Iterator[tuple[frozenset[Position], Term]
     for share in found.rows:
         if name == "rank_stored_bytes":
             if share.row.stored:
-                yield share.loaders, counted(share.loaded, BYTES[share.row.dtype])
+                yield share.loaders, counted(share.loaded, DTYPES[share.row.dtype].bytes)
         elif share.row.counted:
             weights = name == "rank_weights_bytes"
             yield share.readers, memory.held(share.held) if weights else counted(share.held, 1)
 
 
-def counted(row: Row, scale: int) -> Term:
-    size = product(Const(scale), *row.in_out)
+def counted(row: Row, scale: int | Fraction) -> Term:
+    size = product(expression(scale), *row.in_out)
     return Term(row.multiplicity, size, Fraction(0), row.assumptions, row.closed)
 
 

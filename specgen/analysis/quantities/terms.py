@@ -16,12 +16,6 @@ from specgen.expr.node import Apply, Const, Expr, product
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import ACTIVATION, Program
 
-#: Bytes of one element.
-BYTES: Final[Mapping[str, int]] = {
-    "f64": 8, "f32": 4, "f16": 2, "bf16": 2, "f8e4m3": 1,
-    "i64": 8, "i32": 4, "i8": 1, "u8": 1, "bool": 1,
-}  # fmt: skip
-
 
 def stored_dtype(program: Program, dtype: str) -> str:
     """The dtype that is stored where a row follows the working precision."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from itertools import product as combinations
+from math import prod
 from typing import Final
 
 from specgen.analysis.quantities.faults import countable
@@ -16,6 +17,7 @@ from specgen.analysis.table.cases import Folder, Index, Repeated, Site
 from specgen.analysis.table.instances import OWN, Instance, descend, environment, join, root
 from specgen.analysis.table.rows import WEIGHT, Entry, Row, entries, fold, pattern, row
 from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate, evaluate_int
 from specgen.expr.node import ONE, Apply, Const, Expr, Sym, product, symbols, total
 from specgen.expr.normal import tidy
@@ -141,7 +143,19 @@ def writer(
 def held(
     model: Instance, table: Sequence[Entry], scheme: str, folder: Folder
 ) -> Iterator[StoredTensor]:
-    """`stored`, of entries that are known already."""
+    """`stored`, of entries that are known already.
+
+    Raises:
+        EvaluationError: a size has no value, or a tensor ends within a byte.
+    """
+    for tensor in folded(model, table, scheme, folder):
+        check_bytes(tensor)
+        yield tensor
+
+
+def folded(
+    model: Instance, table: Sequence[Entry], scheme: str, folder: Folder
+) -> Iterator[StoredTensor]:
     groups = packed(model, table, scheme)
     done: set[int] = set()
     for entry in table:
@@ -151,6 +165,16 @@ def held(
         elif id(group) not in done:
             done.add(id(group))
             yield from group.fold(scheme, folder)
+
+
+def check_bytes(tensor: StoredTensor) -> None:
+    """Raises EvaluationError where a tensor ends within a byte, which no file can hold."""
+    bits = DTYPES[tensor.dtype].bits
+    if bits < 8 and bits * prod(tensor.dims) % 8:
+        shape = " × ".join(map(str, tensor.dims))
+        raise EvaluationError(
+            f"`{tensor.first.name}` is {shape} elements of {bits} bits, which is no whole number of bytes"
+        )
 
 
 def plain(row: Row, scheme: str) -> StoredTensor:

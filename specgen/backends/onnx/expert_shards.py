@@ -9,10 +9,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from specgen.dtypes import UNGATHERED
 from specgen.huggingface.safetensors import Stretch
-
-#: ONNX's Gather, Slice and Split take no 8-bit floats; Scan, If and Identity do.
-UNGATHERED: Final = frozenset({"f8e4m3"})
 
 #: How much of a file one initializer may span, as a multiple of what it is there for: an expert's
 #: three matrices usually lie side by side.

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from specgen.backends.onnx.definitions import CacheUse, Definition, Definitions, Key
 from specgen.backends.onnx.dims import Extent
-from specgen.backends.onnx.expert_shards import UNGATHERED
 from specgen.backends.onnx.frame import Frame, State, join, past
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Edge, translate
+from specgen.dtypes import UNGATHERED
 
 Walk = Callable[[Frame, Sequence[Operand]], tuple[Operand, ...]]
 

@@ -15,13 +15,9 @@ from typing import Final
 from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
-
-#: How a dtype's elements are packed in a constant; the others are cast from f32.
-PACKING: Final[Mapping[str, str]] = {
-    "f64": "d", "f32": "f", "f16": "e", "i64": "q", "i32": "i", "i8": "b", "u8": "B", "bool": "?",
-}  # fmt: skip
 
 #: Operators that compute nothing: their nodes stand for no place in the table.
 MOVES: Final = frozenset(
@@ -136,7 +132,7 @@ class Graph:
         """A constant; equal ones are one node, in the outermost graph."""
         values = list(values)
         try:
-            data = struct.pack(f"<{len(values)}{PACKING[dtype]}", *values)
+            data = struct.pack(f"<{len(values)}{DTYPES[dtype].packing}", *values)
         except (OverflowError, struct.error) as error:
             raise EvaluationError(f"a constant is beyond the range of {dtype}") from error
         literal = Literal(dtype, shape, data)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product as combinations
+from math import prod
 
 from specgen.analysis.table.cases import Index
 from specgen.analysis.table.rows import Row
 from specgen.analysis.table.stored import StoredTensor
 from specgen.backends.onnx.expert_shards import Piece, overlays
-from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.options import Options
+from specgen.dtypes import bytes_of
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
 from specgen.expr.node import Expr, symbols
 from specgen.expr.printing import to_text
@@ -41,10 +42,7 @@ class Stored:
 
     @property
     def bytes(self) -> int:
-        size = DTYPES[self.dtype][1]
-        for dim in self.shape:
-            size *= dim
-        return size
+        return bytes_of(self.dtype, prod(self.shape))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from specgen.backends.onnx.dims import Shape
-from specgen.backends.onnx.expert_shards import UNGATHERED, Piece, divided
+from specgen.backends.onnx.expert_shards import Piece, divided
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import convert
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.openvino_if import once
+from specgen.dtypes import UNGATHERED
 from specgen.expr.evaluate import EvaluationError
 
 #: Gives the stored tensor of a row by its path.

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from specgen.dtypes import DTYPES
+
 #: The opset in which a dtype came, where that is later than the oldest level's.
-SINCE: Final[Mapping[str, int]] = {"f8e4m3": 19}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Level:
     domains: Mapping[str, int] = field(default_factory=dict)
 
     def lacks(self, dtype: str) -> bool:
-        return SINCE.get(dtype, 0) > self.opset
+        return DTYPES[dtype].since > self.opset
 
 
 STANDARD: Final = Level(24, 11)

@@ -8,23 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final, cast
+from typing import cast
 
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim, Environment, Extent, Shape
-from specgen.backends.onnx.graph import PACKING, Graph
+from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.nodes import Attribute, Edge
+from specgen.dtypes import DTYPES, FLOATS
 from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION
 from specgen.ir.verify import InternalFault
-
-#: ONNX TensorProto.DataType and bytes per element of the language's dtypes.
-DTYPES: Final[Mapping[str, tuple[int, int]]] = {
-    "f32": (1, 4), "u8": (2, 1), "i8": (3, 1), "i32": (6, 4), "i64": (7, 8), "bool": (9, 1),
-    "f16": (10, 2), "f64": (11, 8), "bf16": (16, 2), "f8e4m3": (17, 1),
-}  # fmt: skip
-
-FLOATS: Final = frozenset({"f64", "f32", "f16", "bf16", "f8e4m3"})
 
 Number = int | float | bool | Fraction
 Operand = Edge | Number
@@ -84,7 +77,7 @@ class Call:
         return self._constant(value, self.dtype)
 
     def _constant(self, value: Number, dtype: str) -> Edge:
-        if dtype not in PACKING:
+        if DTYPES[dtype].packing is None:
             return convert(self.graph, f"{self.name}.cast", self._constant(value, "f32"), dtype)
         return self.graph.scalar(dtype, float(value) if dtype in FLOATS else int(value))
 
@@ -114,7 +107,7 @@ def convert(graph: Graph, name: str, edge: Edge, dtype: str) -> Edge:
     """The value in a dtype; no node where it has that dtype already."""
     if edge.dtype == dtype:
         return edge
-    return graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype][0])
+    return graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype].onnx)
 
 
 def reduced(graph: Graph, name: str, op: str, x: Edge, axis: int, keep: bool) -> Edge:

@@ -8,7 +8,6 @@ from typing import Final
 from specgen.backends.onnx import patterns
 from specgen.backends.onnx.dims import add
 from specgen.backends.onnx.lowering import (
-    FLOATS,
     Call,
     broadcast,
     convert,
@@ -17,6 +16,7 @@ from specgen.backends.onnx.lowering import (
     reduced,
 )
 from specgen.backends.onnx.nodes import Edge
+from specgen.dtypes import FLOATS
 
 UNARY: Final = {
     "neg": "Neg", "sqrt": "Sqrt", "exp": "Exp", "sigmoid": "Sigmoid", "cos": "Cos",

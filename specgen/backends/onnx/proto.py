@@ -20,10 +20,10 @@ from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import UNKNOWN, Shape
 from specgen.backends.onnx.initializers import Stored
 from specgen.backends.onnx.levels import STANDARD, Level
-from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
 from specgen.backends.onnx.numerals import LONG, numeral
 from specgen.backends.onnx.weights import Embedded, Placed
+from specgen.dtypes import DTYPES
 
 # onnx.proto: AttributeProto.AttributeType and TensorProto.DataLocation
 FLOAT, INT, STRING, TENSOR, GRAPH, INTS = 1, 2, 3, 4, 5, 7
@@ -171,7 +171,7 @@ class Writer:
     def _type(self, dtype: str, shape: Shape) -> Any:
         if (dtype, shape) not in self._types:
             made = self._pb.TypeProto()
-            made.tensor_type.elem_type = DTYPES[dtype][0]
+            made.tensor_type.elem_type = DTYPES[dtype].onnx
             made.tensor_type.shape.SetInParent()
             for dim in shape:
                 if isinstance(dim, int):
@@ -208,7 +208,7 @@ class Writer:
                 made.ints.extend(value)
             case Literal(dtype=dtype, shape=shape, data=data):
                 made.type = TENSOR
-                made.t.data_type = DTYPES[dtype][0]
+                made.t.data_type = DTYPES[dtype].onnx
                 made.t.dims.extend(shape)
                 made.t.raw_data = data
             case Body():
@@ -226,7 +226,7 @@ class Writer:
     def _initializer(self, tensor: Any, placed: Placed | Embedded) -> None:
         stored = placed.stored
         tensor.name = self._name(stored.name)
-        tensor.data_type = DTYPES[stored.dtype][0]
+        tensor.data_type = DTYPES[stored.dtype].onnx
         tensor.dims.extend(stored.shape)
         if self._names[stored.name] == stored.name:
             self._entries(tensor.metadata_props, released(stored))

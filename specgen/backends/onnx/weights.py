@@ -19,15 +19,15 @@ from specgen.analysis.table.cases import Folder, Index
 from specgen.analysis.table.instances import environment, root
 from specgen.analysis.table.rows import Entry, Row, entries, fold
 from specgen.analysis.table.stored import StoredTensor, held, scheme_of
-from specgen.backends.onnx.expert_shards import UNGATHERED, Piece
+from specgen.backends.onnx.expert_shards import Piece
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
-from specgen.backends.onnx.lowering import DTYPES
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
 from specgen.backends.refusal import Site, note_site
+from specgen.dtypes import DTYPES, UNGATHERED
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
 from specgen.huggingface.safetensors import Stretch

@@ -23,9 +23,10 @@ from specgen.backends.pytorch.released import Released
 from specgen.backends.pytorch.root import RootWriter
 from specgen.backends.pytorch.scope import Used
 from specgen.backends.pytorch.stacks import StackWriter
-from specgen.backends.pytorch.values import DTYPES, shape_text
+from specgen.backends.pytorch.values import shape_text
 from specgen.backends.refusal import Refusal
 from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.dtypes import DTYPES
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 
@@ -156,7 +157,7 @@ class File:
             has_joined=released.has_joined,
             has_rearranged=released.has_rearranged,
             filling=joined(filling),
-            dtype=DTYPES[program.activation_dtype],
+            dtype=DTYPES[program.activation_dtype].torch,
         )
 
 

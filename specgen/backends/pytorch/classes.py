@@ -30,8 +30,8 @@ from specgen.backends.pytorch.layout import (
 )
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import SELF, row_tensor, stack
-from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import values
+from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
 
@@ -264,7 +264,7 @@ class ClassWriter(Constructor):
         }
         kept = [f"kept_{n}" if rows.keys() - {row} else "kept" for n, row in enumerate(rows, 1)]
         for name, (row, dtype) in zip(kept, rows.items(), strict=True):
-            remark = f"stays {DTYPES[dtype]} where model.to(dtype) converts the others"
+            remark = f"stays {DTYPES[dtype].torch} where model.to(dtype) converts the others"
             lines += layout.remarked([f"{INDENT * 2}{name} = {row}.data"], remark, 2)
         lines.append(f"{INDENT * 2}super()._apply(fn, recurse)")
         for name, row in zip(kept, rows, strict=True):

@@ -26,8 +26,8 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, quote, variable
 from specgen.backends.pytorch.scope import SELF, Used
-from specgen.backends.pytorch.values import DTYPES, INTEGERS
 from specgen.backends.pytorch.walking import evaluated
+from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.facts import whole
 from specgen.expr.node import (
     TRUE,
@@ -267,7 +267,7 @@ class Constructor:
         """The lines that make a row, and the bias of a map with it."""
         dtype = []
         if row.compute != ACTIVATION:
-            dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[row.compute]}"))]
+            dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[row.compute].torch}"))]
         shape = [self.size(dim) for dim in row.shape]
         target = f"self.{attribute(row.name)} = "
         if self.stacked:
@@ -303,7 +303,7 @@ class Constructor:
                 condition = conjunction(row.condition, bias.condition)
                 dtype = []
                 if bias.compute != ACTIVATION:
-                    dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[bias.compute]}"))]
+                    dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[bias.compute].torch}"))]
                 values = call("torch.empty", *map(self.size, bias.shape), *dtype)
                 held = call("nn.ParameterDict", layout.mapping({"bias": values}))
                 prefix, indent = f"self.{attribute(name)} = ", 2 + (condition != TRUE)

@@ -15,6 +15,7 @@ from specgen.backends.pytorch.layout import INDENT, Atom, Binary, Node, call, fl
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.scope import place, stack
 from specgen.backends.pytorch.walking import nested, operands, values
+from specgen.dtypes import COMPUTED_FLOATS
 from specgen.expr.node import TRUE
 from specgen.ir.model import (
     ACTIVATION,
@@ -44,7 +45,7 @@ CONTRACTIONS: Final = frozenset({"einsum", "take", "gather"})
 SUMS: Final = frozenset({"sum", "mean"})
 
 #: Dtypes that random numbers can be drawn in.
-DRAWN: Final = frozenset({ACTIVATION, "f64", "f32", "f16", "bf16"})
+DRAWN: Final = frozenset({ACTIVATION, *COMPUTED_FLOATS})
 
 #: As deep as functions are followed into those that they call.
 DEPTH: Final = 8

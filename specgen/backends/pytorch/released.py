@@ -32,24 +32,11 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
+from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import Value, evaluate
 from specgen.expr.node import FALSE, Expr, Sym, disjunction
 from specgen.expr.printing import to_text
 from specgen.ir.model import Module, Program, Template
-
-#: What safetensors calls the dtypes of tables.
-SAFETENSORS = {
-    "f64": "F64",
-    "f32": "F32",
-    "f16": "F16",
-    "bf16": "BF16",
-    "f8e4m3": "F8_E4M3",
-    "i64": "I64",
-    "i32": "I32",
-    "i8": "I8",
-    "u8": "U8",
-    "bool": "BOOL",
-}
 
 #: A released name and the parameter that its tensor fills.
 Pairing = tuple[str, str]
@@ -345,7 +332,7 @@ class Released:
         lines.append(f"{INDENT}return {{")
         for row in module.tensors:
             shape = grouping([sizes.size(dim, naming) for dim in row.shape])
-            kind = grouping([Atom(literal(SAFETENSORS[row.dtype or "bf16"])), shape])
+            kind = grouping([Atom(literal(DTYPES[row.dtype or "bf16"].safetensors)), shape])
             lines += layout.lines(f"{literal('.' + row.name)}: ", kind, 2, ",")
         return [*lines, f"{INDENT}}}"]
 

@@ -28,9 +28,10 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.values import DTYPES, Writer, shape_text, written_range
+from specgen.backends.pytorch.values import Writer, shape_text, written_range
 from specgen.backends.pytorch.walking import expressions
 from specgen.backends.refusal import Site
+from specgen.dtypes import DTYPES
 from specgen.expr.facts import whole
 from specgen.expr.node import ONE, TRUE, Expr, Sym, disjunction, walk
 from specgen.expr.solving import solve, variables
@@ -356,7 +357,7 @@ class Scope:
         return self.arange(n, dtype)
 
     def numbers(self, members: Expr, dtype: str) -> Node:
-        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}"))
+        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
         return call(
             "torch.tensor", self.real(members), torch_dtype, Keyword("device", self.device())
         )
@@ -365,14 +366,14 @@ class Scope:
         """A number as a tensor without dims, rounded to the dtype."""
         if dtype == ACTIVATION:
             return method(self.at_hand({ACTIVATION}), "new_full", Atom("()"), self.real(number))
-        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}"))
+        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
         device = Keyword("device", self.device())
         return call("torch.full", Atom("()"), self.real(number), torch_dtype, device)
 
     def arange(self, n: Expr, dtype: str) -> Node:
         keywords = [Keyword("device", self.device())]
         if dtype != "i64":
-            keywords.insert(0, Keyword("dtype", Atom(f"torch.{DTYPES[dtype]}")))
+            keywords.insert(0, Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}")))
         return call("torch.arange", self.size(n), *keywords)
 
     def index_lines(self) -> list[str]:

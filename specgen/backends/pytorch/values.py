@@ -26,6 +26,7 @@ from specgen.backends.pytorch.layout import (
     number,
     subscript,
 )
+from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.facts import whole as is_whole
 from specgen.expr.node import ZERO, Expr
 from specgen.ir.model import (
@@ -46,20 +47,6 @@ from specgen.ir.model import (
 )
 from specgen.ir.verify import InternalFault
 
-#: torch's name of each dtype that a table can name.
-DTYPES: Final[Mapping[str, str]] = {
-    "f64": "float64",
-    "f32": "float32",
-    "f16": "float16",
-    "bf16": "bfloat16",
-    "f8e4m3": "float8_e4m3fn",
-    "i64": "int64",
-    "i32": "int32",
-    "i8": "int8",
-    "u8": "uint8",
-    "bool": "bool",
-}
-
 INFIX: Final[Mapping[str, str]] = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**",
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
@@ -67,8 +54,6 @@ INFIX: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 METHODS: Final = frozenset({"rsqrt", "sqrt", "exp", "sigmoid", "tanh", "erf", "cos", "sin"})
-
-INTEGERS: Final = frozenset({"i64", "i32", "i8", "u8"})
 
 
 class Names(Protocol):
@@ -249,7 +234,7 @@ class Writer:
             case "bool" | "f64":
                 return method(written, {"bool": "bool", "f64": "double"}[dtype])
             case _:
-                return method(written, "to", Atom(f"torch.{DTYPES[dtype]}"))
+                return method(written, "to", Atom(f"torch.{DTYPES[dtype].torch}"))
 
     def place(self, value: Op) -> Node:
         """The axis of an op: from the front, but for the last one and behind `...`."""

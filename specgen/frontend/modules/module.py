@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
+from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions
 from specgen.expr.node import TRUE, Expr, Sym, substitute
 from specgen.frontend.dataflow.signatures import Signature, signature
 from specgen.frontend.files import Definition, FreeFunction, LoadedFile, std_use
 from specgen.frontend.modules.views import CacheView, PartView, TensorView
 from specgen.frontend.scope import (
-    DTYPES,
     TAKEN,
     WANTED,
     Scope,
@@ -30,7 +30,7 @@ from specgen.language import tree
 from specgen.ops.context import size_text
 
 #: Row dtypes that keep their own precision in dataflow; others compute in the activation dtype.
-WIDE = ("f32", "f64", "i64", "i32", "bool")
+
 
 #: Modules nested in modules deeper than this are an endless recursion.
 MAX_DEPTH = 32
@@ -110,7 +110,7 @@ class ModuleView:
         compute = ACTIVATION
         if row.format is not None:
             self.check_format(row.format)
-            if row.format.name in WIDE:
+            if row.format.name in DTYPES and DTYPES[row.format.name].kept:
                 compute = row.format.name
         match row.storage:
             case tree.ArrayStorage(shape=shape):

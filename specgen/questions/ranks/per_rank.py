@@ -16,7 +16,7 @@ from specgen.analysis.quantities.ledger import Ledger, evaluated
 from specgen.analysis.quantities.memory import follows
 from specgen.analysis.quantities.ranks import Shares, shares, taken
 from specgen.analysis.quantities.sharding import Cut
-from specgen.analysis.quantities.terms import BYTES
+from specgen.dtypes import DTYPES, bytes_of
 from specgen.expr.columns.exact import Array
 from specgen.expr.columns.vector import evaluate_all
 from specgen.expr.evaluate import Value, evaluate_int
@@ -245,13 +245,15 @@ class Answer:
         """The figures of every rank."""
         rows = self.chosen.rows
         zero = np.zeros(self.grid.layout.ranks, dtype=np.int64)
-        sized = [BYTES[share.row.dtype] for share in rows]
-        weights = [self.variables["W"] if follows(s.row) else BYTES[s.row.dtype] for s in rows]
-        stored = scaled(self.loaded, sized, zero)
+        sized = [DTYPES[share.row.dtype].bits for share in rows]
+        weights = [
+            8 * self.variables["W"] if follows(s.row) else DTYPES[s.row.dtype].bits for s in rows
+        ]
+        stored = in_bytes(self.loaded, sized, zero)
         return {
             "parameters": sum(self.parameters, start=zero),
             **({} if self.is_stored_otherwise else {"stored_bytes": stored}),
-            "weights_bytes": scaled(self.parameters, weights, zero),
+            "weights_bytes": in_bytes(self.parameters, weights, zero),
             "cache_bytes": sum(self.caches, start=zero),
         }
 
@@ -292,7 +294,7 @@ class Answer:
                 )
         everywhere = self.grid.once(layout.per_stage)  # data ranks keep caches of other sequences
         for cache, held in zip(self.chosen.caches, self.caches, strict=True):
-            whole = cache.row.elements * BYTES[cache.row.dtype] * self.tokens
+            whole = bytes_of(cache.row.dtype, cache.row.elements * self.tokens)
             yield from self.replica(
                 cache.row.name, "cache_bytes", whole, held, cache.readers, everywhere
             )
@@ -330,7 +332,7 @@ class Answer:
                 self.found.quantities["weights_bytes"], {**self.found.values, **self.variables}
             ),
             "cache_bytes": sum(
-                c.row.elements * BYTES[c.row.dtype] * self.tokens for c in self.chosen.caches
+                bytes_of(c.row.dtype, c.row.elements * self.tokens) for c in self.chosen.caches
             ),
         }
         again = self.again()
@@ -346,15 +348,17 @@ class Answer:
         for share, parameters, loaded in zip(
             self.chosen.rows, self.parameters, self.loaded, strict=True
         ):
-            row, size = share.row, BYTES[share.row.dtype]
+            row = share.row
             if row.counted:
                 extra = exact_sum(parameters) - row.elements
                 found["parameters"] += extra
-                found["weights_bytes"] += extra * (self.variables["W"] if follows(row) else size)
+                found["weights_bytes"] += (
+                    extra * self.variables["W"] if follows(row) else bytes_of(row.dtype, extra)
+                )
             if row.stored:
-                found["stored_bytes"] += (exact_sum(loaded) - row.elements) * size
+                found["stored_bytes"] += bytes_of(row.dtype, exact_sum(loaded) - row.elements)
         for cache, held in zip(self.chosen.caches, self.caches, strict=True):
-            whole = cache.row.elements * BYTES[cache.row.dtype] * self.tokens
+            whole = bytes_of(cache.row.dtype, cache.row.elements * self.tokens)
             found["cache_bytes"] += exact_sum(held) - whole
         return found
 
@@ -375,11 +379,11 @@ def answered(found: Ledger, chosen: Shares, grid: Grid, variables: Mapping[str, 
     )
 
 
-def scaled(rows: Sequence[Array], factors: Sequence[int], zero: Array) -> Array:
-    """The sum of rows times their factors, exactly."""
+def in_bytes(rows: Sequence[Array], bits: Sequence[int], zero: Array) -> Array:
+    """The bytes of rows, whose elements have so many bits each, exactly."""
     found = zero.astype(object)
-    for row, factor in zip(rows, factors, strict=True):
-        found = found + row.astype(object) * factor
+    for row, width in zip(rows, bits, strict=True):
+        found = found + -(-row.astype(object) * width // 8)
     return found
 
 
