@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from specgen.analysis.quantities.ledger import CONVENTIONS
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.diagnostics.codes import CODES
 from specgen.ops.registry import FORMS, OPS
 from specgen.output.targets import TARGETS
@@ -78,7 +78,10 @@ def ops() -> str:
 
 
 def quantities() -> str:
-    rows = [f"| `{name}` | {unit} | {prose(what)} |" for name, (unit, what) in CONVENTIONS.items()]
+    rows = [
+        f"| `{record.name}` | {record.unit} | {prose(record.convention['en'])} |"
+        for record in QUANTITIES.values()
+    ]
     return "\n".join(["| quantity | unit | what is counted |", "|---|---|---|", *rows]) + "\n"
 
 

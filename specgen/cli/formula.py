@@ -31,10 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from specgen.analysis.quantities import ranks
-    from specgen.analysis.quantities.ledger import CONVENTIONS, ledger
+    from specgen.analysis.quantities.ledger import ledger
+    from specgen.analysis.quantities.registry import QUANTITIES
     from specgen.documents.formula import FORMATS
 
-    names = (*CONVENTIONS, *ranks.CONVENTIONS)
+    names = (*QUANTITIES, *ranks.RANK_QUANTITIES)
     if arguments.quantity not in names:
         close = suggestion(arguments.quantity, names)
         hint = f"did you mean `{close}`?" if close else f"there are {', '.join(names)}"
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     selection, variables = of_table(arguments)
     found = ledger(selection.program())
-    if arguments.quantity in CONVENTIONS:
+    if arguments.quantity in QUANTITIES:
         quantity = found.quantities[arguments.quantity]
     else:
         quantity = ranks.rank_quantities(found.program)[arguments.quantity]
@@ -97,7 +98,7 @@ def put_in(found: Ledger, quantity: Quantity, variables: Mapping[str, Value]) ->
 
 def by_op(arguments: argparse.Namespace) -> str:
     """The listing of a quantity's products; why there is none, for a table without a forward."""
-    from specgen.analysis.dataflow.costs import COUNTED
+    from specgen.analysis.quantities.flops import COUNTED
     from specgen.analysis.quantities.ledger import ledger
     from specgen.cli.whatif import chosen
     from specgen.documents.formula import FORMATS

@@ -149,23 +149,23 @@ def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], di
 
 
 def asked(arguments: argparse.Namespace, default: Sequence[str]) -> tuple[str, ...]:
-    from specgen.analysis.quantities.terms import CONVENTIONS
+    from specgen.analysis.quantities.registry import QUANTITIES
 
     if arguments.quantities is None:
         return tuple(default)
     found: dict[str, None] = {}
     for name in arguments.quantities.split(","):
         if name.strip() == "all":
-            found |= dict.fromkeys(CONVENTIONS)
+            found |= dict.fromkeys(QUANTITIES)
         else:
             found[known_quantity(name.strip())] = None
     return tuple(found)
 
 
 def known_quantity(name: str, others: Sequence[str] = ()) -> str:
-    from specgen.analysis.quantities.terms import CONVENTIONS
+    from specgen.analysis.quantities.registry import QUANTITIES
 
-    names = (*CONVENTIONS, *others)
+    names = (*QUANTITIES, *others)
     if name not in names:
         close = suggestion(name, names)
         hint = f"did you mean `{close}`?" if close else f"there are {', '.join(names)}"
@@ -211,12 +211,12 @@ def parallel(arguments: argparse.Namespace) -> int:
 def compared(arguments: argparse.Namespace) -> bytes:
     """Every quantity of the changed table, beside the base where -D changes it."""
     from specgen.analysis.quantities.ledger import ledger
-    from specgen.analysis.quantities.terms import CONVENTIONS
+    from specgen.analysis.quantities.registry import QUANTITIES
     from specgen.diagnostics.diagnostic import SpecError
     from specgen.questions import compare
     from specgen.questions.answers import comparison
 
-    quantities = asked(arguments, tuple(CONVENTIONS))
+    quantities = asked(arguments, tuple(QUANTITIES))
     base, overrides, variables = chosen(arguments)
     changed = ledger(base.changed(overrides).program())
     before = None

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specgen.analysis.dataflow.costs import COUNTED, DECODE, PREFILL, counted
+from specgen.analysis.dataflow.costs import DECODE, PREFILL, counted
 from specgen.analysis.dataflow.products import walked
 from specgen.analysis.quantities.faults import countable
+from specgen.analysis.quantities.flops import COUNTED
 from specgen.analysis.quantities.ledger import Ledger, Quantity
 from specgen.analysis.table.cases import Folder
 from specgen.analysis.table.instances import definitions, environment, root

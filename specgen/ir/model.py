@@ -520,3 +520,8 @@ class Program:
     def has_dataflow(self) -> bool:
         """Whether the table has a forward; a pure table has none."""
         return bool(self.model.forwards)
+
+
+def stored_dtype(program: Program, dtype: str) -> str:
+    """The dtype that is stored where a row follows the working precision."""
+    return program.activation_dtype if dtype == ACTIVATION else dtype

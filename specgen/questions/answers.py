@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specgen.analysis.dataflow.products import limits_of_sight
-from specgen.analysis.quantities.terms import CONVENTIONS, LENGTH, OF_TOKENS, UNSEEN, VARIABLES
+from specgen.analysis.quantities.registry import QUANTITIES
+from specgen.analysis.quantities.terms import LENGTH, UNSEEN, VARIABLES
 from specgen.expr.columns.exact import Array
 from specgen.expr.evaluate import Value, describe, plain
 from specgen.expr.node import Expr
@@ -89,7 +90,7 @@ def comparison(
 
 def unseen(program: Program, quantities: Sequence[str]) -> list[str]:
     """What is said of quantities that count tokens which a query may not see."""
-    names = [name for name in quantities if name.startswith(OF_TOKENS)]
+    names = [name for name in quantities if QUANTITIES[name].of_tokens]
     found = limits_of_sight(program) if names and program.has_dataflow else ()
     if not found:
         return []
@@ -121,7 +122,7 @@ def changes(found: Comparison) -> list[str]:
 def comparison_columns(found: Comparison, quantities: Sequence[str]) -> dict[str, Sequence[Value]]:
     columns: dict[str, Sequence[Value]] = {
         "quantity": list(quantities),
-        "unit": [CONVENTIONS[name][0] for name in quantities],
+        "unit": [QUANTITIES[name].unit for name in quantities],
     }
     after = [found.changed[name].value for name in quantities]
     if found.base is None:
@@ -169,7 +170,7 @@ def comparison_document(
 
 
 def figure(found: Comparison, name: str) -> dict[str, Any]:
-    unit, _ = CONVENTIONS[name]
+    unit = QUANTITIES[name].unit
     after = found.changed[name]
     if found.base is None:
         return {"unit": unit, **valued("value", after)}
@@ -233,7 +234,7 @@ class Answer:
         """The sweep as a picture; see `plot.plot` for the errors."""
         columns = {name: column.tolist() for name, column in self.sweep.columns.items()}
         axes = tuple(axis.name for axis in self.sweep.axes)
-        units = {name: CONVENTIONS[name][0] for name in self.quantities}
+        units = {name: QUANTITIES[name].unit for name in self.quantities}
         chosen = None
         if self.front is not None:
             (first, _), (second, _) = self.objectives
@@ -291,7 +292,7 @@ def sweep_document(answer: Answer) -> dict[str, Any]:
         "filtered_out": found.filtered,
         "undecided": [{"reason": r, "points": n} for r, n in found.undecided.items()],
         "blank": {name: {"rows": n, "reason": r} for name, (n, r) in found.blank.items()},
-        "units": {name: CONVENTIONS[name][0] for name in answer.quantities},
+        "units": {name: QUANTITIES[name].unit for name in answer.quantities},
     }
     if answer.front is not None:
         document["pareto"] = [

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.quantities.ledger import ledger
-from specgen.analysis.quantities.terms import CONVENTIONS
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.diagnostics.diagnostic import suggestion
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import Expr, Sym, conjunction
@@ -74,7 +74,7 @@ def changed(
         SpecError: the table cannot be changed like that.
     """
     with faults():
-        wanted = known_quantities(quantities, tuple(CONVENTIONS))
+        wanted = known_quantities(quantities, tuple(QUANTITIES))
         selection, variables = divided(base, changes)
         more = {n: v for n, v in changes.items() if n not in variables}
         before = ledger(base.program()) if more else None
@@ -229,8 +229,8 @@ def known_quantities(names: Sequence[str] | None, default: tuple[str, ...]) -> t
     if isinstance(names, str):
         names = [names]
     for name in names or ():
-        if name not in CONVENTIONS:
-            raise QuestionError(f"there is no quantity `{name}`{hint(name, CONVENTIONS)}")
+        if name not in QUANTITIES:
+            raise QuestionError(f"there is no quantity `{name}`{hint(name, QUANTITIES)}")
     return default if names is None else tuple(dict.fromkeys(names))
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.analysis.quantities.terms import CONVENTIONS, DEFAULTS, VARIABLES, evaluated
+from specgen.analysis.quantities.registry import QUANTITIES
+from specgen.analysis.quantities.terms import DEFAULTS, VARIABLES, evaluated
 from specgen.expr.evaluate import EvaluationError, Value
 
 
@@ -55,7 +56,7 @@ def figures(found: Ledger, variables: Mapping[str, Value]) -> dict[str, Figure]:
     """Every quantity of a ledger at its own params."""
     env = {**variables, **found.values}
     figured = {}
-    for name in CONVENTIONS:
+    for name in QUANTITIES:
         quantity = found.quantities[name]
         if quantity.expr is None:
             figured[name] = Figure(None, quantity.absent)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from specgen.analysis.quantities.ledger import CONVENTIONS, Ledger
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.table.instances import definitions
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.diagnostics.source import Source
@@ -57,9 +58,9 @@ class Question:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """The quantities that it speaks of, in the order of CONVENTIONS."""
+        """The quantities that it speaks of, in the order of QUANTITIES."""
         names = symbols(self.left) | symbols(self.right)
-        return tuple(name for name in CONVENTIONS if name in names)
+        return tuple(name for name in QUANTITIES if name in names)
 
 
 def asked(text: str, inquiry: Inquiry) -> Question:
@@ -102,7 +103,7 @@ def condition(text: str, inquiry: Inquiry, place: str = "question") -> Expr:
     own = {*scope.symbols, *scope.lets}
     extra = {
         **{name: Sym(name, "axis") for name in variables_of(inquiry.family.loaded[1])},
-        **{name: Sym(name, "real") for name in CONVENTIONS},
+        **{name: Sym(name, "real") for name in QUANTITIES},
     }
     scope = scope.child(symbol for name, symbol in extra.items() if name not in own)
     try:
@@ -151,7 +152,7 @@ def in_params(expr: Expr, found: Ledger, inquiry: Inquiry) -> Expr:
         QuestionError: the table does not have a quantity that is asked for.
     """
     forms: dict[str, Expr] = {}
-    for name in symbols(expr) & CONVENTIONS.keys() - inquiry.params.keys():
+    for name in symbols(expr) & QUANTITIES.keys() - inquiry.params.keys():
         quantity = found.quantities[name]
         if quantity.expr is None:
             raise QuestionError(f"{name} has no value: {quantity.absent}")

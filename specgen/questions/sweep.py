@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.analysis.quantities.terms import CONVENTIONS
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.expr.columns.exact import Array
 from specgen.expr.columns.vector import decided, evaluate_all, holds, joined
@@ -117,7 +117,7 @@ class Sweeper:
     def needed(self) -> tuple[str, ...]:
         """The quantities to compute: those to show and those that the filter speaks of."""
         asked = symbols(self.where) - self.family.base.program.values.keys()
-        return tuple(n for n in CONVENTIONS if n in self.quantities or n in asked)
+        return tuple(n for n in QUANTITIES if n in self.quantities or n in asked)
 
     @cached_property
     def filter(self) -> Expr:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from specgen.analysis.dataflow.activations import Evaluator
-from specgen.analysis.dataflow.peak import TOO_MANY
+from specgen.analysis.quantities.activation_peak import TOO_MANY
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.terms import evaluated
 from specgen.analysis.table.cases import Folder

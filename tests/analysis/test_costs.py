@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from specgen.analysis.dataflow.costs import COUNTED
+from specgen.analysis.quantities.flops import COUNTED
 from specgen.analysis.quantities.ledger import ledger
 from specgen.analysis.quantities.terms import evaluated
 from specgen.analysis.table.instances import definitions

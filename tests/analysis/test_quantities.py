@@ -11,13 +11,8 @@ from math import prod
 import pytest
 
 from specgen.analysis.dataflow.costs import decode_forward, decode_forwards
-from specgen.analysis.quantities.ledger import (
-    NO_CACHE,
-    NO_DATAFLOW,
-    Ledger,
-    evaluated,
-    ledger,
-)
+from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
+from specgen.analysis.quantities.record import NO_CACHE, NO_DATAFLOW
 from specgen.analysis.table.instances import definitions
 from specgen.analysis.table.rows import OWN
 from specgen.analysis.table.stored import expand, stored

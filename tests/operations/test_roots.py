@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import specgen
-from specgen.analysis.quantities.ledger import NO_TOKENS, Ledger, ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
+from specgen.analysis.quantities.record import NO_TOKENS
 from specgen.analysis.quantities.terms import DEFAULTS, evaluated
 from specgen.backends.onnx.build import build, emit
 from specgen.backends.onnx.options import DEFAULT, Options

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
-from specgen.analysis.quantities.ranks import CONVENTIONS, rank_quantities
+from specgen.analysis.quantities.ranks import RANK_QUANTITIES, rank_quantities
 from specgen.analysis.table.instances import environment
 from specgen.documents.params import document
 from specgen.expr.evaluate import evaluate
@@ -334,4 +334,4 @@ def test_every_shipped_table_says_what_tensor_ranks_divide() -> None:
 
 
 def test_the_quantities_have_units_and_conventions() -> None:
-    assert set(CONVENTIONS) == {f"rank_{figure}" for figure in FIGURES}
+    assert set(RANK_QUANTITIES) == {f"rank_{figure}" for figure in FIGURES}

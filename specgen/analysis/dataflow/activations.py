@@ -35,7 +35,6 @@ from specgen.analysis.dataflow.products import (
     site,
     under,
 )
-from specgen.analysis.quantities.terms import stored_dtype
 from specgen.analysis.table.cases import Site
 from specgen.analysis.table.instances import Instance
 from specgen.dtypes import DTYPES
@@ -65,6 +64,7 @@ from specgen.ir.model import (
     Value,
     Var,
     Weight,
+    stored_dtype,
 )
 
 NAME = "activation_peak_bytes"

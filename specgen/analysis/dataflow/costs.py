@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Final
 
 from specgen.analysis.dataflow.products import Product, walked
 from specgen.analysis.quantities.faults import countable
-from specgen.analysis.quantities.terms import Quantity, Term, factored, quantity
+from specgen.analysis.quantities.terms import Term, factored
 from specgen.analysis.table.cases import Case, Folder, Site, amount
 from specgen.analysis.table.instances import Instance, descend, environment, root
 from specgen.expr.arithmetic import folded
@@ -71,7 +71,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class ProductCounting:
     """How a quantity counts products: of which forwards, with which of B, S and T fixed."""
 
     decoding: bool
@@ -87,38 +87,9 @@ class Counting:
         return ("B", "T") if self.decoding else ("B", "S")
 
 
-#: The quantities of operations; only flops_decode is not of the main forwards.
-COUNTED: Final[Mapping[str, Counting]] = {
-    "flops_prefill": Counting(decoding=False),
-    "flops_decode": Counting(decoding=True),
-    "flops_prefill_causal": Counting(decoding=False, causal=True),
-    "flops_decode_main": Counting(decoding=True),
-    "flops_training": Counting(decoding=False, causal=True, times=3),
-}
-
-
-def costs(
-    main: tuple[Product, ...],
-    decoding: tuple[Product, ...],
-    chosen: Iterable[Choice],
-    folder: Folder,
-) -> Iterable[Quantity]:
-    """The operations of a prefill, of a step of decoding and of training.
-
-    `main` are the products of the main forwards, `decoding` those of the forwards to decode with,
-    which hold while these are the cheapest.
-    """
-    for name, counting in COUNTED.items():
-        decodes = name == "flops_decode"
-        terms = [cost.term for cost in counted(decoding if decodes else main, counting, folder)]
-        found = quantity(name, terms, counting.variables)
-        if decodes:
-            more = (condition for choice in chosen for condition in choice.conditions)
-            found = replace(found, assumptions=(*found.assumptions, *more))
-        yield found
-
-
-def counted(products: tuple[Product, ...], counting: Counting, folder: Folder) -> Iterator[Cost]:
+def counted(
+    products: tuple[Product, ...], counting: ProductCounting, folder: Folder
+) -> Iterator[Cost]:
     """The products by their cases, as a quantity counts them."""
     for found in products:
         for case in folder.fold(found.site):

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from specgen.analysis.dataflow.reach import Reach
+from specgen.analysis.quantities.context import CountingContext
+from specgen.analysis.quantities.record import NO_TOKENS, QuantityGroup, QuantityRecord
 from specgen.analysis.quantities.terms import Quantity, Term, quantity
 from specgen.analysis.table.cases import Case, Folder, Site, amount
 from specgen.analysis.table.instances import Instance
@@ -28,6 +31,62 @@ from specgen.expr.node import (
 )
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
+
+PARAMETERS_ACTIVE: Final = QuantityRecord(
+    "parameters_active",
+    "elements",
+    title={"en": "Active per token", "zh": "每个 token 的激活参数"},
+    convention={
+        "en": (
+            "all that one token touches on the way through the main forward: the whole "
+            "embedding and head, of each mixture as many experts as are chosen; what no "
+            "forward of the model reaches is left out"
+        ),
+        "zh": (
+            "一个 token 经过主前向时用到的全部参数：整个 Embedding 与输出层计入，混合专家只计"
+            "被选中的专家；前向到不了的部分不计"
+        ),
+    },
+)
+
+PARAMETERS_ACTIVE_NO_EMBEDDING: Final = QuantityRecord(
+    "parameters_active_no_embedding",
+    "elements",
+    title={"en": "Active, no input embedding", "zh": "激活参数，不含输入 Embedding"},
+    convention={
+        "en": (
+            "parameters_active without the rows that are only ever read one index at a time "
+            "(the input embedding, unless it is tied to the head)"
+        ),
+        "zh": "parameters_active 去掉只按下标取行的行（输入 Embedding，除非它与输出层共享）",
+    },
+)
+
+PARAMETERS_ACTIVE_NO_VOCABULARY: Final = QuantityRecord(
+    "parameters_active_no_vocabulary",
+    "elements",
+    title={"en": "Active, no embedding or head", "zh": "激活参数，不含 Embedding 与输出层"},
+    convention={
+        "en": (
+            "parameters_active without the rows that have the width of the logits: neither "
+            "the embedding nor the head"
+        ),
+        "zh": "parameters_active 去掉宽度为词表大小的行：Embedding 与输出层都不计",
+    },
+)
+
+PARAMETERS_OUTSIDE_FORWARD: Final = QuantityRecord(
+    "parameters_outside_forward",
+    "elements",
+    title={"en": "Outside the main forward", "zh": "主前向之外"},
+    convention={
+        "en": (
+            "the part of parameters that the main forward never reaches, such as "
+            "multi-token-prediction layers"
+        ),
+        "zh": "parameters 中主前向到不了的部分，例如多 token 预测层",
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +148,10 @@ def targets(entry: Entry, by_path: Mapping[tuple[str, ...], list[Entry]]) -> lis
     return found
 
 
-def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Quantity]:
+def count(context: CountingContext) -> Iterable[Quantity]:
     """The counts of what one token touches."""
+    program, folder = context.program, context.folder
+    table = touched(context.table, context.places)
     vocabulary = vocabulary_of(program, table)
     everything: list[Term] = []
     no_embedding: list[Term] = []
@@ -114,11 +175,11 @@ def active(program: Program, table: list[Touched], folder: Folder) -> Iterable[Q
             no_embedding += terms
         if vocabulary not in weight.shape:
             no_vocabulary += terms
-    yield quantity("parameters_active", everything)
-    yield quantity("parameters_active_no_embedding", no_embedding)
+    yield quantity(PARAMETERS_ACTIVE, everything)
+    yield quantity(PARAMETERS_ACTIVE_NO_EMBEDDING, no_embedding)
     if vocabulary is not None:
-        yield quantity("parameters_active_no_vocabulary", no_vocabulary)
-    yield quantity("parameters_outside_forward", outside)
+        yield quantity(PARAMETERS_ACTIVE_NO_VOCABULARY, no_vocabulary)
+    yield quantity(PARAMETERS_OUTSIDE_FORWARD, outside)
 
 
 def vocabulary_of(program: Program, table: Iterable[Touched]) -> Expr | None:
@@ -163,3 +224,15 @@ def part(
     full = whole(case, folder)
     assumed = (*full.assumptions, *assumptions)
     return Term(product(*factors), case.amounts[0], value, assumed, full.closed)
+
+
+GROUP: Final = QuantityGroup(
+    (
+        PARAMETERS_ACTIVE,
+        PARAMETERS_ACTIVE_NO_EMBEDDING,
+        PARAMETERS_ACTIVE_NO_VOCABULARY,
+        PARAMETERS_OUTSIDE_FORWARD,
+    ),
+    count,
+    lacking=NO_TOKENS,
+)

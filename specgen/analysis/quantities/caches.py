@@ -6,107 +6,110 @@ Joins the cache rows that the forward writes with the products that read them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from specgen.analysis.dataflow.cache_rows import CacheRow
 from specgen.analysis.dataflow.products import Operand, Product
-from specgen.analysis.dataflow.reach import Reach
-from specgen.analysis.quantities.terms import (
-    CONVENTIONS,
-    Quantity,
-    Term,
-    quantity,
-    stored_dtype,
-)
-from specgen.analysis.table.cases import Case, Folder, Index, Site
-from specgen.analysis.table.rows import pattern
+from specgen.analysis.quantities.context import CountingContext
+from specgen.analysis.quantities.record import QuantityGroup, QuantityRecord
+from specgen.analysis.quantities.terms import Quantity, Term, absent, quantity
+from specgen.analysis.table.cases import Case, Folder, Site
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import evaluate_int, expression
-from specgen.expr.node import FALSE, Expr, Sym, conjunction, product, symbols
+from specgen.expr.node import Expr, Sym, product, symbols
 
 #: Why a table has no expanded cache though it has caches.
 UNMET: Final = "no product reads the caches token by token"
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRow:
-    """A cache row that the forward writes; `shape` is what one token adds to one instance."""
+CACHE_ELEMENTS_PER_TOKEN: Final = QuantityRecord(
+    "cache_elements_per_token",
+    "elements",
+    title={"en": "Cache elements per token", "zh": "每个 token 的缓存元素"},
+    convention={
+        "en": "what one more token of one sequence adds to the caches of all layers",
+        "zh": "一个序列多一个 token 时各层缓存增加的元素数",
+    },
+    of_tokens=True,
+)
 
-    name: str
-    shape: tuple[Expr, ...]
-    dims: tuple[int, ...]
-    dtype: str
-    multiplicity: Expr
-    instances: int
+CACHE_BYTES_PER_TOKEN: Final = QuantityRecord(
+    "cache_bytes_per_token",
+    "bytes",
+    title={"en": "Cache per token", "zh": "每个 token 的缓存"},
+    convention={
+        "en": "cache_elements_per_token in the cache's dtype",
+        "zh": "按缓存的数据类型计的 cache_elements_per_token",
+    },
+    of_tokens=True,
+)
 
-    @property
-    def elements(self) -> int:
-        count = self.instances
-        for dim in self.dims:
-            count *= dim
-        return count
+CACHE_ELEMENTS_PER_TOKEN_EXPANDED: Final = QuantityRecord(
+    "cache_elements_per_token_expanded",
+    "elements",
+    title={"en": "Expanded cache elements per token", "zh": "每个 token 的缓存元素，展开"},
+    convention={
+        "en": (
+            "what one more token adds where a runtime keeps, instead of the caches, the keys "
+            "and values that the main forward computes from them: all that depends on the "
+            "caches and on no new token, and meets a new token in a product"
+        ),
+        "zh": (
+            "若不存缓存而存主前向由它算出的 key 与 value，每多一个 token 增加的元素数：凡只取"
+            "决于缓存、与新 token 无关，且在乘积中与新 token 相遇的值"
+        ),
+    },
+    of_tokens=True,
+)
+
+CACHE_BYTES_PER_TOKEN_EXPANDED: Final = QuantityRecord(
+    "cache_bytes_per_token_expanded",
+    "bytes",
+    title={"en": "Expanded cache per token", "zh": "每个 token 的缓存，展开"},
+    convention={
+        "en": "cache_elements_per_token_expanded in the dtype in which they meet the new token",
+        "zh": "按与新 token 相遇时的数据类型计的 cache_elements_per_token_expanded",
+    },
+    of_tokens=True,
+)
+
+CACHE_BYTES: Final = QuantityRecord(
+    "cache_bytes",
+    "bytes",
+    title={"en": "Cache", "zh": "缓存"},
+    convention={
+        "en": (
+            "the caches of B sequences of T tokens, in the cache's dtype; a layer with a "
+            "window counts all T of them, though it reads only those in its window"
+        ),
+        "zh": (
+            "B 个长度为 T 的序列的缓存，按缓存的数据类型；带窗口的层也计全部 T 个，虽然只读窗口内的"
+        ),
+    },
+    variables=("B", "T"),
+    of_tokens=True,
+)
 
 
-def cached(places: Iterable[Reach], folder: Folder) -> Iterable[CacheRow]:
-    """The cache rows that the forward writes, for one token of one sequence."""
-    return (row for _, row, _ in written(places, folder))
-
-
-def written(
-    places: Iterable[Reach], folder: Folder
-) -> Iterator[tuple[Reach, CacheRow, tuple[Index, ...]]]:
-    """The cache rows that the forward writes, with the places that do and their indices."""
-    for place in places:
-        instance = place.instance
-        for cache in instance.module.caches:
-            condition = place.cache(cache.name)
-            if condition == FALSE:
-                continue
-            outer = {"B", cache.along}
-            shape = tuple(
-                instance.resolve(dim)
-                for dim in cache.shape
-                if not (isinstance(dim, Sym) and dim.name in outer)
-            )
-            site = Site(instance.indices, conjunction(instance.condition, condition), shape)
-            dtype = stored_dtype(instance.program, cache.dtype)
-            for case in folder.fold(site):
-                row = CacheRow(
-                    pattern((*instance.prefixes["own"], ".", cache.name)),
-                    case.amounts,
-                    tuple(evaluate_int(dim, folder.env) for dim in case.amounts),
-                    dtype,
-                    case.multiplicity,
-                    case.instances,
-                )
-                yield place, row, case.indices
-
-
-def cache_quantities(
-    caches: tuple[CacheRow, ...], products: tuple[Product, ...], activations: str, folder: Folder
-) -> Iterable[Quantity]:
-    """What the caches hold; a forward without caches has no such quantity.
-
-    `products` are those of the main forwards, `activations` the dtype that `act` stands for.
-    """
+def count(context: CountingContext) -> Iterable[Quantity]:
+    """What the caches hold; a forward without caches has no such quantity."""
+    caches, folder = context.caches, context.folder
     if not caches:
         return
-    yield quantity("cache_elements_per_token", (term(row, sized=False) for row in caches))
-    yield quantity("cache_bytes_per_token", (term(row, sized=True) for row in caches))
-    yield quantity(
-        "cache_bytes", (term(row, sized=True, outer=TOKENS) for row in caches), ("B", "T")
-    )
-    kept = tuple(operands(products))
-    for name, sized in (
-        ("cache_elements_per_token_expanded", False),
-        ("cache_bytes_per_token_expanded", True),
+    yield quantity(CACHE_ELEMENTS_PER_TOKEN, (term(row, sized=False) for row in caches))
+    yield quantity(CACHE_BYTES_PER_TOKEN, (term(row, sized=True) for row in caches))
+    yield quantity(CACHE_BYTES, (term(row, sized=True, outer=TOKENS) for row in caches))
+    kept = tuple(operands(context.products))
+    activations = context.program.activation_dtype
+    for record, dtype in (
+        (CACHE_ELEMENTS_PER_TOKEN_EXPANDED, None),
+        (CACHE_BYTES_PER_TOKEN_EXPANDED, activations),
     ):
         if not kept or any(shape is None for _, shape, _ in kept):
-            unit, convention = CONVENTIONS[name]
-            yield Quantity(name, unit, convention, None, None, absent=UNMET)
-            continue
-        yield quantity(name, expanded(kept, activations if sized else None, folder))
+            yield absent(record, UNMET)
+        else:
+            yield quantity(record, expanded(kept, dtype, folder))
 
 
 #: All tokens of all sequences.
@@ -161,3 +164,15 @@ def whole(case: Case, folder: Folder) -> Term:
         case.assumptions,
         case.closed,
     )
+
+
+GROUP: Final = QuantityGroup(
+    (
+        CACHE_ELEMENTS_PER_TOKEN,
+        CACHE_BYTES_PER_TOKEN,
+        CACHE_ELEMENTS_PER_TOKEN_EXPANDED,
+        CACHE_BYTES_PER_TOKEN_EXPANDED,
+        CACHE_BYTES,
+    ),
+    count,
+)

@@ -8,46 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Final
 
-from specgen.analysis.dataflow.costs import choices, costs
-from specgen.analysis.dataflow.peak import activation_peak
-from specgen.analysis.dataflow.products import walked
-from specgen.analysis.dataflow.reach import reached
-from specgen.analysis.quantities.active import active, touched
-from specgen.analysis.quantities.caches import CacheRow, cache_quantities, cached
+from specgen.analysis.dataflow.cache_rows import CacheRow
+from specgen.analysis.quantities.context import CountingContext, taken_apart
 from specgen.analysis.quantities.faults import countable
-from specgen.analysis.quantities.memory import training, weights
-from specgen.analysis.quantities.terms import (
-    CONVENTIONS,
-    OF_TOKENS,
-    STORED,
-    STORED_OTHERWISE,
-    Quantity,
-    Term,
-    evaluated,
-    quantity,
-)
+from specgen.analysis.quantities.record import NO_DATAFLOW, QuantityRecord
+from specgen.analysis.quantities.registry import GROUPS, QUANTITIES
+from specgen.analysis.quantities.terms import STORED_OTHERWISE, Quantity, absent, evaluated
 from specgen.analysis.table.cases import Folder, Site
-from specgen.analysis.table.instances import Instance, descend, environment, root
-from specgen.analysis.table.rows import Row, entries, fold
-from specgen.analysis.table.stored import StoredTensor, held, scheme_of
-from specgen.dtypes import DTYPES, bytes_of
+from specgen.analysis.table.instances import Instance, descend, root
+from specgen.analysis.table.rows import Row
+from specgen.analysis.table.stored import StoredTensor
+from specgen.dtypes import bytes_of
 from specgen.expr.evaluate import Value, expression
-from specgen.expr.node import ONE, Apply, Expr, Sym, conjunction, negation, product, symbols
+from specgen.expr.node import Apply, Expr, Sym, conjunction, negation, symbols
 from specgen.expr.normal import settled
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
 
-__all__ = [
-    "CONVENTIONS", "NO_CACHE", "NO_DATAFLOW", "NO_TOKENS", "CacheRow", "Ledger", "Quantity", "Storage",
-    "evaluated", "ledger", "quantities",
-]  # fmt: skip
-
-NO_DATAFLOW: Final = "the table has no forward"
-NO_CACHE: Final = "the forward keeps no cache"
-NO_TOKENS: Final = "the forward is no language model's: it gives no logits"
+__all__ = ["Ledger", "Quantity", "Storage", "evaluated", "ledger", "quantities"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,53 +80,48 @@ def ledger(program: Program) -> Ledger:
 
 def counted(program: Program) -> Ledger:
     """`ledger`, before its faults are diagnostics."""
-    model = root(program)
-    folder = Folder(environment(program))
-    table = tuple(entries(model))
-    rows = tuple(row for entry in table for row in fold(entry, folder))
-    stored = tuple(held(model, table, scheme_of(program), folder))
-    places = {place.instance: place for place in reached(model)}
-    caches = tuple(cached(places.values(), folder))
-    chosen = choices(model, folder)
-    forwards = {module: choice.forward for module, choice in chosen.items()}
-    known = [*counts(rows, stored), weights(rows)]
-    known.append(training(known[0]))
-    if program.has_dataflow:
-        walk = walked(model, {})
-        main, decoding = walk.products, walked(model, forwards).products
-        known += active(program, touched(table, places), folder)
-        known += cache_quantities(caches, main, program.activation_dtype, folder)
-        known += costs(main, decoding, chosen.values(), folder)
-        known.append(activation_peak(model, folder))
-        known = [with_limits(one, walk.limits) for one in known]
-    found = {quantity.name: with_own(quantity, folder.env) for quantity in known}
-    forward = program.model.forward
-    spoken = forward is None or is_language_model(forward)
-    for name, (unit, convention) in CONVENTIONS.items():
-        absent = None
-        if name not in found:
-            absent = NO_CACHE if program.has_dataflow else NO_DATAFLOW
-            if program.has_dataflow and name == "parameters_active_no_vocabulary":
-                absent = NO_TOKENS
-        elif program.stored_otherwise and name.startswith(STORED):
-            absent = STORED_OTHERWISE.format(way=program.stored_otherwise)
-        elif taken := [v for v in found[name].variables if v in program.values]:
-            absent = f"the table has a param `{taken[0]}`, which is a variable of this quantity"
-        elif not spoken:
-            found[name] = occurring(found[name], folder.env)
-        if absent is not None:
-            found[name] = Quantity(name, unit, convention, None, None, absent=absent)
+    context = taken_apart(program)
+    env = context.folder.env
+    found: dict[str, Quantity] = {}
+    for group in GROUPS:
+        known: Mapping[str, Quantity] = {}
+        if program.has_dataflow or not group.need_forward:
+            known = {one.name: one for one in group.count(context)}
+        for record in group.records:
+            one = known.get(record.name)
+            found[record.name] = (
+                absent(record, group.lacking if program.has_dataflow else NO_DATAFLOW)
+                if one is None
+                else completed(one, record, context)
+            )
     return Ledger(
         program,
-        rows,
-        stored,
-        {name: found[name] for name in CONVENTIONS},
-        () if program.stored_otherwise else storage(stored),
-        caches,
-        forwards,
-        decided(program, places, folder),
-        folder.env,
+        context.rows,
+        context.stored,
+        {name: found[name] for name in QUANTITIES},
+        () if program.stored_otherwise else storage(context.stored),
+        context.caches,
+        context.decode_forwards,
+        decided(program, context.places, context.folder),
+        env,
     )
+
+
+def completed(found: Quantity, record: QuantityRecord, context: CountingContext) -> Quantity:
+    """A quantity with what its record does not say: its own variables, and limits of sight."""
+    program, env = context.program, context.folder.env
+    if record.of_tokens:
+        found = replace(found, limits=context.limits)
+    found = with_own(found, env)
+    if program.stored_otherwise and record.of_storage:
+        return absent(record, STORED_OTHERWISE.format(way=program.stored_otherwise))
+    if taken := [name for name in found.variables if name in program.values]:
+        return absent(
+            record, f"the table has a param `{taken[0]}`, which is a variable of this quantity"
+        )
+    forward = program.model.forward
+    is_spoken = forward is None or is_language_model(forward)
+    return found if is_spoken else occurring(found, env)
 
 
 def with_own(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:
@@ -165,11 +139,6 @@ def occurring(quantity: Quantity, env: Mapping[str, Value]) -> Quantity:
     kept = tuple(name for name in quantity.variables if name in symbols(quantity.expr))
     value = None if kept else evaluated(quantity, env)
     return replace(quantity, variables=kept, value=value)
-
-
-def with_limits(quantity: Quantity, limits: tuple[Expr, ...]) -> Quantity:
-    """The quantity, which says where it counts tokens that a query may not see."""
-    return replace(quantity, limits=limits) if quantity.name.startswith(OF_TOKENS) else quantity
 
 
 def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tuple[Expr, ...]:
@@ -200,43 +169,6 @@ def decided(program: Program, places: Iterable[Instance], folder: Folder) -> tup
 def quantities(program: Program) -> Mapping[str, Quantity]:
     """Every quantity by name; see `ledger` for the errors."""
     return ledger(program).quantities
-
-
-# ---- counts ----------------------------------------------------------------------------
-
-
-def counts(rows: tuple[Row, ...], tensors: tuple[StoredTensor, ...]) -> Iterable[Quantity]:
-    """The quantities that need the table only.
-
-    Elements and bytes are the same whether rows are packed or not: they are the rows' own.
-    """
-    stored = [row for row in rows if row.stored]
-
-    def of(chosen: Iterable[Row], factor: int | None = None) -> Iterable[Term]:
-        for row in chosen:
-            scale = DTYPES[row.dtype].bytes if factor is None else factor
-            yield Term(
-                row.multiplicity,
-                product(expression(scale), *row.in_out),
-                Fraction(row.elements * scale),
-                row.assumptions,
-                row.closed,
-            )
-
-    yield quantity("parameters", of((row for row in rows if row.counted), 1))
-    yield quantity(
-        "stored_tensors",
-        (
-            Term(held.multiplicity, ONE, Fraction(held.instances), held.assumptions, held.closed)
-            for held in tensors
-        ),
-    )
-    yield quantity("stored_elements", of(stored, 1))
-    yield quantity("stored_scales", of((row for row in stored if row.kind == "scale"), 1))
-    yield quantity(
-        "stored_copies", of((row for row in stored if row.shared and row.kind != "scale"), 1)
-    )
-    yield quantity("stored_bytes", of(stored))
 
 
 def storage(stored: tuple[StoredTensor, ...]) -> tuple[Storage, ...]:

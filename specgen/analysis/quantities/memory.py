@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Final
 
-from specgen.analysis.quantities.terms import CONVENTIONS, RECIPES, Quantity, Term, quantity
+from specgen.analysis.quantities.context import CountingContext
+from specgen.analysis.quantities.counts import count_parameters
+from specgen.analysis.quantities.record import QuantityGroup, QuantityRecord
+from specgen.analysis.quantities.terms import RECIPES, Quantity, Term, quantity
 from specgen.analysis.table.rows import Row
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import expression
@@ -19,9 +23,54 @@ from specgen.expr.node import Sym, product, total
 STATES = ("W", "G", "O")
 
 
-def weights(rows: Iterable[Row]) -> Quantity:
-    """The weights of a forward: W bytes for each element of a matrix."""
-    return quantity("weights_bytes", (held(row) for row in rows if row.counted), STATES[:1])
+WEIGHTS_BYTES: Final = QuantityRecord(
+    "weights_bytes",
+    "bytes",
+    title={"en": "Weights in memory", "zh": "内存中的权重"},
+    convention={
+        "en": (
+            "the parameters in memory, W bytes an element of a matrix: rows that are no "
+            "matrices, and matrices to which the table gives a dtype of their own, keep "
+            "theirs; no scales"
+        ),
+        "zh": (
+            "参数占用的内存，矩阵每个元素 W 字节：不是矩阵的行，以及本表另行指定数据类型的矩"
+            "阵，各按其类型；缩放因子不计"
+        ),
+    },
+    variables=("W",),
+)
+
+TRAINING_BYTES: Final = QuantityRecord(
+    "training_bytes",
+    "bytes",
+    title={"en": "Training memory", "zh": "训练内存"},
+    convention={
+        "en": (
+            "every parameter with W bytes of its own, G of its gradient and O of its "
+            "optimizer states; activations apart"
+        ),
+        "zh": "每个参数 W 字节，其梯度 G 字节，其优化器状态 O 字节；激活另计",
+    },
+    variables=STATES,
+)
+
+
+def count(context: CountingContext) -> Iterable[Quantity]:
+    """The weights of a forward; and what training holds for each of them besides."""
+    yield quantity(WEIGHTS_BYTES, (held(row) for row in context.rows if row.counted))
+    parameters = count_parameters(context.rows)
+    each = total(*map(Sym, STATES))
+    yield replace(
+        parameters,
+        name=TRAINING_BYTES.name,
+        unit=TRAINING_BYTES.unit,
+        convention=TRAINING_BYTES.convention["en"],
+        expr=None if parameters.expr is None else product(each, parameters.expr),
+        value=None,
+        variables=TRAINING_BYTES.variables,
+        recipes=RECIPES,
+    )
 
 
 def follows(row: Row) -> bool:
@@ -39,17 +88,4 @@ def held(row: Row) -> Term:
     return Term(row.multiplicity, amount, Fraction(0), row.assumptions, row.closed)
 
 
-def training(parameters: Quantity) -> Quantity:
-    """Weights, gradients and optimizer states of all parameters."""
-    unit, convention = CONVENTIONS["training_bytes"]
-    each = total(*map(Sym, STATES))
-    return replace(
-        parameters,
-        name="training_bytes",
-        unit=unit,
-        convention=convention,
-        expr=None if parameters.expr is None else product(each, parameters.expr),
-        value=None,
-        variables=STATES,
-        recipes=RECIPES,
-    )
+GROUP: Final = QuantityGroup((WEIGHTS_BYTES, TRAINING_BYTES), count, need_forward=False)

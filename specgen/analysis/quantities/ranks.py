@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
+from specgen.analysis.dataflow.cache_rows import CacheRow, written
 from specgen.analysis.dataflow.products import limits_of_sight
 from specgen.analysis.dataflow.reach import Reach, reached
 from specgen.analysis.dataflow.stages import (
@@ -24,14 +25,14 @@ from specgen.analysis.dataflow.stages import (
 )
 from specgen.analysis.quantities import memory
 from specgen.analysis.quantities.active import targets
-from specgen.analysis.quantities.caches import CacheRow, written
 from specgen.analysis.quantities.faults import countable
+from specgen.analysis.quantities.record import QuantityRecord
 from specgen.analysis.quantities.sharding import Cut, Division, Rank, balanced
 from specgen.analysis.quantities.terms import (
-    OF_TOKENS,
     STORED_OTHERWISE,
     Quantity,
     Term,
+    absent,
     gathered,
 )
 from specgen.analysis.table.cases import Folder, Index
@@ -88,23 +89,34 @@ LAYOUT: Final = (
     " all; the first of uneven pieces are larger by one"
 )
 
-#: Quantity -> unit and convention.
-CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "rank_parameters": ("elements", f"the parameters that one rank holds{LAYOUT}"),
-    "rank_stored_bytes": (
-        "bytes",
-        "what one rank loads of the checkpoint, in the stored dtypes: copies and scales included,"
-        f" of each tile of a scale all that its matrix touches{LAYOUT}",
-    ),
-    "rank_weights_bytes": (
-        "bytes",
-        f"rank_parameters in memory, as weights_bytes: W bytes an element of a matrix{LAYOUT}",
-    ),
-    "rank_cache_bytes": (
-        "bytes",
-        "the caches that one rank keeps of T tokens of its share of B sequences, which data ranks"
-        f" divide{LAYOUT}",
-    ),
+#: The quantities of a rank, in the order in which they are shown.
+RANK_QUANTITIES: Final[Mapping[str, QuantityRecord]] = {
+    name: QuantityRecord(
+        name, unit, {"en": title}, {"en": f"{what}{LAYOUT}"}, of_tokens=name == "rank_cache_bytes"
+    )
+    for name, unit, title, what in (
+        ("rank_parameters", "elements", "Parameters", "the parameters that one rank holds"),
+        (
+            "rank_stored_bytes",
+            "bytes",
+            "Checkpoint",
+            "what one rank loads of the checkpoint, in the stored dtypes: copies and scales included,"
+            " of each tile of a scale all that its matrix touches",
+        ),
+        (
+            "rank_weights_bytes",
+            "bytes",
+            "Weights in memory",
+            "rank_parameters in memory, as weights_bytes: W bytes an element of a matrix",
+        ),
+        (
+            "rank_cache_bytes",
+            "bytes",
+            "Cache",
+            "the caches that one rank keeps of T tokens of its share of B sequences, which data ranks"
+            " divide",
+        ),
+    )
 }
 
 
@@ -332,21 +344,21 @@ def taken(program: Program, more: Iterable[str] = ()) -> str | None:
 def rank_quantities(program: Program) -> Mapping[str, Quantity]:
     """The quantities of a rank by name; see `shares` for the errors."""
     found = shares(program)
-    return {name: rank_quantity(name, found, program) for name in CONVENTIONS}
+    return {name: rank_quantity(name, found, program) for name in RANK_QUANTITIES}
 
 
 def rank_quantity(name: str, found: Shares, program: Program) -> Quantity:
-    unit, convention = CONVENTIONS[name]
+    record = RANK_QUANTITIES[name]
     clash = taken(program)
-    absent = None
+    reason = None
     if clash is not None:
-        absent = f"the table has a name `{clash}`, which is a variable of this quantity"
+        reason = f"the table has a name `{clash}`, which is a variable of this quantity"
     elif name == "rank_cache_bytes" and not found.caches:
-        absent = "the table keeps no cache"
+        reason = "the table keeps no cache"
     elif name == "rank_stored_bytes" and program.stored_otherwise:
-        absent = STORED_OTHERWISE.format(way=program.stored_otherwise)
-    if absent is not None:
-        return Quantity(name, unit, convention, None, None, absent=absent)
+        reason = STORED_OTHERWISE.format(way=program.stored_otherwise)
+    if reason is not None:
+        return absent(record, reason)
     groups: dict[frozenset[Position], list[Term]] = {}
     for at, term in terms(name, found):
         groups.setdefault(at, []).append(term)
@@ -355,14 +367,14 @@ def rank_quantity(name: str, found: Shares, program: Program) -> Quantity:
     conditions = (*(a for term in kept for a in term.assumptions), *conditions_of(found))
     return Quantity(
         name,
-        unit,
-        convention,
+        record.unit,
+        record.convention["en"],
         expr,
         None,
         tuple(v for v in ("B", "T", "W", *VARIABLES) if v in symbols(expr)),
         unique(conditions),
         all(term.closed for term in kept),
-        limits=limits_of_sight(program) if name.startswith(OF_TOKENS) else (),
+        limits=limits_of_sight(program) if record.of_tokens else (),
     )
 
 

@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from specgen.analysis.quantities.record import QuantityRecord
 from specgen.expr.arithmetic import added, summed
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import Apply, Const, Expr, product
 from specgen.expr.printing import TABLE, to_text
-from specgen.ir.model import ACTIVATION, Program
-
-
-def stored_dtype(program: Program, dtype: str) -> str:
-    """The dtype that is stored where a row follows the working precision."""
-    return program.activation_dtype if dtype == ACTIVATION else dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +59,6 @@ class Quantity:
 #: What a figure says of tokens that are in the cache, and that some queries do not see.
 UNSEEN: Final = "counts every token of every layer, also those that {limits} keeps out of sight"
 
-#: The beginnings of the names of quantities that count tokens so.
-OF_TOKENS: Final = ("cache_", "flops_", "rank_cache_")
-
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -81,9 +73,6 @@ class Term:
 
 #: Why a release has no figure of what it stores; the way is its own word.
 STORED_OTHERWISE: Final = "the release stores its weights otherwise than the table says: {way}"
-
-#: What the names of those figures begin with.
-STORED: Final = "stored_"
 
 #: What a user may choose.
 VARIABLES: Final[Mapping[str, str]] = {
@@ -117,126 +106,28 @@ RECIPES: Final = (
     Recipe("bf16", {"W": 2, "G": 2, "O": 4}, "everything in bf16"),
 )
 
-#: Quantity -> unit and convention.
-CONVENTIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "parameters": (
-        "elements",
-        "every trained number once: tied rows and stored copies are not counted again, scales of"
-        " storage formats not at all; router biases are counted",
-    ),
-    "parameters_active": (
-        "elements",
-        "all that one token touches on the way through the main forward: the whole embedding and"
-        " head, of each mixture as many experts as are chosen; what no forward of the model"
-        " reaches is left out",
-    ),
-    "parameters_active_no_embedding": (
-        "elements",
-        "parameters_active without the rows that are only ever read one index at a time (the"
-        " input embedding, unless it is tied to the head)",
-    ),
-    "parameters_active_no_vocabulary": (
-        "elements",
-        "parameters_active without the rows that have the width of the logits: neither the"
-        " embedding nor the head",
-    ),
-    "parameters_outside_forward": (
-        "elements",
-        "the part of parameters that the main forward never reaches, such as"
-        " multi-token-prediction layers",
-    ),
-    "stored_tensors": ("tensors", "every tensor of the checkpoint: scales and copies included"),
-    "stored_elements": ("elements", "all stored tensors: scales and copies included"),
-    "stored_scales": ("elements", "the scales of storage formats; no parameters"),
-    "stored_copies": ("elements", "rows stored a second time under another name"),
-    "stored_bytes": (
-        "bytes",
-        "the payload of all stored tensors in their stored dtypes, without file headers",
-    ),
-    "cache_elements_per_token": (
-        "elements",
-        "what one more token of one sequence adds to the caches of all layers",
-    ),
-    "cache_bytes_per_token": ("bytes", "cache_elements_per_token in the cache's dtype"),
-    "flops_prefill": (
-        "operations",
-        "matrix products only, 2 per multiply-add, of B sequences of S new tokens and no cache:"
-        " every query meets every key (non-causal), every position is taken to the end of the"
-        " forward, routers count",
-    ),
-    "flops_decode": (
-        "operations",
-        "matrix products only, 2 per multiply-add, of one new token for each of B sequences of T"
-        " tokens, with the cheapest of each module's forwards",
-    ),
-    "weights_bytes": (
-        "bytes",
-        "the parameters in memory, W bytes an element of a matrix: rows that are no matrices, and"
-        " matrices to which the table gives a dtype of their own, keep theirs; no scales",
-    ),
-    "cache_elements_per_token_expanded": (
-        "elements",
-        "what one more token adds where a runtime keeps, instead of the caches, the keys and values"
-        " that the main forward computes from them: all that depends on the caches and on no new"
-        " token, and meets a new token in a product",
-    ),
-    "cache_bytes_per_token_expanded": (
-        "bytes",
-        "cache_elements_per_token_expanded in the dtype in which they meet the new token",
-    ),
-    "cache_bytes": (
-        "bytes",
-        "the caches of B sequences of T tokens, in the cache's dtype; a layer with a window counts all T"
-        " of them, though it reads only those in its window",
-    ),
-    "flops_prefill_causal": (
-        "operations",
-        "flops_prefill, products of every query with every key counted half: S × S / 2 pairs, not"
-        " S × (S + 1) / 2, and the same on layers with a window",
-    ),
-    "flops_decode_main": (
-        "operations",
-        "flops_decode with every module's main forward: keys and values are computed from the"
-        " caches anew at each step",
-    ),
-    "flops_training": (
-        "operations",
-        "three times flops_prefill_causal: once forward, twice backward, nothing recomputed (as"
-        " MaxText counts models without windows)",
-    ),
-    "activation_peak_bytes": (
-        "bytes",
-        "the most that the values of one main forward take at once, of B sequences of S new tokens,"
-        " T in all, evaluated eagerly without gradients: names live until their function returns,"
-        " results until they are used, claimed platform operations run as one, causal masks are"
-        " never there, the chosen experts run at once; without weights and caches",
-    ),
-    "training_bytes": (
-        "bytes",
-        "every parameter with W bytes of its own, G of its gradient and O of its optimizer states;"
-        " activations apart",
-    ),
-}
+
+def absent(record: QuantityRecord, reason: str) -> Quantity:
+    """A quantity that the table has no figure of."""
+    return Quantity(record.name, record.unit, record.convention["en"], None, None, absent=reason)
 
 
-def quantity(name: str, terms: Iterable[Term], variables: tuple[str, ...] = ()) -> Quantity:
+def quantity(record: QuantityRecord, terms: Iterable[Term]) -> Quantity:
     """The sum of the terms as a quantity; absent where it is not a whole number.
 
     Only an average can be that: where experts differ, of which a token chooses some.
     """
     kept = tuple(terms)
-    unit, convention = CONVENTIONS[name]
     value = sum((term.value for term in kept), start=Fraction(0))
-    if not variables and value.denominator != 1:
-        reason = f"on the average of the experts it is {value}"
-        return Quantity(name, unit, convention, None, None, absent=reason)
+    if not record.variables and value.denominator != 1:
+        return absent(record, f"on the average of the experts it is {value}")
     return Quantity(
-        name,
-        unit,
-        convention,
+        record.name,
+        record.unit,
+        record.convention["en"],
         gathered(kept),
-        None if variables else value.numerator,
-        variables,
+        None if record.variables else value.numerator,
+        record.variables,
         tuple(dict.fromkeys(a for term in kept for a in term.assumptions)),
         all(term.closed for term in kept),
     )

@@ -9,14 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from specgen.analysis.dataflow.peak import TOO_LONG, TOO_MANY
+from specgen.analysis.quantities.activation_peak import TOO_LONG, TOO_MANY
 from specgen.analysis.quantities.caches import UNMET
-from specgen.analysis.quantities.ledger import (
-    CONVENTIONS,
-    NO_CACHE,
-    NO_DATAFLOW,
-    NO_TOKENS,
-)
+from specgen.analysis.quantities.record import NO_CACHE, NO_DATAFLOW, NO_TOKENS
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.quantities.terms import STORED_OTHERWISE, UNSEEN, Quantity
 from specgen.expr.printing import TABLE, to_text
 
@@ -139,7 +135,7 @@ ENGLISH: Final = Words(
     at="{quantity} at {values}",
     depends="depends on {variables}",
     units={"elements": "elements", "tensors": "tensors", "bytes": "bytes", "operations": "FLOPs"},
-    conventions={name: convention for name, (_, convention) in CONVENTIONS.items()},
+    conventions={name: record.convention["en"] for name, record in QUANTITIES.items()},
     reasons={
         reason: reason for reason in (NO_DATAFLOW, NO_CACHE, NO_TOKENS, UNMET, TOO_LONG, TOO_MANY)
     },
@@ -192,43 +188,7 @@ CHINESE: Final = Words(
     at="{quantity}，{values}",
     depends="取决于 {variables}",
     units={"elements": "个元素", "tensors": "个张量", "bytes": "字节", "operations": "FLOPs"},
-    conventions={
-        "parameters": "每个训练得到的数计一次：共享的行和重复存储的行不重复计，"
-        "存储格式的缩放因子不计；路由偏置计入",
-        "parameters_active": "一个 token 经过主前向时用到的全部参数：整个 Embedding 与输出层计入，"
-        "混合专家只计被选中的专家；前向到不了的部分不计",
-        "parameters_active_no_embedding": "parameters_active 去掉只按下标取行的行"
-        "（输入 Embedding，除非它与输出层共享）",
-        "parameters_active_no_vocabulary": "parameters_active 去掉宽度为词表大小的行："
-        "Embedding 与输出层都不计",
-        "parameters_outside_forward": "parameters 中主前向到不了的部分，例如多 token 预测层",
-        "stored_tensors": "检查点中的每个张量：包含缩放因子与重复存储的张量",
-        "stored_elements": "存储的全部张量：包含缩放因子与重复存储的张量",
-        "stored_scales": "存储格式的缩放因子；不是参数",
-        "stored_copies": "以另一个名字再存储一次的行",
-        "stored_bytes": "全部张量按其存储类型的字节数，不含文件头",
-        "cache_elements_per_token": "一个序列多一个 token 时各层缓存增加的元素数",
-        "cache_bytes_per_token": "按缓存的数据类型计的 cache_elements_per_token",
-        "flops_prefill": "只计矩阵乘法，每次乘加计 2；B 个序列，每个 S 个新 token，没有缓存："
-        "每个 query 对每个 key（非因果），每个位置都算到前向的末尾，路由计入",
-        "flops_decode": "只计矩阵乘法，每次乘加计 2；B 个长度为 T 的序列各一个新 token，"
-        "各模块用其最省的前向",
-        "weights_bytes": "参数占用的内存，矩阵每个元素 W 字节：不是矩阵的行，以及本表另行指定"
-        "数据类型的矩阵，各按其类型；缩放因子不计",
-        "cache_elements_per_token_expanded": "若不存缓存而存主前向由它算出的 key 与 value，每多一个"
-        " token 增加的元素数：凡只取决于缓存、与新 token 无关，且在乘积中与新 token 相遇的值",
-        "cache_bytes_per_token_expanded": "按与新 token 相遇时的数据类型计的"
-        " cache_elements_per_token_expanded",
-        "cache_bytes": "B 个长度为 T 的序列的缓存，按缓存的数据类型；带窗口的层也计全部 T 个，虽然只读窗口内的",
-        "flops_prefill_causal": "同 flops_prefill，但 query 与 key 的乘积按一半计："
-        "S × S / 2 对，而非 S × (S + 1) / 2；有窗口的层也一样",
-        "flops_decode_main": "同 flops_decode，但各模块都用主前向：每一步都由缓存重新算出 key 与 value",
-        "flops_training": "flops_prefill_causal 的三倍：前向一次，反向两次，不重算（没有窗口的模型与 MaxText 相同）",
-        "activation_peak_bytes": "一次主前向的值同时占用的最多字节数：B 个序列，每个 S 个新 token，"
-        "共 T 个，逐步求值，不留梯度；名字到其函数返回为止，中间结果到用完为止；声明为平台操作的"
-        "函数算一步，因果掩码不存在，被选中的专家同时计算；权重与缓存不计",
-        "training_bytes": "每个参数 W 字节，其梯度 G 字节，其优化器状态 O 字节；激活另计",
-    },
+    conventions={name: record.convention["zh"] for name, record in QUANTITIES.items()},
     reasons={
         NO_DATAFLOW: "本表没有前向",
         NO_CACHE: "前向没有缓存",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from specgen.analysis.quantities.ranks import CONVENTIONS
+from specgen.analysis.quantities.ranks import RANK_QUANTITIES
 from specgen.analysis.quantities.terms import VARIABLES
 from specgen.questions.answers import unseen
 from specgen.questions.ranks.layout import AXES
@@ -120,7 +120,8 @@ def as_json(found: Ranks) -> str:
         },
         "variables": dict(found.variables),
         "conventions": {
-            name.removeprefix("rank_"): convention for name, (_, convention) in CONVENTIONS.items()
+            name.removeprefix("rank_"): record.convention["en"]
+            for name, record in RANK_QUANTITIES.items()
         },
         "groups": [
             {

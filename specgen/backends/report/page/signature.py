@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.analysis.quantities.ledger import NO_TOKENS, Ledger
+from specgen.analysis.quantities.ledger import Ledger
+from specgen.analysis.quantities.record import NO_TOKENS
 from specgen.analysis.quantities.terms import VARIABLES
 from specgen.expr.node import symbols
 from specgen.expr.printing import to_text

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from specgen.analysis.quantities.registry import QUANTITIES
+
 ENGLISH: Final[Mapping[str, Any]] = {
     "language": "English",
     "skip": "Skip to the figures",
@@ -123,31 +125,7 @@ ENGLISH: Final[Mapping[str, Any]] = {
     "error_limit": "a value is beyond the limits",
     "error_kind": "an operator got a value that it does not take",
     "error_cycle": "{name} depends on itself",
-    "titles": {
-        "parameters": "Parameters",
-        "parameters_active": "Active per token",
-        "parameters_active_no_embedding": "Active, no input embedding",
-        "parameters_active_no_vocabulary": "Active, no embedding or head",
-        "parameters_outside_forward": "Outside the main forward",
-        "stored_tensors": "Stored tensors",
-        "stored_elements": "Stored elements",
-        "stored_scales": "Stored scales",
-        "stored_copies": "Stored copies",
-        "stored_bytes": "Checkpoint",
-        "weights_bytes": "Weights in memory",
-        "cache_elements_per_token": "Cache elements per token",
-        "cache_bytes_per_token": "Cache per token",
-        "cache_elements_per_token_expanded": "Expanded cache elements per token",
-        "cache_bytes_per_token_expanded": "Expanded cache per token",
-        "cache_bytes": "Cache",
-        "flops_prefill": "Prefill, non-causal",
-        "flops_prefill_causal": "Prefill, causal",
-        "flops_decode": "One decoding step",
-        "flops_decode_main": "One decoding step, main forward",
-        "flops_training": "Training step",
-        "activation_peak_bytes": "Activation peak",
-        "training_bytes": "Training memory",
-    },
+    "titles": {name: record.title["en"] for name, record in QUANTITIES.items()},
 }
 
 CHINESE: Final[Mapping[str, Any]] = {
@@ -260,31 +238,7 @@ CHINESE: Final[Mapping[str, Any]] = {
     "error_limit": "数值超出限制",
     "error_kind": "运算得到了不接受的值",
     "error_cycle": "{name} 依赖于自身",
-    "titles": {
-        "parameters": "参数量",
-        "parameters_active": "每个 token 的激活参数",
-        "parameters_active_no_embedding": "激活参数，不含输入 Embedding",
-        "parameters_active_no_vocabulary": "激活参数，不含 Embedding 与输出层",
-        "parameters_outside_forward": "主前向之外",
-        "stored_tensors": "存储的张量",
-        "stored_elements": "存储的元素",
-        "stored_scales": "存储的缩放因子",
-        "stored_copies": "重复存储",
-        "stored_bytes": "检查点",
-        "weights_bytes": "内存中的权重",
-        "cache_elements_per_token": "每个 token 的缓存元素",
-        "cache_bytes_per_token": "每个 token 的缓存",
-        "cache_elements_per_token_expanded": "每个 token 的缓存元素，展开",
-        "cache_bytes_per_token_expanded": "每个 token 的缓存，展开",
-        "cache_bytes": "缓存",
-        "flops_prefill": "预填充，非因果",
-        "flops_prefill_causal": "预填充，因果",
-        "flops_decode": "解码一步",
-        "flops_decode_main": "解码一步，主前向",
-        "flops_training": "训练一步",
-        "activation_peak_bytes": "激活峰值",
-        "training_bytes": "训练内存",
-    },
+    "titles": {name: record.title["zh"] for name, record in QUANTITIES.items()},
 }
 
 WORDS: Final[Mapping[str, Mapping[str, Any]]] = {"en": ENGLISH, "zh": CHINESE}

@@ -7,13 +7,15 @@ is the greatest of them.  Knows moments, and not how a forward runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
 
 from specgen.analysis.dataflow.activations import MAX_MOMENTS, Evaluator, Sizes, TooManyMoments
-from specgen.analysis.quantities.terms import CONVENTIONS, Quantity, Term, gathered
+from specgen.analysis.quantities.context import CountingContext
+from specgen.analysis.quantities.record import QuantityGroup, QuantityRecord
+from specgen.analysis.quantities.terms import Quantity, Term, absent, gathered
 from specgen.analysis.table.cases import Case, Folder, Site
 from specgen.analysis.table.instances import Instance, definitions
 from specgen.expr.arithmetic import at_most, evident
@@ -31,7 +33,26 @@ from specgen.expr.node import (
 )
 from specgen.expr.normal import Monomial, TooComplex, normalize
 
-NAME = "activation_peak_bytes"
+ACTIVATION_PEAK_BYTES: Final = QuantityRecord(
+    "activation_peak_bytes",
+    "bytes",
+    title={"en": "Activation peak", "zh": "激活峰值"},
+    convention={
+        "en": (
+            "the most that the values of one main forward take at once, of B sequences of S "
+            "new tokens, T in all, evaluated eagerly without gradients: names live until "
+            "their function returns, results until they are used, claimed platform "
+            "operations run as one, causal masks are never there, the chosen experts run at "
+            "once; without weights and caches"
+        ),
+        "zh": (
+            "一次主前向的值同时占用的最多字节数：B 个序列，每个 S 个新 token，共 T 个，逐步求"
+            "值，不留梯度；名字到其函数返回为止，中间结果到用完为止；声明为平台操作的函数算一"
+            "步，因果掩码不存在，被选中的专家同时计算；权重与缓存不计"
+        ),
+    },
+    variables=("B", "S", "T"),
+)
 
 TOO_MANY: Final = f"more than {MAX_MOMENTS} moments of the forward may be the fullest"
 TOO_LONG: Final = "the sizes of the forward are too long to be compared"
@@ -117,25 +138,26 @@ class Sizing:
         return self._multiples[pair]
 
 
-def activation_peak(model: Instance, folder: Folder) -> Quantity:
+def count(context: CountingContext) -> Iterable[Quantity]:
     """The most bytes that the values of one main forward take at once."""
-    unit, convention = CONVENTIONS[NAME]
+    record = ACTIVATION_PEAK_BYTES
     try:
-        kept = fullest(model, folder)
+        kept = fullest(context.model, context.folder)
     except TooManyMoments:
-        return Quantity(NAME, unit, convention, None, None, absent=TOO_MANY)
+        yield absent(record, TOO_MANY)
     except TooComplex:
-        return Quantity(NAME, unit, convention, None, None, absent=TOO_LONG)
-    return Quantity(
-        NAME,
-        unit,
-        convention,
-        greatest([together(moment.alive) for moment in kept]),
-        None,
-        ("B", "S", "T"),
-        tuple(dict.fromkeys(a for moment in kept for a in moment.assumptions)),
-        all(moment.closed for moment in kept),
-    )
+        yield absent(record, TOO_LONG)
+    else:
+        yield Quantity(
+            record.name,
+            record.unit,
+            record.convention["en"],
+            greatest([together(moment.alive) for moment in kept]),
+            None,
+            record.variables,
+            tuple(dict.fromkeys(a for moment in kept for a in moment.assumptions)),
+            all(moment.closed for moment in kept),
+        )
 
 
 def fullest(model: Instance, folder: Folder) -> list[Moment]:
@@ -201,3 +223,6 @@ def greatest(sizes: Sequence[Expr]) -> Expr:
         return sizes[0]
     half = len(sizes) // 2
     return Apply("max", (greatest(sizes[:half]), greatest(sizes[half:])))
+
+
+GROUP: Final = QuantityGroup((ACTIVATION_PEAK_BYTES,), count)
