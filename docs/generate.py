@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from specgen.analysis.quantities.registry import QUANTITIES
+from specgen.backends.base import TARGETS
 from specgen.diagnostics.codes import CODES
 from specgen.ops.registry import FORMS, OPS
-from specgen.output.targets import TARGETS
 from specgen.resources import folder
 
 DOCS = Path(__file__).resolve().parent

@@ -215,9 +215,9 @@ class Model:
                 express the table, after the files of the others are written.
             KeyError: there is no such target.
         """
+        from specgen.backends.base import TARGETS
         from specgen.backends.onnx.options import DEFAULT
         from specgen.output.build import produce, write
-        from specgen.output.targets import TARGETS
 
         for target in targets or ():
             if target not in TARGETS:

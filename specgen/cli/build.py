@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from specgen.backends.base import TARGETS
 from specgen.backends.onnx.options import BESIDE, CHOICES, Options, OptionsError
 from specgen.cli.arguments import Usage, add_spec, selections
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import suggestion
 from specgen.output.build import Artefacts, differences, produce, write
-from specgen.output.targets import TARGETS
 
 OUTPUT: Final = "generated"
 

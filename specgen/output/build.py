@@ -146,8 +146,8 @@ def packed(selection: Selection, targets: Sequence[str] | None, onnx: Options) -
 
 def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> dict[str, Content]:
     """All files for a selection, made anew; the manifest is the last of them."""
+    from specgen.backends.base import chosen_targets
     from specgen.output.manifest import manifest
-    from specgen.output.targets import chosen_targets
 
     table = selection.opened()
     program = table.program()

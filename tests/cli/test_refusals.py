@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.analysis.quantities.ledger import ledger
+from specgen.backends.base import chosen_targets
 from specgen.backends.onnx.options import DEFAULT
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.frontend.load import check_file
 from specgen.frontend.opened import Opened
 from specgen.frontend.selection import Selection
-from specgen.output.targets import chosen_targets
 from specgen.resources import folder
 from tests.cli.running import specgen_here
 from tests.fuzz.generate import exchanged

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LANGUAGE = (DOCS / "language.md").read_text(encoding="utf-8")
 GRAMMAR = (ROOT / "grammar" / "dsv3.lark").read_text(encoding="utf-8")
-PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"])
+PAGES = sorted(
+    [
+        *DOCS.rglob("*.md"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    ]
+)
 
 
 def examples(page: Path) -> list[str]:
@@ -81,6 +87,23 @@ def test_links_lead_somewhere(page: Path) -> None:
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for target in re.findall(r"(?<!\\)\]\((?!https?:)([^)#]+)", prose):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_that_are_named_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:specgen|tests|specs|grammar|docs|templates)/[\w/.-]+)`", text)
+    assert [n for n in named if "NAME" not in n and not (ROOT / n).exists()] == []
+
+
+def test_every_room_is_described() -> None:
+    """The contract of the arrows has all of them: it is exhaustive."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    rooms = {room for layer in contract["layers"] for room in layer.split(" | ")}
+    told = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for room in rooms:
+        assert re.search(rf"\b{room}\b", told), room
 
 
 def test_every_decision_is_listed() -> None:

@@ -1,4 +1,4 @@
-"""What `build` can write: the targets, and the back end behind each of them.
+"""What a back end is, and which there are: the targets of `build`, by the names of their packages.
 
 A back end is imported when its target is asked for, and only then.
 """
