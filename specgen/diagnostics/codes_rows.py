@@ -170,9 +170,13 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         "no count",
         "how often the part is repeated is not known: {reason}",
         """
-        The factor behind × is a whole number made of params.
+        The factor behind × is a whole number made of params and lets.  It is the same in every
+        instance of the part that it stands in: an index, or what a module is given of one, is no
+        count.  Alternatives of a part have counts of their own.
         wrong: layers[layer] : block × (n / 2)
         right: layers[layer] : block × n        or   require { n % 2 == 0 "..." }
+        wrong: rows[k] : row × (layer + 1)
+        right: rows[k] : row × 1 when layer == 0    rows[k] : row × 2 when layer > 0
         """,
     ),
     "E0606": error(

@@ -238,11 +238,17 @@ class Assembler:
     ) -> tuple[Expr, int] | None:
         try:
             count = view.scope.resolve(node)
-            number = evaluate_int(view.scope.expand(count), values)
+            expanded = view.scope.expand(count)
+            number = evaluate_int(expanded, values)
         except Unresolved:
             return None
         except EvaluationError as error:
-            self.diagnostics.report("E0605", node.span, reason=str(error))
+            reason, help_ = str(error), None
+            varying = sorted(n for n in symbols(expanded) if n not in values)
+            if varying:
+                reason = f"`{varying[0]}` is not the same in every instance of the part around it"
+                help_ = "write an alternative for each count, with a condition on the index"
+            self.diagnostics.report("E0605", node.span, reason=reason, help=help_)
             return None
         if not 0 <= number <= bind.MAX_SIZE:
             self.diagnostics.report("E0605", node.span, reason=f"{number} is not a count")

@@ -242,10 +242,16 @@ class Body:
 
     def call_part(self, name: str, args: list[Any]) -> list[Array]:
         parts = self.instance.module.parts_named(name)
-        counts = [self.size(part.count) if part.count is not None else None for part in parts]
-        repeated = counts[0] is not None
-        found: list[Array] = []
-        for number in range(counts[0] or 1) if repeated else [0]:
+        counts = [self.size(part.count) if part.count is not None else 1 for part in parts]
+        env = self.instance.environment({})
+        found: list[Array] = args[:1]
+        for number in range(max(counts)):
+            if not any(
+                number < count
+                and evaluate(p.condition, {**env, p.index: number} if p.index else env) is True
+                for p, count in zip(parts, counts, strict=True)
+            ):
+                continue
             child = self.instance.child(name, number)
             assert child.module.forward is not None
             found = child.call(child.module.forward, args, self.axes)

@@ -25,6 +25,7 @@ NOT_TO_WRITE = {
     "the sections are": "names all there are: which one is meant is not known",
     "what is given once": "says what to use instead, and the table has no such thing yet",
     "call the new tokens by another name": "a name that is used throughout the table",
+    "write an alternative for each count": "rows that only the table's author knows",
 }
 #: Helps that say how rows of a part are used: the call is a sketch with `...` for its arguments.
 SKETCH = re.compile(r"^`\w+` is a part")

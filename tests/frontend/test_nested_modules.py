@@ -174,3 +174,120 @@ def test_every_layer_of_the_compiler_agrees(tmp_path: Path) -> None:
     path.write_text(RENAMED, encoding="utf-8")
     table = Layers(checked(path), tmp_path / "m")
     assert list(differences(table, 32, EVERY)) == []
+
+
+#: How often an inner part is repeated is by the layer: an alternative for each count.
+COUNTED = """language 1
+model counted {
+  params { vocab_size : size = 8   dim : size = 4   n : size = 3 }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  parts { outer[j] : middle × n }
+  tensors { embed : [vocab_size, dim]   head : dim -> vocab_size }
+  forward(tokens: i64 [B, S]) -> [B, S, vocab_size] { return head(outer(take(embed, tokens))) }
+  module middle {
+    params { j : count }
+    parts {
+      rows[k] : row × 1             when j == 0
+      rows[k] : row × n - 1         when j > 0
+    }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return rows(x) }
+  }
+  module row {
+    params { k : count }
+    tensors { w : dim -> dim }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return x + w(x) }
+  }
+}
+"""
+
+
+def test_alternatives_have_counts_of_their_own(tmp_path: Path) -> None:
+    """What the help of a count by an index says to write, in every layer."""
+    from tests.agreement import EVERY, Layers, checked, differences
+
+    path = tmp_path / "t.dsv3"
+    path.write_text(COUNTED, encoding="utf-8")
+    program = checked(path)
+    names = {name for tensor in stored(program, OWN) for name, _ in expand(tensor)}
+    rows = {f"outer.{j}.rows.{k}.w.weight" for j in range(3) for k in range((1, 2, 2)[j])}
+    assert names == {*rows, "embed", "head.weight"}
+    assert list(differences(Layers(program, tmp_path / "t"), 8, EVERY[:2])) == []
+    path.write_text(COUNTED.replace("row × n - 1         when j > 0", "row × j + 1    when j > 0"))
+    (fault,) = check_file(path).errors
+    assert fault.code == "E0605"
+    assert "`j` is not the same in every instance" in fault.message
+    assert fault.help is not None
+    assert "an alternative for each count" in fault.help
+
+
+#: The same with experts and with a cache in what is repeated; `{first}` and `{rest}` are the counts.
+VARIED = """language 1
+use std.attention {{ causal }}
+model varied {{
+  params {{ vocab_size : size = 8   dim : size = 4   n : size = 3   first : size = {first}   rest : size = {rest} }}
+  dtypes {{ maps = f32  arrays = f32  activations = f32  caches = f32 }}
+  parts {{ outer[j] : middle × n }}
+  tensors {{ embed : [vocab_size, dim]   head : dim -> vocab_size }}
+  forward(tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, vocab_size] {{
+    return head(outer(take(embed, tokens), causal(positions, mask)))
+  }}
+  module middle {{
+    params {{ j : count }}
+    parts {{
+      rows[k] : row × {a}         when j == {at}
+      rows[k] : row × {b}         when j != {at}
+      experts[e] : expert × {a} + 1   when j == {at}
+      experts[e] : expert × {b} + 1   when j != {at}
+    }}
+    tensors {{
+      router : dim -> {a} + 1     when j == {at}
+      router : dim -> {b} + 1     when j != {at}
+    }}
+    forward(x: [B, S, dim], seen: bool [B, S, T]) -> [B, S, dim] {{
+      y = rows(x, seen)
+      weights, index = topk(softmax(router(y)), 2)
+      return y + mixture(experts, y, weights, index)
+    }}
+  }}
+  module row {{
+    params {{ k : count }}
+    tensors {{ w : dim -> dim }}
+    cache {{ kept : [B, T, dim] along T }}
+    forward(x: [B, S, dim], seen: bool [B, S, T]) -> [B, S, dim] {{
+      all = append(kept, w(x))
+      scores = where(seen, einsum("b s d, b t d -> b s t", x, all), -inf)
+      return x + einsum("b s t, b t d -> b s d", softmax(scores), all)
+    }}
+  }}
+  module expert {{
+    tensors {{ up : dim -> dim }}
+    forward(x: [..., dim]) -> [..., dim] {{ return silu(up(x)) }}
+  }}
+}}
+"""
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(first=st.integers(1, 3), rest=st.integers(1, 3), at=st.integers(0, 2))
+def test_layers_agree_where_counts_differ(
+    tmp_path_factory: pytest.TempPathFactory, first: int, rest: int, at: int
+) -> None:
+    from specgen.analysis.quantities import ledger
+    from tests.agreement import EVERY, Layers, checked, differences
+
+    folder = tmp_path_factory.mktemp("varied")
+    path = folder / "t.dsv3"
+    text = VARIED.format(first=first, rest=rest, a="first", b="rest", at=at)
+    path.write_text(text, encoding="utf-8")
+    program = checked(path)
+    found = ledger(program)
+    counts = [first if j == at else rest for j in range(3)]
+    each = sum(16 * n + 16 * (n + 1) + 4 * (n + 1) for n in counts)
+    assert found.value("parameters") == each + 2 * 8 * 4
+    active = sum(16 * n + 16 * 2 + 4 * (n + 1) for n in counts)
+    assert found.value("parameters_active") == active + 2 * 8 * 4
+    assert found.value("cache_elements_per_token") == 4 * sum(counts)
+    assert list(differences(Layers(program, folder / "t"), 8, EVERY)) == []

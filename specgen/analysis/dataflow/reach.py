@@ -125,7 +125,11 @@ def reached(model: Instance) -> Iterable[Reach]:
 
 def below(place: Reach, part: Part, child: Instance, known: dict[str, Uses]) -> Reach:
     """The reach of a part of an instance."""
-    calls = place.uses.parts.get(part.name, [])
+    calls = [
+        call  # one on the other side of a branch is of an alternative
+        for call in place.uses.parts.get(part.name, [])
+        if negation(call.condition) != part.condition
+    ]
     condition = disjunction(*dict.fromkeys(call.condition for call in calls))
     reached: Expr = FALSE
     if condition != FALSE and place.condition != FALSE:

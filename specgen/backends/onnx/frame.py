@@ -137,13 +137,26 @@ class Frame:
 
     def instances(self, name: str) -> int | None:
         """How many instances a repeated part has; None for a part that is not repeated."""
-        part = self.table.parts_named(name)[0]
-        if part.count is None:
-            return None
-        count = dims.dim(part.count, self.env)
-        if isinstance(count, Extent):
-            raise EvaluationError(f"the number of {self.name(name)} is known only at run time")
-        return count
+        parts = self.table.parts_named(name)
+        counts = []
+        for part in parts:
+            if part.count is None:
+                return None
+            count = dims.dim(part.count, self.env)
+            if isinstance(count, Extent):
+                raise EvaluationError(f"the number of {self.name(name)} is known only at run time")
+            counts.append(count)
+        if len(set(counts)) == 1:
+            return counts[0]
+        # Alternatives have counts of their own: there are as many as exist here.
+        return sum(
+            any(
+                number < count and dims.holds(part.condition, {**self.env, part.index: number})
+                for part, count in zip(parts, counts, strict=True)
+                if part.index is not None
+            )
+            for number in range(max(counts))
+        )
 
     def child(self, name: str, index: int | None) -> Frame:
         """A frame for a part, or for one of its instances; an index of None stays open."""
