@@ -94,7 +94,7 @@ def by_hand(sizes: dict[str, int], dim: int = 6) -> int:
     return 2 * (b * s * dim * dim + 2 * (b * s * e * dim) + n * m * 16 * dim)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=4, deadline=None)
 @example(SIZES)
 @given(st.fixed_dictionaries({name: st.integers(1, 40) for name in SIZES}))
 def test_values_of_a_forwards_own_variables_are_put_in(sizes: dict[str, int]) -> None:

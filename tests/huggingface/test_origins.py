@@ -65,6 +65,7 @@ def test_what_is_made_names_no_variant_whose_values_differ(
         assert made.place.name.startswith("stranger+")
 
 
+@pytest.mark.slow
 def test_every_command_says_whose_values_it_counts(tmp_path: Path) -> None:
     content = {**config(VARIANTS["llama3_8b"], "hf"), "num_hidden_layers": 3}
     (tmp_path / "mine").mkdir()
@@ -94,6 +95,7 @@ def test_a_configuration_of_a_variant_is_that_variant_and_what_was_asked(tmp_pat
     assert (found.which, found.origin) == ("llama@llama3_8b -D n_layers=2", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ['"""', "a\nb", "\x1b[31m", "..x", "..", "é", "a" * 200, "#"])
 def test_a_name_is_a_text(name: str, tmp_path: Path) -> None:
     """What a folder is called acts on no terminal, ends no text and leads to no other folder."""

@@ -158,7 +158,7 @@ def refused_by_the_library(path: Path) -> str | None:
     return None
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @example(file({"a": entry()}, b"1234 and more"))
 @example(file({"a": entry(offsets=(4, 8))}, b"12345678"))
 @example(file({"a": entry(), "b": entry(shape=(0,), offsets=(2, 2))}, b"1234"))
@@ -177,7 +177,7 @@ def test_what_the_library_refuses_does_not_fit(
     assert path.name in str(caught.value), reason
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     shapes=st.lists(st.lists(st.integers(0, 3), max_size=3), max_size=4),
     kind=st.sampled_from(sorted(BITS)),
