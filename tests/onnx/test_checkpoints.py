@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ import numpy as np
 import pytest
 
 import specgen
+from specgen.analysis.quantities import ledger
 from specgen.backends.onnx import Options, embedding, emit
 from specgen.backends.onnx.build import build
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.frontend.selection import Selection
 from specgen.huggingface.comparing import compare
 from specgen.huggingface.reading import overrides_from_config
+from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
 from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.runtimes import RUNTIMES
-from tests.onnx.session import Session, fill, onnx, parsed, weights_of
+from tests.onnx.session import Session, fill, onnx, ort, parsed, weights_of
 from tests.onnx.test_storage import SIZES
 from tests.references import DECODED, REPOSITORY, SPECS, needs_references, saved
 
@@ -280,6 +283,67 @@ def test_parts_that_a_class_leaves_out_when_it_saves_are_named(
     with pytest.raises(SpecError) as caught:
         build_there(released, n_mtp_layers=1)
     assert caught.value.diagnostics[0].help is None  # something else is missing, too
+
+
+#: A function that the main forward never calls, with rows and a repeated part of its own.
+ASIDE = """language 1
+model t "T" {
+  params { vocab_size : size = 9   dim : size = 8   heads : size = 4 }
+  dtypes { maps = f32  arrays = f32  activations = f32  caches = f32 }
+  tensors { embed : [vocab_size, dim]   extra : dim -> dim   extra.bias : [dim]   router : dim -> heads }
+  parts { blocks[l] : block × 2   more[l] : block × 2   experts[e] : block × heads   aside[e] : block × heads }
+  function further(x: [B, S, dim]) -> [B, S, dim] {
+    weights, index = topk(softmax(router(x)), 2)
+    return more(extra(x)) + mixture(aside, x, weights, index)
+  }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {
+    x = blocks(take(embed, tokens))
+    weights, index = topk(softmax(router(x)), 2)
+    return mixture(experts, x, weights, index)
+  }
+  module block { tensors { w : dim -> dim   twin : tied w }  forward(x: [..., dim]) -> [..., dim] { return tanh(w(x) + twin(x)) } }
+  names hf {
+    extra                -> "extra"
+    blocks.w, more.w     -> "joined.{l}"
+    experts.w.weight     -> "stacked.w"
+    aside.w.weight       -> "stacked.aside"    as rearrange("e o i -> i (e o)")
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("form", ["flat", "functions"])
+@pytest.mark.parametrize("experts", ["stacked", "released"])
+@pytest.mark.parametrize("weights", ["reference", "embed"])
+def test_a_graph_of_a_checkpoint_carries_what_it_reads_and_no_more(
+    form: Any, experts: Any, weights: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """onnxruntime warns of each initializer that no node reads, and an embedded one takes room."""
+    (path := tmp_path / "t.dsv3").write_text(ASIDE, encoding="utf-8")
+    program = load_program(path)
+    counted = weights_of(parsed(build(program)))
+    parameters = ledger(program).value("parameters")
+    assert sum(prod(one.dims) for one in counted) == parameters  # one count
+    tensors = {name: held(array) for name, array in random_weights(build(program), 3).items()}
+    write_file(tmp_path / "model.safetensors", tensors)
+    graph = point(program, tmp_path, form=form, experts=experts, weights=weights)
+    found = {one.name for one in graph.initializer}
+    read = {name for node in graph.node for name in read_by(node)}
+    assert found <= read
+    assert not [name for name in found if "extra" in name or "aside" in name]
+    assert sum(len(one.raw_data) for one in graph.initializer) < 4 * parameters
+    tokens = np.array([[1, 2, 3]])
+    feeds = {"input_ids": tokens, "attention_mask": tokens, "position_ids": tokens - 1}
+    ort.InferenceSession(tmp_path / "model.onnx").run(None, feeds)
+    assert "Removing initializer" not in capfd.readouterr().err
+
+
+def read_by(node: Any) -> Iterator[str]:
+    """What a node reads, in its bodies too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from read_by(inner)
 
 
 def test_what_is_in_excess_can_be_ignored(

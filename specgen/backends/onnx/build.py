@@ -20,7 +20,7 @@ from specgen.backends.onnx.frame import Frame, State, shape_variables
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.levels import LEVELS
 from specgen.backends.onnx.lowering import convert, dtype_in_graph
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.nodes import Edge, reads
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
@@ -167,6 +167,7 @@ def document(
         outputs[name] = result
     outputs |= {f"present.{key}": edge for key, edge in state.presents.items()}
     nodes = graph.finish(outputs)
+    weights.leave_out({name for node in nodes for name in reads(node)})
     # Names are half the file in the form of functions; a rule for each row says as much.
     ruled = not flat and options.experts == "stacked" and checkpoint is None
     called = weights.places() if ruled else weights.patterns()

@@ -128,6 +128,7 @@ class Weights:
             name: graph.edge(name, stored.dtype, stored.shape) for name, stored in edges.items()
         }
         self._order: dict[str, None] = {}
+        self._left_out: Collection[str] = ()
 
     def places(self) -> Mapping[str, str]:
         """The path in the table of each initializer: of its first row, where it holds several."""
@@ -192,9 +193,20 @@ class Weights:
         return found | {p: self._pieces[t] for p in shared if (t := self._shared[p]) in found}
 
     def ordered(self) -> tuple[Stored, ...]:
-        """The initializers in the order in which they are read; those never read come last."""
+        """The initializers in the order in which they are read; those never read come last.
+
+        Of a checkpoint those that `leave_out` left.
+        """
         stored = (self._stored[path] for path in (*self._order, *self._stored))
-        return tuple({stored.name: stored for stored in stored}.values())
+        return tuple({one.name: one for one in stored if one.name not in self._left_out}.values())
+
+    def leave_out(self, read: Collection[str]) -> None:
+        """Of a checkpoint leaves out what is not `read`: parts that the main forward never reaches.
+
+        A graph without a checkpoint has them: it counts what the table counts.
+        """
+        if self._checkpoint:
+            self._left_out = self._edges.keys() - read
 
     def placed(self) -> Iterator[Placed]:
         """The initializers and where they lie: in the checkpoint, or in files of their own."""
