@@ -31,6 +31,7 @@ from specgen.frontend.modules.packings import packings
 from specgen.frontend.modules.sharding import sharding
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir import model as ir
+from specgen.ir.ties import settled
 from specgen.ir.verify import verify
 from specgen.language import tree
 
@@ -505,6 +506,6 @@ def assembled(
         overridden=tuple(sorted(overrides)),
         respellings=tables.respellings(view, diagnostics),
     )
-    program = without_idle(program)
+    program = settled(without_idle(program))
     verify(program)
     return program

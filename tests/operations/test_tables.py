@@ -80,6 +80,38 @@ TABLES = {
     }
   }
 }""",
+    "rows that are those of rows that are others'": """
+  tensors {
+    embed  : [vocab_size, dim]   first : tied embed   head : tied first
+    last   : tied head
+    common : dim -> dim          again : tied common
+    out    : tied small.twin
+  }
+  parts { layers[i] : block × 4   small : small }
+  forward(tokens: i64 [B, S]) -> [B, S, vocab_size] {
+    x = layers(again(take(first, tokens) + take(embed, tokens)))
+    return head(x) + last(out(small(x))) + head(common(x))
+  }
+  module small {
+    tensors { own : dim -> dim   twin : tied own }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return own(twin(x)) }
+  }
+  module block {
+    params { i : count }
+    tensors {
+      a      : dim -> dim
+      b      : tied a        when i % 2 == 0
+      b      : dim -> dim    when i % 2 == 1
+      b.bias : [dim]         when i == 1
+      c      : tied b
+      c.bias : [dim]
+      d      : tied again
+      e      : tied d        when i > 1
+      e      : tied c        when i <= 1
+    }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return tanh(c(a(x)) + b(x) + e(d(x))) }
+  }
+}""",
     "a size of a mask whose values are not read": """
   tensors { embed : [vocab_size, dim] }
   cache { kept : [B, T, dim] along T }
