@@ -14,6 +14,7 @@ import pytest
 
 from specgen.backends.content import CHUNK, Copied, Part, chunks, same
 from specgen.output import into_folder as beside
+from specgen.output.drift import drift
 from specgen.output.folder import EditedFolder, ForeignFolder
 
 THEIRS = {"model.safetensors": b"years of training", "config.json": b"{}"}
@@ -65,6 +66,9 @@ def test_killed_at_any_step_what_is_there_is_old_or_new(
         states.add(state)
         if state == "decided":
             assert not verified(folder)
+            # `build --check` sees it too, whichever of the two builds it is asked about
+            assert list(drift(folder, NEW, alone=False))
+            assert list(drift(folder, start, alone=False)) or not start
             assert not set(os.listdir(folder / beside.DECIDED)) & (NEW.items() & ours_now.items())
         again = tmp_path / f"{step}-again"
         shutil.copytree(folder, again)
