@@ -225,14 +225,14 @@ QUIET = settings(
 )
 
 
-@settings(QUIET, max_examples=60)
+@settings(QUIET, max_examples=20)
 @given(table=tables())
 def test_right_for_each_value_is_right(tmp_path: Path, table: Table) -> None:
     hold(table, tmp_path)
 
 
 @pytest.mark.slow
-@settings(QUIET, max_examples=1500)
+@settings(QUIET, max_examples=600)
 @given(table=tables())
 def test_right_for_each_value_is_right_more(tmp_path: Path, table: Table) -> None:
     hold(table, tmp_path)

@@ -22,7 +22,7 @@ def test_the_letter_for_the_sign_is_one_fault(table: Path, letter: str) -> None:
     text = table.read_text(encoding="utf-8")
     hidden = SKIPPED.sub(lambda found: "_" * len(found[0]), text)
     signs = [found.start() for found in re.finditer(" × ", hidden)]
-    for at in signs[:: max(1, len(signs) // 6)]:
+    for at in signs[:: max(1, len(signs) // 3)]:
         diagnostics = Diagnostics()
         parse(Source("t", f"{text[:at]} {letter} {text[at + 3 :]}"), diagnostics)
         (fault,) = diagnostics.all

@@ -447,9 +447,23 @@ model stepped "S" {
 """
 
 
-@settings(max_examples=40, deadline=None)
-@given(by=st.integers(2, 60), rest=st.integers(0, 60))
+REMAINDERS = given(by=st.integers(2, 60), rest=st.integers(0, 60))
+
+
+@settings(max_examples=12, deadline=None)
+@REMAINDERS
 def test_of_many_solutions_those_nearest_to_the_table_are_given(by: int, rest: int) -> None:
+    nearest_are_given(by, rest)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@REMAINDERS
+def test_of_many_solutions_those_nearest_to_the_table_are_given_more(by: int, rest: int) -> None:
+    nearest_are_given(by, rest)
+
+
+def nearest_are_given(by: int, rest: int) -> None:
     """One on each side at least for each remainder, wherever the table's rules leave any."""
     with TemporaryDirectory() as place:
         path = Path(place) / "stepped.dsv3"

@@ -15,6 +15,7 @@ import pytest
 from specgen.documents.params import Document, document
 from specgen.frontend.load import load_program
 from specgen.huggingface.reading import overrides_from_config
+from specgen.ir.model import Program
 from tests.families import VARIANTS, spec_of
 from tests.truth import outside
 from tests.truth.outside import REPOSITORY, Tensors
@@ -44,10 +45,14 @@ QUANTITIES = {
 }
 
 
+def table(spec: str) -> Program:
+    name, _, variant = spec.partition("@")
+    return load_program(REPOSITORY / "specs" / f"{name}.dsv3", variant or None)
+
+
 @cache
 def tabulated(spec: str) -> Document:
-    name, _, variant = spec.partition("@")
-    program = load_program(REPOSITORY / "specs" / f"{name}.dsv3", variant or None)
+    program = table(spec)
     return document(program, "hf" if program.model.names else "own")
 
 
@@ -88,7 +93,7 @@ def variant(name: str) -> Document:
 
 @pytest.mark.parametrize("spec", QUANTITIES)
 def test_quantities(spec: str) -> None:
-    found = tabulated(spec)["quantities"]
+    found = document(table(spec))["quantities"]
     assert {name: found[name] for name in QUANTITIES[spec]} == QUANTITIES[spec]
 
 
