@@ -17,21 +17,29 @@ settings.register_profile("same", PATIENT, derandomize=True, database=None)
 settings.register_profile("new", PATIENT, print_blob=True)
 settings.load_profile(os.environ.get("SPECGEN_DRAWS", "same"))
 
+#: What `make test-fast` asks for.
+FAST = "not slow"
+
 #: A file that marks all its tests as slow.
 ALL_SLOW = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.slow\b", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Fast runs don't import files without a fast test: those import torch and transformers."""
-    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+    if config.option.markexpr != FAST or collection_path.suffix != ".py":
         return None
     return ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) is not None or None
 
 
-def pytest_collection_finish() -> None:
-    """What collecting made stays to the end: no use in looking through it for garbage."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What collecting made stays to the end: no use in looking through it for garbage.
+
+    The fast tests hold nothing large, so that they need not look often for what they left.
+    """
     gc.collect()
     gc.freeze()
+    if session.config.option.markexpr == FAST:
+        gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True, scope="session")
