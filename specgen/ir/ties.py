@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import zip_longest
 
+from specgen.expr.node import TRUE, Expr, conjunction
 from specgen.ir.model import Module, Program, Tensor
-from specgen.sizes.expr import TRUE, Expr, conjunction
 
 #: The module in whose names a path is, the path, and where the row that it leads to is meant.
 End = tuple[Module, str, Expr]

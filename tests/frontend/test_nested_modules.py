@@ -275,7 +275,7 @@ model varied {{
 def test_layers_agree_where_counts_differ(
     tmp_path_factory: pytest.TempPathFactory, first: int, rest: int, at: int
 ) -> None:
-    from specgen.analysis.quantities import ledger
+    from specgen.analysis.quantities.ledger import ledger
     from tests.agreement import EVERY, Layers, checked, differences
 
     folder = tmp_path_factory.mktemp("varied")

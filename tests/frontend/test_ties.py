@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.quantities import ledger
-from specgen.elaborate.load import load_program
+from specgen.analysis.quantities.ledger import ledger
+from specgen.frontend.load import load_program
 from specgen.ir.model import TRUE
 from specgen.ir.ties import settled
 

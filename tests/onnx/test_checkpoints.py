@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 import specgen
-from specgen.analysis.quantities import ledger
+from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.onnx import Options, embedding, emit
 from specgen.backends.onnx.build import build
 from specgen.diagnostics.diagnostic import SpecError
+from specgen.frontend.load import load_program
 from specgen.frontend.selection import Selection
 from specgen.huggingface.comparing import compare
 from specgen.huggingface.reading import overrides_from_config
-from specgen.elaborate.load import load_program
 from specgen.ir.model import Program
 from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
