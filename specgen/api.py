@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from specgen.diagnostics.diagnostic import suggestion
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import means_configuration, select
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     import sympy

@@ -6,9 +6,10 @@ Widths are in bits: of a dtype narrower than a byte several elements share one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal
+
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ Every text goes through the one function that quotes for HTML.  Needs no noteboo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from specgen.expr.evaluate import Value
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities.ledger import Ledger

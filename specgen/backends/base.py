@@ -6,11 +6,11 @@ A back end is imported when its target is asked for, and only then.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities.ledger import Ledger

@@ -6,10 +6,10 @@ Knows files and bytes; nothing of specs or back ends.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from specgen.records import dataclass
 from specgen.regular_files import open_regular, read_regular, size_of
 
 CHUNK: Final = 2**24

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

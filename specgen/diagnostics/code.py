@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Literal
+
+from specgen.records import dataclass
 
 Severity = Literal["error", "warning"]
 

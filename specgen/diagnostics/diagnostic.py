@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
 from specgen.diagnostics.codes import CODES, Severity
 from specgen.diagnostics.source import Span
+from specgen.records import dataclass
 from specgen.text.printable import safe
 
 #: Faults after which a run stops, and names among which a meant one is looked for.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.diagnostics.diagnostic import Diagnostic, Fix
 from specgen.diagnostics.source import Source, Span
+from specgen.records import dataclass
 from specgen.text.printable import safe
 
 TAB: Final = 4

@@ -7,7 +7,6 @@ Differences are A - B.  Knows rows and quantities, and neither table's dataflow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -18,6 +17,7 @@ from specgen.expr.evaluate import Value, describe, plain
 from specgen.expr.node import Expr, Sym, symbols
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 CONVENTION = "differences are A - B"
 

@@ -6,7 +6,6 @@ The listing of a quantity of `costs.COUNTED`; its formulas sum to the quantity's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from specgen.analysis.dataflow.costs import DECODE, PREFILL, counted
@@ -20,6 +19,7 @@ from specgen.analysis.table.rows import pattern
 from specgen.expr.evaluate import Value, describe, evaluate_int, plain
 from specgen.expr.node import Apply, Expr, product, substitute
 from specgen.expr.printing import TABLE, to_text
+from specgen.records import dataclass
 from specgen.text import markdown
 from specgen.text.json_text import json_text
 

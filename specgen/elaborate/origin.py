@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ never the other way round.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from math import ceil, floor, gcd, lcm
 from typing import Final
@@ -39,6 +39,7 @@ from specgen.expr.normal import (
     inverse,
     normalize,
 )
+from specgen.records import dataclass
 
 #: Cases that are tried before a combination of conditions is taken for reachable.
 MAX_CASES: Final = 256

@@ -7,12 +7,12 @@ its sums and products may not be put in another order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, isfinite
 from typing import Final, TypeGuard
 
 from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Kind, Sym
+from specgen.records import dataclass
 
 #: The least value of the symbols whose values are whole numbers.
 LEAST: Final[dict[Kind, int]] = {"size": 1, "count": 0, "index": 0, "axis": 1}

@@ -7,8 +7,9 @@ carries no source span, so that equal expressions compare and hash equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, assert_never
+
+from specgen.records import dataclass
 
 Kind = Literal[
     "size", "count", "real", "flag", "choice", "dtype", "counts", "reals", "index", "axis",
@@ -48,7 +49,7 @@ class Const:
         )
 
     def __hash__(self) -> int:
-        return hash((type(self.value).__name__, self.value))
+        return hash(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,13 @@ class Sym:
     """
 
     name: str
-    kind: Kind = field(default="unknown", compare=False)
+    kind: Kind = "unknown"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sym) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 class Hashed:
@@ -85,6 +92,9 @@ class Apply(Hashed):
 
     op: Operator
     args: tuple[Expr, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Apply) and self.op == other.op and self.args == other.args
 
     def __hash__(self) -> int:
         try:

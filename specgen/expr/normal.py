@@ -10,7 +10,6 @@ same normal form are equal; sizes that divide by sums are compared by sympy.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import assert_never
@@ -29,6 +28,7 @@ from specgen.expr.node import (
     transform,
     walk,
 )
+from specgen.records import dataclass
 
 Monomial = tuple[tuple[Expr, int], ...]
 
@@ -49,7 +49,9 @@ class Polynomial:
     @staticmethod
     def of(terms: Mapping[Monomial, Fraction]) -> Polynomial:
         kept = [(monomial, c) for monomial, c in terms.items() if c]
-        return Polynomial(tuple(sorted(kept, key=lambda term: order(term[0]))))
+        if len(kept) > 1:
+            kept.sort(key=lambda term: order(term[0]))
+        return Polynomial(tuple(kept))
 
     @property
     def constant(self) -> Fraction | None:
@@ -90,6 +92,8 @@ def order(monomial: Monomial) -> tuple[int, str]:
 
 
 def multiply(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
     powers = dict(left)
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + power

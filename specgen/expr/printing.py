@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, assert_never
 
 from specgen.expr.node import Apply, Const, Expr, Sym
+from specgen.records import dataclass
 
 PRECEDENCE: Final[Mapping[str, int]] = {
     "cond": 0, "or": 1, "and": 2, "not": 3,

@@ -6,10 +6,10 @@ One answer for all who bind them: the checker, counts, the interpreter and the b
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from specgen.expr.node import ONE, Apply, Const, Expr, Sym, product, symbols, walk
 from specgen.expr.normal import TooComplex, integral, inverse, normalize, to_expr
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ import specgen.language.tree as syntax
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean
 from specgen.diagnostics.source import Source, Span
 from specgen.language.parser import parse, read_source
+from specgen.records import dataclass
 from specgen.regular_files import exists, real_path
 from specgen.resources import std_folder
 

@@ -6,7 +6,7 @@ Knows how params get their values: variants, defaults that follow other params, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.elaborate.origin import Origin
@@ -17,6 +17,7 @@ from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.values import Override
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label
@@ -34,6 +34,7 @@ from specgen.ir import model as ir
 from specgen.ir.ties import settled
 from specgen.ir.verify import verify
 from specgen.language import tree
+from specgen.records import dataclass
 
 #: Modules inside modules: deeper than this is a module that contains itself.
 MAX_DEPTH = 32

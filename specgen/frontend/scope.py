@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, assert_never
 
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label, did_you_mean, suggestion
@@ -27,6 +27,7 @@ from specgen.expr.node import (
 )
 from specgen.frontend.files import Definition, std_use
 from specgen.language import tree
+from specgen.records import dataclass
 
 #: Lets may use lets: without a bound, sixty rows that double would have 2**60 nodes.
 MAX_LENGTH: Final = 10_000

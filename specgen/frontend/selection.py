@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.elaborate.origin import Origin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final, TypeGuard
 
@@ -21,6 +21,7 @@ from specgen.ir.model import ParamValue
 from specgen.language import tree
 from specgen.language.builder import LIST_ITEMS
 from specgen.language.parser import parse_expression
+from specgen.records import dataclass
 from specgen.text.reals import rounded
 
 #: A value given from outside; a text is read as the language reads it.

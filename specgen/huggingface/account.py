@@ -7,7 +7,6 @@ fault, unless the key is known to change nothing.  So nothing is passed over wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -22,6 +21,7 @@ from specgen.huggingface.quantised import is_quantisation
 from specgen.huggingface.reading import converted
 from specgen.huggingface.unquantised import keeps, lists_unquantised
 from specgen.ir.model import ConfigRow, Param, Program
+from specgen.records import dataclass
 
 #: The naming scheme whose configurations are read.
 SCHEME: Final = "hf"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from specgen.huggingface.configuration import (
 from specgen.huggingface.quantised import is_quantisation, method
 from specgen.huggingface.reading import settled
 from specgen.ir.model import ConfigRow, Program
+from specgen.records import dataclass
 
 WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

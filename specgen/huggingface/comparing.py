@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from specgen.huggingface.safetensors import (
     index,
     stretches,
 )
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.frontend.selection import Selection

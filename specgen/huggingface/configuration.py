@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.huggingface.configuration_file import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION
 from specgen.huggingface.quantised import QUANTISED, algorithm
 from specgen.huggingface.reading import SPELLINGS
+from specgen.records import dataclass
 from specgen.regular_files import exists, is_folder, read_regular, reason_of
 from specgen.text.reals import read_real
 

@@ -7,7 +7,7 @@ names and values of the table alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from specgen.huggingface.choosing import choose
 from specgen.huggingface.configuration import read, shown, shown_text
 from specgen.huggingface.select import called
 from specgen.ir.model import ParamValue
+from specgen.records import dataclass
 from specgen.text.json_text import json_text
 
 #: Numbers of a list that stand on one line of a variant block.

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from specgen.dtypes import SAFETENSORS
+from specgen.records import dataclass
 from specgen.regular_files import exists, open_regular, read_regular, reason_of
 
 #: Bytes of a header or an index; the format's own library reads no longer headers.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, assert_never
 
 import numpy as np
@@ -18,6 +18,7 @@ from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import Expr, Sym
 from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
+from specgen.records import dataclass
 
 Array = NDArray[Any]
 

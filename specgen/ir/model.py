@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Final
 
 from specgen.expr.node import TRUE, Expr, Sym
+from specgen.records import dataclass
 
 #: `...` in a shape: any number of leading dimensions; stands first or not at all.
 REST = Sym("...", "axis")

@@ -8,7 +8,7 @@ is left as it is, however it is laid out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Final
 
@@ -16,6 +16,7 @@ from specgen.diagnostics.diagnostic import Fix, Label
 from specgen.diagnostics.source import Source, Span
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
+from specgen.records import dataclass
 
 CLOSING: Final = {"{": "}", "(": ")", "[": "]"}
 OPENING: Final = {closing: opening for opening, closing in CLOSING.items()}

@@ -7,7 +7,7 @@ name and judges nothing that needs more than the rule itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source, Span
 from specgen.language import tree
 from specgen.language.faults import Faults
+from specgen.records import dataclass
 from specgen.text.reals import read_real
 
 #: A chain `a + b + c` of n terms nests n - 1 deep.

@@ -5,11 +5,12 @@ Knows no syntax; every stage of reading reports here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
+from specgen.records import dataclass
 
 LIMIT: Final = 100
 

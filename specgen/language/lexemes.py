@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.diagnostics.diagnostic import Fix
 from specgen.diagnostics.source import Source, Span
 from specgen.language.faults import Faults, UnreadableError
+from specgen.records import dataclass
 
 BRACKET_DEPTH: Final = 64
 LEXEMES: Final = 100_000

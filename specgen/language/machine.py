@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any, Final
@@ -22,6 +21,7 @@ from specgen.language.builder import Builder
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
 from specgen.language.prebuilt import STARTS, Tables, tables
+from specgen.records import dataclass
 
 END: Final = "$END"
 

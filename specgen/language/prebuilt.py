@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from lark.grammar import NonTerminal, Rule, RuleOptions, Symbol, Terminal
 from lark.parsers.lalr_analysis import IntParseTable, Reduce, Shift
 
+from specgen.records import dataclass
 from specgen.resources import folder
 
 STARTS: Final = ("start", "expr")

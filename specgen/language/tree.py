@@ -5,9 +5,8 @@ Frozen and closed: every consumer matches on these classes and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specgen.diagnostics.source import Source, Span
+from specgen.records import dataclass
 
 # ---- expressions -----------------------------------------------------------------------
 

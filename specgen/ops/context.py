@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from specgen.diagnostics.source import Span
@@ -16,6 +15,7 @@ from specgen.expr.node import Apply, Const, Expr
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Op, Scalar, Type, Value
 from specgen.language import tree
+from specgen.records import dataclass
 
 
 class Poisoned(Exception):

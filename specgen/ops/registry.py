@@ -7,11 +7,11 @@ its meaning is an equation; docs/language.md is checked against this table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from specgen.ir.model import Value
 from specgen.ops import patterns, rules
 from specgen.ops.context import OpCall
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

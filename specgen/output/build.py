@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from specgen.output import into_folder as beside
 from specgen.output.drift import drift
 from specgen.output.folder import EditedFolder, ForeignFolder, replace
 from specgen.output.manifest import MANIFEST
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.expr.evaluate import Value

@@ -6,7 +6,7 @@ Knows what a reader has to be told; the formats are `sheet`'s and `plot`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from specgen.analysis.dataflow.products import limits_of_sight
@@ -23,6 +23,7 @@ from specgen.questions.compare import Comparison, Figure
 from specgen.questions.pareto import front
 from specgen.questions.plot import Picture, plot
 from specgen.questions.sweep import Sweep
+from specgen.records import dataclass
 from specgen.text.json_text import json_text
 
 Objective = tuple[str, bool]

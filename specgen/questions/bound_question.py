@@ -6,7 +6,6 @@ Knows questions and inquiries; not how answers are found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from specgen.analysis.quantities.ledger import Ledger
@@ -23,6 +22,7 @@ from specgen.questions.question import (
     value_of,
 )
 from specgen.questions.session import Inquiry
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True)

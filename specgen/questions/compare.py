@@ -6,12 +6,12 @@ Knows families of tables and exact evaluation; nothing of output.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.quantities.terms import DEFAULTS, VARIABLES, evaluated
 from specgen.expr.evaluate import EvaluationError, Value
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ again, once for each structure, and kept.  Knows ledgers; no arrays.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
@@ -36,6 +36,7 @@ from specgen.frontend.program import assemble
 from specgen.frontend.selection import Selection
 from specgen.frontend.values import MAX_SIZE, Override
 from specgen.ir.model import Param, Program
+from specgen.records import dataclass
 
 __all__ = [
     "MAX_STRUCTURES", "Demand", "Family", "Known", "TooManyStructures", "covers", "demands", "fold", "structure",

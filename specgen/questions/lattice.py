@@ -7,7 +7,7 @@ are confirmed by elaborating and counting the table that they stand for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from math import prod
 from typing import Any, Final
@@ -29,6 +29,7 @@ from specgen.questions.question import (
     plain,
 )
 from specgen.questions.session import Inquiry
+from specgen.records import dataclass
 
 #: The difference of both sides, as a name.
 GAP: Final = Sym("gap")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from specgen.expr.evaluate import Value, describe
 from specgen.questions.sheet import MissingPackage
+from specgen.records import dataclass
 from specgen.version import DISTRIBUTION
 
 FORMATS: Final = ("svg", "png")

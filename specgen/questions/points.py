@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Final
@@ -26,6 +25,7 @@ from specgen.language import tree
 from specgen.language.parser import parse_expression
 from specgen.questions.question import MAX_TEXT, exactly
 from specgen.questions.variables import variables_of
+from specgen.records import dataclass
 
 #: Points of one sweep, before any is left out.
 MAX_POINTS: Final = 10_000_000

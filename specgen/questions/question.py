@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -26,6 +26,7 @@ from specgen.language.parser import parse_expression
 from specgen.questions.equations.powers import exact
 from specgen.questions.session import Inquiry
 from specgen.questions.variables import variables_of
+from specgen.records import dataclass
 
 #: A question is one line that a person has typed.
 MAX_TEXT: Final = 2000

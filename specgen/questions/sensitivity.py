@@ -7,7 +7,6 @@ Knows inquiries and closed forms; nothing of output.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from typing import Final
@@ -21,6 +20,7 @@ from specgen.questions.equations.zeros import number_at
 from specgen.questions.forms import Known, fold
 from specgen.questions.question import Exact, QuestionError, plain
 from specgen.questions.session import WHOLE, Inquiry, true_at
+from specgen.records import dataclass
 
 #: Values that are looked at to find the next one that the table allows, and tables that are
 #: elaborated in vain.

@@ -6,7 +6,7 @@ Knows families of tables; nothing of what is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +20,7 @@ from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.scope import Scope
 from specgen.frontend.selection import Selection
 from specgen.questions.forms import Demand, Family, Known, demands, domain, fold, override
+from specgen.records import dataclass
 
 #: Kinds of params whose values are whole numbers.
 WHOLE: Final = frozenset({"size", "count"})

@@ -8,12 +8,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import Any, Final
 
 from specgen.expr.evaluate import Value, describe, plain
+from specgen.records import dataclass
 from specgen.text import markdown
 from specgen.version import DISTRIBUTION
 

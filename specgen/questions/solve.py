@@ -7,7 +7,7 @@ it stands for.  Where no integer is a solution, the nearest on both sides say wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import islice
 from typing import Final
@@ -30,6 +30,7 @@ from specgen.questions.question import (
     plain,
 )
 from specgen.questions.session import Inquiry, true_at
+from specgen.records import dataclass
 
 #: Roots that are listed, and tables that are elaborated to confirm the answer of one side.
 MAX_ROOTS: Final = 16

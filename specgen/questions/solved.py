@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -19,6 +18,7 @@ from specgen.questions.lattice import Point, Search
 from specgen.questions.points import Axis
 from specgen.questions.question import Exact
 from specgen.questions.solve import Answer, Solution
+from specgen.records import dataclass
 from specgen.text import markdown
 from specgen.text.json_text import json_text
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
@@ -36,6 +36,7 @@ from specgen.questions.forms import (
     structure,
 )
 from specgen.questions.points import MAX_POINTS, Axis, SweepError, batch
+from specgen.records import dataclass
 
 #: Points that are looked at together.
 STRIDE: Final = 131_072

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from itertools import count as counter
@@ -66,6 +66,7 @@ from specgen.ir.model import (
     Weight,
     stored_dtype,
 )
+from specgen.records import dataclass
 
 NAME = "activation_peak_bytes"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from specgen.analysis.dataflow.reach import Reach
 from specgen.analysis.table.cases import Folder, Index, Site
@@ -11,6 +10,7 @@ from specgen.analysis.table.rows import pattern
 from specgen.expr.evaluate import evaluate_int
 from specgen.expr.node import FALSE, Expr, Sym, conjunction
 from specgen.ir.model import stored_dtype
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

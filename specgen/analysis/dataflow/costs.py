@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Final
@@ -39,6 +38,7 @@ from specgen.expr.node import (
 )
 from specgen.expr.normal import settled
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 #: Decoding reads a long cache: forwards are compared at this many tokens.
 LONG = 2**20

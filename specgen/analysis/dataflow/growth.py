@@ -7,7 +7,7 @@ that can hold none are taken out of the program; and model.py lets those of a st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specgen.expr.node import ONE, Expr, Sym, substitute
 from specgen.expr.normal import equal
@@ -15,6 +15,7 @@ from specgen.expr.solving import quotient, solve, variables
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
 from specgen.ir.verify import inside
+from specgen.records import dataclass
 
 #: Parts from the root, and then the cache row.
 Path = tuple[str, ...]

@@ -15,7 +15,7 @@ what a runtime may keep for every token instead of what it is computed from: key
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count as counter
 from typing import assert_never, cast
 
@@ -59,6 +59,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.records import dataclass
 
 Dims = tuple[Expr, ...]
 

@@ -7,7 +7,7 @@ touch the same rows.  Knows nothing of sizes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from specgen.analysis.table.instances import Instance, written_out
@@ -48,6 +48,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.records import dataclass
 
 #: A module's own functions, called with different sizes, multiply; more calls are refused.
 MAX_CALLS = 4096

@@ -8,7 +8,7 @@ part that the main forward threads; a table without a forward declares it.  Know
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, assert_never
 
 from specgen.analysis.dataflow.reach import Reach, method
@@ -29,6 +29,7 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.verify import children
+from specgen.records import dataclass
 
 Position = Literal["first", "stack", "last"]
 

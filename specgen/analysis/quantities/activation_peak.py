@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from typing import Final
 
@@ -32,6 +32,7 @@ from specgen.expr.node import (
     symbols,
 )
 from specgen.expr.normal import Monomial, TooComplex, normalize
+from specgen.records import dataclass
 
 ACTIVATION_PEAK_BYTES: Final = QuantityRecord(
     "activation_peak_bytes",

@@ -6,7 +6,6 @@ Joins the rows of the table with what the forward reaches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
@@ -31,6 +30,7 @@ from specgen.expr.node import (
 )
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
+from specgen.records import dataclass
 
 PARAMETERS_ACTIVE: Final = QuantityRecord(
     "parameters_active",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from specgen.analysis.dataflow.cache_rows import CacheRow, cached
 from specgen.analysis.dataflow.costs import Choice, choices
@@ -15,6 +14,7 @@ from specgen.analysis.table.rows import Entry, Row, entries, fold
 from specgen.analysis.table.stored import StoredTensor, held, scheme_of
 from specgen.expr.node import Expr
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True)

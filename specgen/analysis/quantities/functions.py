@@ -6,7 +6,7 @@ Knows ledgers; nothing of rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 from specgen.analysis.quantities.ledger import Ledger, evaluated
@@ -15,6 +15,7 @@ from specgen.expr.arithmetic import evident
 from specgen.expr.evaluate import EvaluationError, Value, expression
 from specgen.expr.node import Apply, Expr, substitute
 from specgen.expr.normal import TooComplex, normalize, to_expr
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ only the former.  No sympy here: it would cost more time than all the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specgen.analysis.dataflow.cache_rows import CacheRow
 from specgen.analysis.quantities.context import CountingContext, taken_apart
@@ -25,6 +25,7 @@ from specgen.expr.node import Apply, Expr, Sym, conjunction, negation, symbols
 from specgen.expr.normal import settled
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
+from specgen.records import dataclass
 
 __all__ = ["Ledger", "Quantity", "Storage", "evaluated", "ledger", "quantities"]
 

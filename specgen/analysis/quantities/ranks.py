@@ -8,7 +8,7 @@ with the table's `sharding`; knows no layout and no numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -53,6 +53,7 @@ from specgen.expr.node import (
     symbols,
 )
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 #: The degrees of a layout and the coordinates of a rank in it.
 VARIABLES: Final[Mapping[str, str]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities.context import CountingContext

@@ -11,10 +11,10 @@ Knows expressions and the table's declaration; nothing of rows or layouts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from specgen.expr.node import ONE, ZERO, Apply, Expr, Operator, Sym, product, total
 from specgen.ir.model import Divided
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

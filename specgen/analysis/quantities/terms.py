@@ -6,7 +6,6 @@ Knows how a sum is put together and what each quantity is called; not where term
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
@@ -15,6 +14,7 @@ from specgen.expr.arithmetic import added, summed
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import Apply, Const, Expr, product
 from specgen.expr.printing import TABLE, to_text
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

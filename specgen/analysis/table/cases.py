@@ -8,7 +8,7 @@ each case, every amount is free of indices and the condition is one condition pe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 
 from specgen.analysis.table.counting import MAX_ENUMERATED, Selection, Stretch, comparisons, select
@@ -30,6 +30,7 @@ from specgen.expr.node import (
     symbols,
     walk,
 )
+from specgen.records import dataclass
 
 #: A row that falls into more cases than this is refused.
 MAX_CASES = 4096

@@ -13,7 +13,6 @@ the assumptions of the closed form.  `%` does the same on the axis of residues.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, pairwise
 from math import lcm
@@ -48,6 +47,7 @@ from specgen.expr.node import (
     transform,
 )
 from specgen.expr.normal import Polynomial, TooComplex, normalize
+from specgen.records import dataclass
 
 Environment = Mapping[str, Value]
 

@@ -7,13 +7,14 @@ Parts that repeat stay one instance with an index.  Knows the IR and no back end
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import islice
 
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import TRUE, Expr, Sym, conjunction, substitute, walk
 from specgen.ir.model import Module, Part, Program, Template
+from specgen.records import dataclass
 
 #: A table with more places than this multiplies by nesting alone; it is refused.
 MAX_INSTANCES = 65_536

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from specgen.analysis.table.instances import descend, join, resolved, root
 from specgen.analysis.table.rows import pattern
 from specgen.ir.model import Program, Template
+from specgen.records import dataclass
 
 #: An expression in a name.
 PIECE = re.compile(r"\\\{.*?\\\}")

@@ -6,7 +6,7 @@ Rows come from the IR's instance tree; layers and experts stay one row with inde
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.table.cases import Case, Folder, Index, Indexed, Site
@@ -20,6 +20,7 @@ from specgen.expr.evaluate import (
 from specgen.expr.node import Expr, conjunction, product, substitute
 from specgen.expr.printing import to_text
 from specgen.ir.model import Program, Template, Tensor
+from specgen.records import dataclass
 
 __all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "fold", "rows"]
 

@@ -6,7 +6,7 @@ A table's rows are `rows`' business; here it is what lies in the file, under one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from itertools import product as combinations
 from math import prod
@@ -22,6 +22,7 @@ from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate, ev
 from specgen.expr.node import ONE, Apply, Const, Expr, Sym, product, symbols, total
 from specgen.expr.normal import tidy
 from specgen.ir.model import Packing, Program, Rearrangement, Template
+from specgen.records import dataclass
 
 #: The naming scheme of released checkpoints, where a table has several.
 PREFERRED: Final = "hf"

@@ -11,7 +11,6 @@ values): then those values leave the If, and the end follows once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim
@@ -22,6 +21,7 @@ from specgen.backends.onnx.nodes import Body, Edge, Node, live, names, reads, re
 from specgen.backends.onnx.openvino_if import once
 from specgen.expr.node import Sym
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 
 Walk = Callable[[], tuple[Operand, ...]]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.backends.onnx.definitions import Definitions
@@ -17,6 +16,7 @@ from specgen.backends.onnx.lowering import elementwise, reduced
 from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge, Literal, Node
 from specgen.ir import model as ir
+from specgen.records import dataclass
 
 DOMAIN: Final = "com.microsoft"
 

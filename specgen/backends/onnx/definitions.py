@@ -6,11 +6,12 @@ No protobuf here, and no IR: a spec's words arrive only inside names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.backends.onnx.dims import Extent, Shape
 from specgen.backends.onnx.lowering import Number
 from specgen.backends.onnx.nodes import Edge, Node
+from specgen.records import dataclass
 
 #: What equal instances have in common: module, compile-time names, types of the arguments.
 Key = tuple[object, ...]

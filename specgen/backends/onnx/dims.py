@@ -6,11 +6,11 @@ Compile-time expressions are evaluated to them; knows nothing of nodes and modul
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 from specgen.expr.evaluate import EvaluationError, Value, apply, describe, truth
 from specgen.expr.node import Apply, Const, Expr, Sym, symbols
+from specgen.records import dataclass
 
 Monomial = tuple[str, ...]
 
@@ -23,6 +23,12 @@ class Extent:
     """
 
     terms: tuple[tuple[Monomial, int], ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Extent) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return hash(self.terms)
 
     @property
     def name(self) -> str | None:

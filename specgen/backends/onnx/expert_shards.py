@@ -6,11 +6,11 @@ Plans them from where released tensors lie; adds no node.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.dtypes import UNGATHERED
 from specgen.huggingface.safetensors import Stretch
+from specgen.records import dataclass
 
 #: How much of a file one initializer may span, as a multiple of what it is there for: an expert's
 #: three matrices usually lie side by side.

@@ -6,7 +6,7 @@ Binds names; carries nothing out and adds no node.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specgen.analysis.dataflow.costs import Saving
 from specgen.backends.onnx import dims
@@ -24,6 +24,7 @@ from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
 from specgen.ir.model import REST, SCALAR
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 
 
 @dataclass(slots=True)

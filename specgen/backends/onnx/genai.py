@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any, Final
 
 from specgen.backends.onnx.dims import Extent
 from specgen.backends.onnx.nodes import Edge, Literal, Node, rename
 from specgen.backends.onnx.proto import Document
+from specgen.records import dataclass
 from specgen.text.json_text import json_text
 
 GRAPH: Final = "model.genai.onnx"

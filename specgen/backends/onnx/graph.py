@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial, reduce
 from typing import Final
 
@@ -18,6 +18,7 @@ from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, li
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 
 #: Operators that compute nothing: their nodes stand for no place in the table.
 MOVES: Final = frozenset(

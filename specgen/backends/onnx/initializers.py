@@ -6,7 +6,6 @@ Says what each is called, its shape, and where its bytes come from; reads and ad
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product as combinations
 from math import prod
 
@@ -21,6 +20,7 @@ from specgen.expr.node import Expr, symbols
 from specgen.expr.printing import to_text
 from specgen.huggingface.safetensors import Stretch
 from specgen.ir.model import Template
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Gathered where a stack holds them; where they lie in several initializers, a tre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.expert_shards import Piece, divided
@@ -16,6 +15,7 @@ from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.openvino_if import once
 from specgen.dtypes import UNGATHERED
 from specgen.expr.evaluate import EvaluationError
+from specgen.records import dataclass
 
 #: Gives the stored tensor of a row by its path.
 Read = Callable[[str], Edge]

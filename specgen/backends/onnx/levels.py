@@ -6,10 +6,11 @@ Says nothing of how an operator is written; the lowerings ask the graph for its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from specgen.dtypes import DTYPES
+from specgen.records import dataclass
 
 #: The opset in which a dtype came, where that is later than the oldest level's.
 

@@ -6,7 +6,6 @@ Knows the graph and the op; knows no module, no weight and no protobuf.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
@@ -18,6 +17,7 @@ from specgen.dtypes import DTYPES, FLOATS
 from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 
 Number = int | float | bool | Fraction
 Operand = Edge | Number

@@ -6,13 +6,13 @@ Knows edges; the part itself comes as a function from its rows and tokens to its
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from specgen.backends.onnx.dims import product, symbol
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import elementwise, reduced
 from specgen.backends.onnx.nodes import Edge
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ No protobuf here, and no IR: a spec's words arrive only inside names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specgen.backends.onnx.dims import Dim, Extent, Shape
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ Knows the names of the choices and what goes together; nothing of graphs.  Cheap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
+
+from specgen.records import dataclass
 
 Form = Literal["flat", "functions"]
 Experts = Literal["stacked", "released"]

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -24,6 +24,7 @@ from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
 from specgen.backends.onnx.numerals import LONG, numeral
 from specgen.backends.onnx.weights import Embedded, Placed
 from specgen.dtypes import DTYPES
+from specgen.records import dataclass
 
 # onnx.proto: AttributeProto.AttributeType and TensorProto.DataLocation
 FLOAT, INT, STRING, TENSOR, GRAPH, INTS = 1, 2, 3, 4, 5, 7

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Node
+from specgen.records import dataclass
 
 #: What equal instances have in common: module, compile-time names, types of the arguments.
 Key = tuple[object, ...]

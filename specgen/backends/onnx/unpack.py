@@ -6,13 +6,13 @@ All of them work on initializers, so a runtime can carry them out when it loads 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from specgen.analysis.table.stored import StoredTensor
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.nodes import Edge
 from specgen.expr.evaluate import evaluate_int
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ for which there are pieces.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from itertools import product as combinations
 from math import prod
@@ -32,6 +32,7 @@ from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
 from specgen.huggingface.safetensors import Stretch
 from specgen.ir.model import Program
+from specgen.records import dataclass
 
 #: Where the weights lie, beside the graph, and how each of them is aligned: ONNX asks for
 #: multiples of the page size, so that a runtime can map the file.

@@ -6,7 +6,7 @@ Reads the IR; the parts of the file that no table changes stand in templates/mod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +29,7 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.dtypes import DTYPES
 from specgen.ir.model import Program
 from specgen.ir.roots import is_language_model
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities.ledger import Ledger

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -40,6 +40,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.records import dataclass
 
 
 @dataclass

@@ -6,7 +6,6 @@ Bodies are written by `bodies`; what they take from the class its constructor ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from specgen.backends.pytorch import layout, sizes
@@ -34,6 +33,7 @@ from specgen.backends.pytorch.walking import values
 from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.dataflow.costs import Saving

@@ -7,7 +7,7 @@ Config for which the file does not hold cannot be made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
@@ -33,6 +33,7 @@ from specgen.expr.node import (
 from specgen.expr.normal import settled
 from specgen.expr.printing import PYTHON, to_text
 from specgen.ir.model import Let, Param, Program
+from specgen.records import dataclass
 
 TYPES = {
     "size": "int",

@@ -6,7 +6,7 @@ Rows and parts stand in the order in which the forward first uses them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
@@ -53,6 +53,7 @@ from specgen.ir.model import (
     Tensor,
     Weight,
 )
+from specgen.records import dataclass
 
 ANNOTATIONS: Final[Mapping[str, str]] = {
     "size": "int",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, assert_never
+
+from specgen.records import dataclass
 
 WIDTH: Final = 100
 INDENT: Final = "    "

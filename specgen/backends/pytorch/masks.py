@@ -8,7 +8,7 @@ if nothing else looks at either.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.backends.pytorch.walking import nested, operands
 from specgen.expr.node import ZERO, Apply, Const, Expr, Sym
@@ -30,6 +30,7 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
+from specgen.records import dataclass
 
 #: The model's argument that marks real tokens.
 MASK = "mask"

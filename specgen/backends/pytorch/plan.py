@@ -6,7 +6,7 @@ Decided once for a program, before any line is written.  Knows the IR and no Pyt
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from specgen.ir.model import (
     Value,
     Weight,
 )
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.dataflow.costs import Saving

@@ -7,7 +7,7 @@ template reads them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.analysis.table.instances import environment, root
 from specgen.analysis.table.leeway import Leeway, leeway
@@ -37,6 +37,7 @@ from specgen.expr.evaluate import Value, evaluate
 from specgen.expr.node import FALSE, Expr, Sym, disjunction
 from specgen.expr.printing import to_text
 from specgen.ir.model import Module, Program, Template
+from specgen.records import dataclass
 
 #: A released name and the parameter that its tensor fills.
 Pairing = tuple[str, str]

@@ -6,7 +6,7 @@ The table's root forward has `tokens`, `positions` and `mask`; the class supplie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from specgen.analysis.dataflow.growth import growths
 from specgen.backends.pytorch import layout
@@ -35,6 +35,7 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
+from specgen.records import dataclass
 
 #: What the user's cache holds for the model.
 HELD = layout.method(CACHE, "rows_of", SELF)

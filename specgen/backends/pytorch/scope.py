@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.faults import Inexpressible
@@ -53,6 +53,7 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
+from specgen.records import dataclass
 
 SELF = Atom("self")
 CACHE = Atom("cache")

@@ -5,14 +5,13 @@ Its rows are stacked along a first axis; of a token's instances only the chosen 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described
 from specgen.backends.pytorch.layout import INDENT, flat
 from specgen.backends.pytorch.quoting import variable
 from specgen.backends.pytorch.scope import stack
+from specgen.records import dataclass
 
 
 @dataclass

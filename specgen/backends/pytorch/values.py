@@ -6,7 +6,6 @@ Knows how the names of one body are written (`Names`); statements and classes ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, assert_never, cast
 
 from specgen.backends.pytorch import rearranging, sizes
@@ -46,6 +45,7 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 
 INFIX: Final[Mapping[str, str]] = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**",

@@ -6,13 +6,14 @@ Works on rows and numbers; how they look in Markdown is `view`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.table.instances import Instance, descend, root
 from specgen.analysis.table.rows import Row
 from specgen.expr.node import Expr
 from specgen.ir.model import Report, ReportRow, ReportSection
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

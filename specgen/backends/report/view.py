@@ -6,7 +6,6 @@ The template adds nothing but their order; no text of a table gets there unquote
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from specgen.analysis.quantities.ledger import Ledger, Quantity, evaluated
 from specgen.analysis.quantities.terms import DEFAULTS
@@ -18,6 +17,7 @@ from specgen.expr.evaluate import EvaluationError, describe, evaluate
 from specgen.expr.node import Const, Expr, substitute
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import Report
+from specgen.records import dataclass
 from specgen.text.markdown import code, item, number, quote, table
 
 

@@ -6,7 +6,6 @@ A report in another language gets the English words around its own headings and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from specgen.analysis.quantities.activation_peak import TOO_LONG, TOO_MANY
@@ -15,6 +14,7 @@ from specgen.analysis.quantities.record import NO_CACHE, NO_DATAFLOW, NO_TOKENS
 from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.quantities.terms import STORED_OTHERWISE, UNSEEN, Quantity
 from specgen.expr.printing import TABLE, to_text
+from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.ir.model import Program

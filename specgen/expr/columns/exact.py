@@ -7,7 +7,6 @@ Knows numpy and the operators of expressions; not how expressions are walked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any, Final
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specgen.expr.evaluate import MAX_MAGNITUDE, EvaluationError, Value, apply, describe
+from specgen.records import dataclass
 
 Array = NDArray[Any]
 

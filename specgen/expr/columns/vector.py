@@ -7,7 +7,7 @@ Knows expressions and columns; nothing of tables.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from specgen.expr.columns.exact import (
 )
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import FALSE, TRUE, Apply, Const, Expr, Sym, symbols
+from specgen.records import dataclass
 
 #: Points of one batch: what the intermediate results of a formula take stays in the cache.
 BATCH: Final = 32_768

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
 from specgen.ir.verify import children, inside
+from specgen.records import dataclass
 
 #: How often each cache row, by its path from the module, grows in one evaluation.
 Times = Counter[str]

@@ -7,7 +7,6 @@ step reads what was never there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from specgen.analysis.dataflow.growth import Growth, Path, entries, growths
 from specgen.expr.node import Sym, symbols
@@ -15,6 +14,7 @@ from specgen.expr.normal import equal
 from specgen.ir import model as ir
 from specgen.ir.roots import is_language_model
 from specgen.ops.context import size_text
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

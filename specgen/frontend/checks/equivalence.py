@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import LISTS, Expr, Sym, substitute, symbols
 from specgen.expr.solving import variables
 from specgen.ir import model as ir
+from specgen.records import dataclass
 
 #: Relative difference in float64 above which two forwards are not one function.
 TOLERANCE: Final = 1e-9

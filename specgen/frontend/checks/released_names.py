@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import product
 from math import prod
 
@@ -16,6 +16,7 @@ from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
 from specgen.expr.node import Expr, Sym, symbols
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import Program, Template
+from specgen.records import dataclass
 
 #: What an expression in a name may come to; the digits in its texts are compared with those.
 NUMBER = re.compile(r"\d+")

@@ -6,7 +6,7 @@ Variants are checked after this, by building each; here nothing has a value yet.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import combinations
 
 from specgen.diagnostics.diagnostic import FIRST, Diagnostics, Label
@@ -27,6 +27,7 @@ from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir.model import SCALAR, Type
 from specgen.language import tree
 from specgen.ops.context import size_text
+from specgen.records import dataclass
 
 #: Rows of one name that are compared with one another.
 MAX_ALTERNATIVES = 100

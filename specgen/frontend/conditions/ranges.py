@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from specgen.expr.assumptions import Assumptions, Bounds
@@ -12,6 +11,7 @@ from specgen.expr.node import Expr, Sym, substitute
 from specgen.expr.normal import TooComplex, normalize
 from specgen.frontend.conditions.oracle import literals
 from specgen.frontend.modules.module import ModuleView
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

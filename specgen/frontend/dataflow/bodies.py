@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from specgen.diagnostics.diagnostic import Diagnostics
@@ -18,6 +18,7 @@ from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir import model as ir
 from specgen.ir.verify import walk
 from specgen.language import tree
+from specgen.records import dataclass
 
 #: Conditions on an index that a body is taken apart by, one within the other.
 MAX_OPEN: Final = 8

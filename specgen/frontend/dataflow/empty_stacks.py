@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from specgen.diagnostics.source import Span
 from specgen.expr.node import TRUE, Expr, disjunction
 from specgen.ir import model as ir
 from specgen.ir.rewriting import rewritten
 from specgen.ir.verify import inside
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

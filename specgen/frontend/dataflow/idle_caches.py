@@ -8,11 +8,12 @@ for other models; here `append` gives what it is given.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from specgen.analysis.dataflow.growth import Path, entries, growths
 from specgen.ir import model as ir
 from specgen.ir.rewriting import rewritten
+from specgen.records import dataclass
 
 
 def without_idle(program: ir.Program) -> ir.Program:

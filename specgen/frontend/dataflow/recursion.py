@@ -7,13 +7,13 @@ each, so nothing else would notice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.frontend.files import Definition, FreeFunction, Loaded
 from specgen.language import tree
 from specgen.language.walk import calls
+from specgen.records import dataclass
 
 Key = tuple[int, str]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from specgen.diagnostics.diagnostic import FIRST, Label
 from specgen.diagnostics.source import Span
@@ -13,6 +13,7 @@ from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Arg, Type
 from specgen.language import tree
 from specgen.ops.context import Typing, dtype_text, size_text, type_text
+from specgen.records import dataclass
 
 #: Platform operations that a body may be declared equal to.
 INTRINSICS = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NoReturn, TypeVar, assert_never
 
 from specgen.diagnostics.diagnostic import FIRST, Label, did_you_mean
@@ -34,6 +34,7 @@ from specgen.ops.context import (
     type_text,
 )
 from specgen.ops.rules import binary
+from specgen.records import dataclass
 
 #: Where a module names a compile-time number.
 LET: Final = "move it to `let`"

@@ -6,7 +6,7 @@ Built once per module definition; the oracle later says which of the rows exist.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
@@ -28,6 +28,7 @@ from specgen.frontend.scope import (
 from specgen.ir.model import ACTIVATION
 from specgen.language import tree
 from specgen.ops.context import size_text
+from specgen.records import dataclass
 
 #: Row dtypes that keep their own precision in dataflow; others compute in the activation dtype.
 

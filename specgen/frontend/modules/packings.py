@@ -7,7 +7,7 @@ arrangement means is in Note [Packing] of the IR.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from specgen.analysis.table.instances import written_out
@@ -24,6 +24,7 @@ from specgen.ir import model as ir
 from specgen.language import tree
 from specgen.ops.context import OpCall, Poisoned, shape_text, size_text
 from specgen.ops.patterns import REST_GROUP, rearrange
+from specgen.records import dataclass
 
 #: The rows of a packing while its pattern is typed; no name of a spec is spelt like this.
 ROWS = "<rows>"

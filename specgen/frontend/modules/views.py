@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from specgen.expr.node import Expr
 from specgen.frontend.dataflow.signatures import Signature
 from specgen.language import tree
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ Knows expressions of one unknown; what is allowed is asked of the caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr
 from specgen.questions.equations.zeros import number_at
+from specgen.records import dataclass
 
 #: Values that are tried in each direction to find one that is allowed: one by one, and among
 #: those of one remainder.

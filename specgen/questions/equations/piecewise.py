@@ -8,7 +8,7 @@ a value on the other side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice, pairwise
 from typing import Final
 
@@ -19,6 +19,7 @@ from specgen.questions.equations.powers import NotPolynomial, numerator, powers
 from specgen.questions.equations.roots import crossings
 from specgen.questions.equations.zeros import bisected, trend
 from specgen.questions.session import true_at
+from specgen.records import dataclass
 
 #: Structures that the range of one unknown may lead through.
 MAX_STRUCTURES: Final = 16

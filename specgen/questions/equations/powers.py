@@ -8,7 +8,7 @@ expressions, not what they count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 from specgen.expr.evaluate import EvaluationError, Value, apply, evaluate, expression
 from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Sym, symbols
 from specgen.questions.equations.roots import Integers, trimmed
+from specgen.records import dataclass
 
 #: Remainders that are looked at one by one; storage formats have blocks of 32, 64 or 128.
 MAX_PERIOD: Final = 1024

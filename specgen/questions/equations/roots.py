@@ -7,9 +7,10 @@ nothing of tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from specgen.records import dataclass
 
 #: Coefficients, the constant first, the last one not zero; () is zero.
 Integers = tuple[int, ...]

@@ -6,7 +6,6 @@ Knows expressions, not what they count.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, assert_never
 
@@ -21,6 +20,7 @@ from specgen.questions.equations.roots import (
     subtracted,
     value,
 )
+from specgen.records import dataclass
 
 #: Values that are tried one by one where nothing better is known.
 MAX_SCAN: Final = 20_000

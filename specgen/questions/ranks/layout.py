@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from specgen.diagnostics.diagnostic import suggestion
+from specgen.records import dataclass
 
 #: Ranks of one layout: each is computed by itself.
 MAX_RANKS: Final = 65_536

@@ -6,7 +6,6 @@ Evaluates the closed forms of `analysis.ranks` at every rank.  Knows no files an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,6 +25,7 @@ from specgen.expr.simplify import fold
 from specgen.ir.model import Program
 from specgen.ir.verify import InternalFault
 from specgen.questions.ranks.layout import Layout, LayoutError
+from specgen.records import dataclass
 
 #: The stretch of the stack that a stage has, where a layout chooses it.
 STRETCH: Final = ("stage_layers", "stage_start", "stage_stop")

@@ -6,7 +6,7 @@ Every expression is a number of `Nodes`; nothing here is quoted yet, and nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from specgen.analysis.quantities.ledger import Ledger, Quantity
@@ -26,6 +26,7 @@ from specgen.expr.node import Expr, symbols
 from specgen.frontend.opened import Opened
 from specgen.frontend.values import MAX_SIZE, Override
 from specgen.ir.model import Param
+from specgen.records import dataclass
 
 
 @dataclass

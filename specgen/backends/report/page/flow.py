@@ -6,7 +6,7 @@ Follows one main forward and the module's own functions; knows no sizes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from specgen.ir.model import (
@@ -28,6 +28,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.records import dataclass
 
 #: Names of rows and parts whose results a value is made of.
 Sources = frozenset[str]

@@ -7,10 +7,11 @@ more than one.  Knows no JavaScript; `exact.js` reads what is written here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, assert_never
 
 from specgen.expr.node import Apply, Const, Expr, Sym
+from specgen.records import dataclass
 
 #: Whole numbers beyond this are no exact numbers of JavaScript's JSON.
 SAFE: Final = 2**53 - 1

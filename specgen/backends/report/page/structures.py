@@ -7,7 +7,6 @@ ledger of its own; a page holds the nearest ones and says so where another would
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
@@ -19,6 +18,7 @@ from specgen.expr.node import COMPARISONS, Apply, Const, Expr, substitute, symbo
 from specgen.frontend.opened import Opened
 from specgen.frontend.values import Override
 from specgen.ir.model import Param, ParamValue
+from specgen.records import dataclass
 
 #: Each costs as much as counting the table once more.
 MAX_STRUCTURES: Final = 4

@@ -7,7 +7,6 @@ look is `picture.js`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 from specgen.analysis.quantities.ledger import Ledger
@@ -17,6 +16,7 @@ from specgen.analysis.table.rows import Entry, Row, entries
 from specgen.backends.report.page.flow import Flow, flow
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import ZERO, Expr, total
+from specgen.records import dataclass
 
 #: The rows of each instance, as numbers in the ledger.
 Placed = Mapping[Instance, list[int]]
