@@ -76,7 +76,7 @@ sweep: setup  ## measure a million configurations
 check-oldest:  ## the fast tests with the oldest releases that pyproject allows
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-	  $$($(PYTHON) -c "$$OLDEST") pytest hypothesis interegular
+	  $$($(PYTHON) -c "$$OLDEST") pytest hypothesis interegular onnx==1.19.0
 	$(VENV)-oldest/bin/python -m pytest -m "not slow" -q
 
 PYTHONS ?= 3.11 3.12.1 3.12 3.13 3.14

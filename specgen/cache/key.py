@@ -31,7 +31,7 @@ MAX_SIZE: Final = 2**20
 SOURCES: Final = (".py", ".lark", ".json", SUFFIX, ".j2", ".css", ".js")
 
 #: Libraries whose release may change an output byte.
-LIBRARIES: Final = ("jinja2", "lark", "onnx", "protobuf", "sympy")
+LIBRARIES: Final = ("jinja2", "lark", "sympy")
 
 #: `use` is a reserved word: outside texts and comments it only ever starts an import.
 SKIPPED: Final = re.compile(r'"[^"\n]*"|#[^\n]*')

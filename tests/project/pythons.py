@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("lark", "jinja2", "sympy", "numpy", "onnx", "platformdirs", "rich")
+NEEDED = ("lark", "jinja2", "sympy", "numpy", "platformdirs", "rich")
 TESTS = (
     "tests/syntax", "tests/errors", "tests/sizes", "tests/artefacts",
     "tests/project/test_comprehensions.py",

@@ -32,7 +32,6 @@ def imports(path: Path) -> set[str]:
 def test_every_import_is_a_declared_dependency_and_back() -> None:
     declared = {re.split(r"[<>=\[]", d)[0] for d in PROJECT["project"]["dependencies"]}
     used = set().union(*(imports(path) for path in (ROOT / "specgen").rglob("*.py")))
-    used |= {"onnx"}  # its message classes are loaded from their file
     extras = PROJECT["project"]["optional-dependencies"]
     asked = {re.split(r"[<>=\[]", d)[0] for name in ("plot", "parquet") for d in extras[name]}
     assert used - sys.stdlib_module_names - {"specgen"} == declared | asked

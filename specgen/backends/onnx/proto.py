@@ -1,51 +1,53 @@
-"""The finished graph as ONNX protobuf bytes.
+"""The finished graph as ONNX protobuf bytes: which field of which message holds what.
 
-Only onnx's generated message classes are loaded: the package itself imports numpy and costs four
-times as much.  Texts of a spec stand in string fields and nowhere else.
+Texts of a spec stand in string fields and nowhere else.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from functools import cache
 from itertools import count
-from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import UNKNOWN, Shape
+from specgen.backends.onnx.dims import UNKNOWN, Dim, Shape
 from specgen.backends.onnx.initializers import Stored
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
 from specgen.backends.onnx.numerals import LONG, numeral
 from specgen.backends.onnx.weights import Embedded, Placed
 from specgen.dtypes import DTYPES
+from specgen.backends.onnx.messages import (
+    AttributeProto,
+    DimensionProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    OperatorSetIdProto,
+    StringStringEntryProto,
+    TensorProto,
+    TensorShapeProto,
+    TensorTypeProto,
+    TypeProto,
+    ValueInfoProto,
+)
+from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
+from specgen.backends.onnx.numerals import LONG, numeral
+from specgen.backends.onnx.weights import Embedded, Placed
+from specgen.backends.onnx.wire import (
+    SIZED,
+    chunk,
+    enclosed,
+    integer,
+    integers,
+    key,
+    real,
+    sized,
+    text,
+)
 from specgen.records import dataclass
-
-# onnx.proto: AttributeProto.AttributeType and TensorProto.DataLocation
-FLOAT, INT, STRING, TENSOR, GRAPH, INTS = 1, 2, 3, 4, 5, 7
-EXTERNAL: Final = 1
-
-
-@cache
-def messages() -> Any:
-    """onnx's generated message classes, without the package around them."""
-    package = importlib.util.find_spec("onnx")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("the package onnx is not installed", name="onnx")
-    if "onnx" in sys.modules:
-        return importlib.import_module("onnx.onnx_ml_pb2")
-    path = Path(package.origin).with_name("onnx_ml_pb2.py")
-    spec = importlib.util.spec_from_file_location("specgen_onnx_messages", path)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError("the package onnx has no generated messages", name="onnx")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,83 +78,89 @@ class Document:
 
 def serialize(document: Document) -> bytes:
     """The file's bytes: the same document gives the same bytes."""
-    data: bytes = Writer(document).model(document).SerializeToString(deterministic=True)
-    return data
+    return b"".join(Writer(document).model(document))
 
 
 class Writer:
-    """Makes messages; types of values are shared by dtype and dims while they are made.
+    """Makes messages; texts and types of values are encoded once.
 
     A node has the name that its first value has in the document: its place in the table.  In a
     flat graph the values get numbers for names, but for those that a client may ask for.
     """
 
     def __init__(self, document: Document) -> None:
-        self._pb = messages()
         self._edges = document.edges
-        self._types: dict[tuple[str, Shape], Any] = {}
+        self._types: dict[tuple[str, Shape], bytes] = {}
         self._landmarks = document.landmarks
         self._named = document.named
         kept = [edge.name for edge in (*document.inputs, *document.outputs)]
         kept += [placed.stored.name for placed in document.weights]
         kept += [stored.name for stored in document.given]
-        #: The names of values in the file, by those in the document.
+        #: The names of values in the file, by those in the document; and each as bytes.
         self._names = {name: name for name in (*kept, *document.landmarks)}
         self._names.update(document.names)
+        self._encoded: dict[str, bytes] = {}
         self._taken = {*self._names, *self._names.values()}
         self._numbers = (text for n in count() if (text := numeral(n, LONG)) not in self._taken)
         self._readable = document.functions is not None
 
-    def model(self, document: Document) -> Any:
-        model = self._pb.ModelProto(
-            ir_version=document.level.ir_version,
-            producer_name="specgen",
-            producer_version=document.version,
-        )
-        for domain, version in {"": document.level.opset, **document.level.domains}.items():
-            model.opset_import.add(domain=domain, version=version)
-        self._entries(model.metadata_props, document.metadata)
-        graph = model.graph
-        graph.name = document.name
-        self._fill(graph, document.inputs, document.outputs, document.nodes)
-        for stored in document.given:
-            value = self._value(document.edges[stored.name])
-            if value.name == stored.name:
-                self._entries(value.metadata_props, released(stored))
-            graph.input.append(value)
-        for placed in document.weights:
-            self._initializer(graph.initializer.add(), placed)
-        if document.functions is not None:
-            self._functions(model, document.functions)
-        return model
+    def model(self, document: Document) -> list[bytes]:
+        """The file, in parts."""
+        opsets = {"": document.level.opset, **document.level.domains}
+        graph = self._graph(document)
+        functions = []
+        if (definitions := document.functions) is not None:
+            opsets[definitions.domain] = 1
+            functions = list(self._functions(definitions, imported(opsets, FunctionProto)))
+        return [
+            integer(ModelProto.ir_version, document.level.ir_version),
+            text(ModelProto.producer_name, "specgen"),
+            text(ModelProto.producer_version, document.version),
+            *enclosed(ModelProto.graph, graph),
+            imported(opsets, ModelProto),
+            entries(ModelProto.metadata_props, document.metadata),
+            *functions,
+        ]
 
-    def _functions(self, model: Any, definitions: Definitions) -> None:
-        model.opset_import.add(domain=definitions.domain, version=1)
+    def _functions(self, definitions: Definitions, opsets: bytes) -> Iterator[bytes]:
         # A function's names are its own, and its values have them all.
-        self._names, self._taken, self._named = {}, set(), ()
+        self._names, self._encoded, self._taken, self._named = {}, {}, set(), ()
         for definition, name in definitions.names.items():
-            made = model.functions.add(
-                domain=definitions.domain,
-                name=name,
-                doc_string=definition.title,
-                input=definition.inputs,
-                output=definition.outputs,
-                opset_import=model.opset_import,
-            )
-            made.node.extend(map(self._node, definition.nodes))
+            title = definition.title
+            parts = [
+                text(FunctionProto.name, name),
+                *(text(FunctionProto.input, one) for one in definition.inputs),
+                *(text(FunctionProto.output, one) for one in definition.outputs),
+                *(chunk(FunctionProto.node, self._node(node)) for node in definition.nodes),
+                b"" if title is None else text(FunctionProto.doc_string, title),
+                opsets,
+                text(FunctionProto.domain, definitions.domain),
+            ]
+            yield chunk(ModelProto.functions, b"".join(parts))
 
-    def _fill(
-        self, graph: Any, inputs: Sequence[Edge], outputs: Sequence[Edge], nodes: Sequence[Node]
-    ) -> None:
-        graph.input.extend(self._value(edge) for edge in inputs)
-        graph.output.extend(self._value(edge) for edge in outputs)
-        graph.node.extend(self._node(node) for node in nodes)
-        graph.value_info.extend(
-            self._value(self._edges[name])
-            for node in nodes
+    def _graph(self, document: Document) -> list[bytes]:
+        """The outermost graph; values get their numbers in the order in which they are here."""
+        inputs = [chunk(GraphProto.input, self._value(edge)) for edge in document.inputs]
+        outputs = [chunk(GraphProto.output, self._value(edge)) for edge in document.outputs]
+        nodes = [chunk(GraphProto.node, self._node(node)) for node in document.nodes]
+        infos = [
+            chunk(GraphProto.value_info, self._value(self._edges[name]))
+            for node in document.nodes
             for name in node.outputs
             if name in self._landmarks
-        )
+        ]
+        for stored in document.given:
+            value = self._value(self._edges[stored.name])
+            if self._name(stored.name) == stored.name:
+                value += entries(ValueInfoProto.metadata_props, released(stored))
+            inputs.append(chunk(GraphProto.input, value))
+        weights = [
+            part
+            for placed in document.weights
+            for part in enclosed(GraphProto.initializer, self._initializer(placed))
+        ]
+        name = text(GraphProto.name, document.name)
+        return [*nodes, name, *weights, *inputs, *outputs, *infos]
 
     def _name(self, name: str) -> str:
         """The name of a value in the file: its own, or the next number."""
@@ -162,88 +170,140 @@ class Writer:
             self._names[name] = own if self._readable else next(self._numbers)
         return self._names.get(name, "")
 
-    def _value(self, edge: Edge) -> Any:
-        name = self._name(edge.name)
-        return self._pb.ValueInfoProto(name=name, type=self._type(edge.dtype, edge.shape))
+    def _text(self, name: str) -> bytes:
+        """The name in the file as the value of a text."""
+        found = self._encoded.get(name)
+        if found is None:
+            found = self._encoded[name] = sized(self._name(name).encode())
+        return found
 
-    def _untyped(self, edge: Edge) -> Any:
-        return self._pb.ValueInfoProto(name=self._name(edge.name))
+    def _value(self, edge: Edge) -> bytes:
+        return self._untyped(edge) + chunk(ValueInfoProto.type, self._type(edge.dtype, edge.shape))
 
-    def _type(self, dtype: str, shape: Shape) -> Any:
+    def _untyped(self, edge: Edge) -> bytes:
+        return key(ValueInfoProto.name, SIZED) + self._text(edge.name)
+
+    def _type(self, dtype: str, shape: Shape) -> bytes:
         if (dtype, shape) not in self._types:
-            made = self._pb.TypeProto()
-            made.tensor_type.elem_type = DTYPES[dtype].onnx
-            made.tensor_type.shape.SetInParent()
-            for dim in shape:
-                if isinstance(dim, int):
-                    made.tensor_type.shape.dim.add(dim_value=dim)
-                elif dim == UNKNOWN:
-                    made.tensor_type.shape.dim.add()
-                else:
-                    made.tensor_type.shape.dim.add(dim_param=str(dim))
-            self._types[dtype, shape] = made
+            dims = b"".join([chunk(TensorShapeProto.dim, dimension(dim)) for dim in shape])
+            tensor = integer(TensorTypeProto.elem_type, DTYPES[dtype].onnx)
+            tensor += chunk(TensorTypeProto.shape, dims)
+            self._types[dtype, shape] = chunk(TypeProto.tensor_type, tensor)
         return self._types[dtype, shape]
 
-    def _node(self, node: Node) -> Any:
+    def _node(self, node: Node) -> bytes:
         domain, _, op = node.op.rpartition(".")
-        return self._pb.NodeProto(
-            op_type=op,
-            domain=domain,
-            name=node.outputs[0] if node.outputs[0] in self._named else "",
-            input=map(self._name, node.inputs),
-            output=map(self._name, node.outputs),
-            attribute=[self._attribute(op, name, value) for name, value in node.attributes],
-        )
+        attributes = [
+            chunk(NodeProto.attribute, self._attribute(op, name, value))
+            for name, value in node.attributes
+        ]
+        parts: list[bytes] = []
+        for name in node.inputs:
+            parts += NODE_INPUT, self._text(name)
+        for name in node.outputs:
+            parts += NODE_OUTPUT, self._text(name)
+        first = node.outputs[0]
+        parts += [
+            text(NodeProto.name, first) if first in self._named else NAMELESS,
+            text(NodeProto.op_type, op),
+            *attributes,
+            text(NodeProto.domain, domain) if domain else STANDARD_DOMAIN,
+        ]
+        return b"".join(parts)
 
-    def _attribute(self, op: str, name: str, value: Attribute) -> Any:
-        made = self._pb.AttributeProto(name=name)
+    def _attribute(self, op: str, name: str, value: Attribute) -> bytes:
         match value:
             case int():
-                made.type, made.i = INT, value
+                type_, field_ = AttributeProto.INT, integer(AttributeProto.i, value)
             case float():
-                made.type, made.f = FLOAT, value
+                type_, field_ = AttributeProto.FLOAT, real(AttributeProto.f, value)
             case str():
-                made.type, made.s = STRING, value.encode()
+                type_, field_ = AttributeProto.STRING, text(AttributeProto.s, value)
             case tuple():
-                made.type = INTS
-                made.ints.extend(value)
-            case Literal(dtype=dtype, shape=shape, data=data):
-                made.type = TENSOR
-                made.t.data_type = DTYPES[dtype].onnx
-                made.t.dims.extend(shape)
-                made.t.raw_data = data
+                type_, field_ = AttributeProto.INTS, integers(AttributeProto.ints, value)
+            case Literal():
+                type_, field_ = AttributeProto.TENSOR, chunk(AttributeProto.t, constant(value))
             case Body():
-                made.type = GRAPH
-                made.g.name = name.removesuffix("_branch")
-                # What is around says the types; onnxruntime wants those of a Loop again.
-                declared = self._value if op == "Loop" else self._untyped
-                made.g.input.extend(map(declared, value.inputs))
-                made.g.node.extend(map(self._node, value.nodes))
-                made.g.output.extend(map(self._untyped, value.outputs))
+                inner = self._body(op, name, value)
+                type_, field_ = AttributeProto.GRAPH, chunk(AttributeProto.g, inner)
             case _:
                 assert_never(value)
-        return made
+        return text(AttributeProto.name, name) + field_ + integer(AttributeProto.type, type_)
 
-    def _initializer(self, tensor: Any, placed: Placed | Embedded) -> None:
+    def _body(self, op: str, name: str, body: Body) -> bytes:
+        # What is around says the types; onnxruntime wants those of a Loop again.
+        declared = self._value if op == "Loop" else self._untyped
+        inputs = [chunk(GraphProto.input, declared(edge)) for edge in body.inputs]
+        nodes = [chunk(GraphProto.node, self._node(node)) for node in body.nodes]
+        outputs = [chunk(GraphProto.output, self._untyped(edge)) for edge in body.outputs]
+        called = text(GraphProto.name, name.removesuffix("_branch"))
+        return b"".join([*nodes, called, *inputs, *outputs])
+
+    def _initializer(self, placed: Placed | Embedded) -> list[bytes]:
+        """The tensor, in parts: its bytes may be gigabytes."""
         stored = placed.stored
-        tensor.name = self._name(stored.name)
-        tensor.data_type = DTYPES[stored.dtype].onnx
-        tensor.dims.extend(stored.shape)
-        if self._names[stored.name] == stored.name:
-            self._entries(tensor.metadata_props, released(stored))
+        name = self._name(stored.name)
+        parts = [
+            integers(TensorProto.dims, stored.shape),
+            integer(TensorProto.data_type, DTYPES[stored.dtype].onnx),
+            text(TensorProto.name, name),
+        ]
         if isinstance(placed, Embedded):
-            tensor.raw_data = placed.data
-            return
-        tensor.data_location = EXTERNAL
-        place = {"location": placed.location}
-        if not placed.alone:
-            place |= {"offset": str(placed.offset), "length": str(stored.bytes)}
-        for key, value in place.items():
-            tensor.external_data.add(key=key, value=value)
+            parts += enclosed(TensorProto.raw_data, [placed.data])
+        else:
+            place = {"location": placed.location}
+            if not placed.alone:
+                place |= {"offset": str(placed.offset), "length": str(stored.bytes)}
+            parts.append(entries(TensorProto.external_data, place))
+            parts.append(integer(TensorProto.data_location, TensorProto.EXTERNAL))
+        if name == stored.name:
+            parts.append(entries(TensorProto.metadata_props, released(stored)))
+        return parts
 
-    def _entries(self, target: Any, texts: Mapping[str, str]) -> None:
-        for key, value in texts.items():
-            target.add(key=key, value=value)
+
+#: What is written for most nodes.
+NAMELESS: Final = text(NodeProto.name, "")
+STANDARD_DOMAIN: Final = text(NodeProto.domain, "")
+NODE_INPUT: Final = key(NodeProto.input, SIZED)
+NODE_OUTPUT: Final = key(NodeProto.output, SIZED)
+
+
+def constant(literal: Literal) -> bytes:
+    """A small tensor, with its bytes."""
+    return (
+        integers(TensorProto.dims, literal.shape)
+        + integer(TensorProto.data_type, DTYPES[literal.dtype].onnx)
+        + chunk(TensorProto.raw_data, literal.data)
+    )
+
+
+def dimension(dim: Dim) -> bytes:
+    if isinstance(dim, int):
+        return integer(DimensionProto.dim_value, dim)
+    return b"" if dim == UNKNOWN else text(DimensionProto.dim_param, str(dim))
+
+
+def imported(opsets: Mapping[str, int], message: type[ModelProto | FunctionProto]) -> bytes:
+    """The version of each domain, as a model or a function says it."""
+    found = []
+    for domain, version in opsets.items():
+        entry = text(OperatorSetIdProto.domain, domain)
+        entry += integer(OperatorSetIdProto.version, version)
+        found.append(chunk(message.opset_import, entry))
+    return b"".join(found)
+
+
+def entries(number: int, texts: Mapping[str, str]) -> bytes:
+    """A field that is texts by key."""
+    return b"".join(
+        [
+            chunk(
+                number,
+                text(StringStringEntryProto.key, name) + text(StringStringEntryProto.value, value),
+            )
+            for name, value in texts.items()
+        ]
+    )
 
 
 def released(stored: Stored) -> dict[str, str]:
