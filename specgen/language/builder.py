@@ -1,6 +1,6 @@
 """Builds the syntax tree bottom-up: one method for each rule and alias of the grammar.
 
-Called by lark at every reduction.  Knows spans and the limits on numbers and depth; resolves no
+Called by the parser at every reduction.  Knows spans and the limits on numbers and depth; resolves no
 name and judges nothing that needs more than the rule itself.
 """
 
@@ -11,14 +11,15 @@ from dataclasses import replace
 from math import inf
 from typing import Any, Final, TypeVar
 
-from lark import Token
-
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source, Span
 from specgen.language import tree
 from specgen.language.faults import Faults
 from specgen.records import dataclass
 from specgen.text.reals import read_real
+from specgen.syntax import tree
+from specgen.syntax.faults import Faults
+from specgen.syntax.lexemes import Lexeme
 
 #: A chain `a + b + c` of n terms nests n - 1 deep.
 EXPRESSION_DEPTH: Final = 200
@@ -30,6 +31,21 @@ LIST_ITEMS: Final = 512
 EDITION: Final = 1
 
 CONSTANTS: Final = {"true": True, "false": False, "null": None, "inf": inf}
+
+
+class Token(str):
+    """A lexeme as a method of the builder is given it: its text, and where that stands."""
+
+    __slots__ = ("end_pos", "start_pos")
+    start_pos: int
+    end_pos: int
+
+    @classmethod
+    def of(cls, lexeme: Lexeme) -> Token:
+        made = cls(lexeme.text)
+        made.start_pos, made.end_pos = lexeme.start, lexeme.end
+        return made
+
 
 Node = TypeVar("Node", bound=tree.Expression | tree.Keyword | tree.If)
 
@@ -65,11 +81,11 @@ class Builder:
     # ---- places and depth --------------------------------------------------------------
 
     def at(self, token: Token) -> Span:
-        return Span(self.source, token.start_pos or 0, token.end_pos or 0)
+        return Span(self.source, token.start_pos, token.end_pos)
 
     def since(self, first: Any) -> Span:
         """From the first child of a rule, a token or a node, to the end of the rule."""
-        start = (first.start_pos or 0) if isinstance(first, Token) else first.span.start
+        start = first.start_pos if isinstance(first, Token) else first.span.start
         return Span(self.source, start, self.end)
 
     def deepen(self, node: Node, children: Iterable[Any]) -> Node:

@@ -1,4 +1,4 @@
-"""The LALR(1) machine of the language: lark's driver over the tables of grammar/dsv3.lark.
+"""The LALR(1) machine of the language, over the tables that lark makes of grammar/dsv3.lark.
 
 Knows terminals and parser states, and how to go back to one; knows no recovery.
 """
@@ -6,15 +6,10 @@ Knows terminals and parser states, and how to go back to one; knows no recovery.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any, Final
-
-from lark import Token, Tree
-from lark.exceptions import UnexpectedToken
-from lark.parse_tree_builder import ParseTreeBuilder
-from lark.parsers.lalr_parser_state import ParseConf, ParserState
 
 from specgen.diagnostics.source import Source
 from specgen.language.builder import Builder
@@ -22,38 +17,94 @@ from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
 from specgen.language.prebuilt import STARTS, Tables, tables
 from specgen.records import dataclass
+from specgen.syntax.builder import Builder, Token
+from specgen.syntax.faults import Faults
+from specgen.syntax.lexemes import Lexeme
+from specgen.syntax.prebuilt import Tables, tables
 
 END: Final = "$END"
 
 
-@dataclass(frozen=True, slots=True)
-class Inlined:
-    """The builder as lark calls it: with one list, where our methods name each child."""
+class UnexpectedLexeme(Exception):
+    """No row of the grammar goes on with it."""
 
-    builder: Builder
 
-    def __getattr__(self, rule: str) -> Callable[[list[Any]], Any]:
-        method = getattr(self.builder, rule)
-        return lambda children: method(*children)
+class Items(list[Any]):
+    """What a repetition has read so far: the longer one grows out of the shorter, in place."""
+
+
+class Reduction:
+    """A rule of the grammar: how many symbols it ends, and what becomes of their values.
+
+    `taken` are those that the tree keeps: their places, whether they are items to be spread, and
+    how many values of what is absent stand before them; `absent` are those behind the last.
+    """
+
+    def __init__(self, data: Sequence[Any], builder: Builder) -> None:
+        origin, symbols, _, alias, keeps_tokens, single, empty = data
+        self.origin: str = origin
+        self.size = len(symbols)
+        self.single = single and not alias
+        self.method: Callable[..., Any] | None = getattr(builder, alias or origin, None)
+        gaps = [0]  # absent values before each symbol, and behind the last
+        for is_absent in empty or [False] * self.size:
+            if is_absent:
+                gaps[-1] += 1
+            else:
+                gaps.append(0)
+        self.taken: list[tuple[int, bool, int]] = []
+        waiting = 0
+        for place, name in enumerate(symbols):
+            waiting += gaps[place]
+            if keeps_tokens or not name.startswith("-"):
+                self.taken.append((place, name.startswith("_"), waiting))
+                waiting = 0
+        self.absent = waiting + gaps[-1]
+        self.whole = len(self.taken) == self.size and not any(
+            spread or gap for _, spread, gap in self.taken
+        )
+
+    def build(self, values: list[Any]) -> Any:
+        """The node for the values of the symbols, or the items of a repetition."""
+        kept = values if self.whole else self.chosen(values)
+        if self.absent:
+            kept = [*kept, *[None] * self.absent]
+        if self.single and len(kept) == 1:
+            return kept[0]
+        if self.method is None:
+            return kept if isinstance(kept, Items) else Items(kept)
+        return self.method(*kept)
+
+    def chosen(self, values: list[Any]) -> list[Any]:
+        kept: list[Any] = []
+        for place, spread, gap in self.taken:
+            if gap:
+                kept += [None] * gap
+            if not spread:
+                kept.append(values[place])
+            elif kept:
+                kept += values[place]
+            else:
+                kept = values[place]
+        return kept
 
 
 class Machine:
-    """lark's tables, the builder that they call, and the terminals a lexeme may be.
+    """The tables, the builder whose methods reductions call, and the terminals a lexeme may be.
 
     Whoever parses holds the lock: the builder knows one source at a time.
     """
 
-    def __init__(self, found: Tables) -> None:
+    def __init__(self, found: Tables, builder: Builder) -> None:
         self.lock = Lock()
-        self.builder = Builder()
-        self._table = found.parse_table
-        rules = ParseTreeBuilder(found.rules, Tree, maybe_placeholders=True)
-        self._callbacks = rules.create_callback(Inlined(self.builder))
-        # Without callbacks, to try what fits.
-        self.dry = {start: ParseConf(found.parse_table, {}, start) for start in STARTS}
+        self.builder = builder
+        self.actions: list[dict[str, int]] = found["states"]
+        self.starts: dict[str, int] = found["starts"]
+        self.ends = frozenset(found["ends"].values())
+        self.reductions = [Reduction(rule, builder) for rule in found["rules"]]
         self._spelling: dict[str, str] = {}
         self._patterns: list[tuple[str, re.Pattern[str]]] = []
-        for name, text, is_pattern in found.terminals:
+        for name, text, is_pattern in found["terminals"]:
             if is_pattern:
                 self._patterns.append((name, re.compile(text)))
             else:
@@ -66,9 +117,7 @@ class Machine:
         """A parser in its first state, building nodes of that source."""
         self._known.clear()
         self.builder.begin(source, faults)
-        conf = ParseConf(self._table, self._callbacks, start)
-        no_lexer: Any = None  # lexemes are fed one by one
-        return State(self, ParserState(conf, no_lexer))
+        return State(self, [self.starts[start]], [])
 
     def spelling(self, terminal: str) -> str | None:
         """The text of a terminal that has only one."""
@@ -80,40 +129,45 @@ class Machine:
 
     def terminals(self, text: str) -> tuple[str, ...]:
         """Every terminal that a text can be, the most special first."""
+        if text[0] == '"':
+            text = '""'  # what it says does not matter
         found = self._known.get(text)
         if found is None:
             signs = tuple(name for name, word in self._spelling.items() if word == text)
             found = signs + tuple(n for n, pattern in self._patterns if pattern.fullmatch(text))
             found = found or ("NAME",)  # a word of another script, reported when it was read
-            if text[0] != '"' and not text[0].isdigit():
+            if not text[0].isdigit():
                 self._known[text] = found
         return found
 
-    def token(self, lexeme: Lexeme, choices: Collection[str]) -> Token:
-        """The lexeme as the terminal that fits the parser's state, if one does."""
-        terminals = self.terminals(lexeme.text)
-        terminal = terminals[0]
+    def terminal(self, text: str, choices: Collection[str]) -> str:
+        """What the text is where these can come next: the terminal that fits, if one does."""
+        terminals = self.terminals(text)
         if len(terminals) > 1:
-            terminal = next((name for name in terminals if name in choices), terminal)
-        return Token(terminal, lexeme.text, start_pos=lexeme.start, end_pos=lexeme.end)
+            return next((name for name in terminals if name in choices), terminals[0])
+        return terminals[0]
 
 
 class State:
-    """A parser between two tokens."""
+    """A parser between two tokens: its states, and the values behind all but the first of them.
 
-    def __init__(self, machine: Machine, parser: ParserState[int]) -> None:
+    Without values it builds nothing, to try what fits.
+    """
+
+    def __init__(self, machine: Machine, states: list[int], values: list[Any] | None) -> None:
         self._machine = machine
-        self._parser = parser
+        self._states = states
+        self._values = values
 
     @property
     def choices(self) -> Collection[str]:
         """Terminals with an entry in the table here; a few of them fail after a reduction."""
-        return self._parser.parse_conf.states[self._parser.position]
+        return self._machine.actions[self._states[-1]]
 
     @property
     def height(self) -> int:
         """States on the parser's stack."""
-        return len(self._parser.state_stack)
+        return len(self._states)
 
     @property
     def completes_row(self) -> bool:
@@ -124,7 +178,7 @@ class State:
         """Advances by a lexeme.
 
         Raises:
-            UnexpectedToken: it does not fit; the state may have been reduced and is spent.
+            UnexpectedLexeme: it does not fit; the state may have been reduced and is spent.
             UnreadableError: an expression nests too deeply.
         """
         self.advance(lexeme)
@@ -132,11 +186,13 @@ class State:
 
     def advance(self, lexeme: Lexeme) -> None:
         """As `feed`, for a trial, which builds nothing."""
-        self._parser.feed_token(self._machine.token(lexeme, self.choices))
+        terminal = self._machine.terminal(lexeme.text, self.choices)
+        self._shift(terminal, None if self._values is None else Token.of(lexeme))
 
-    def finish(self, end: int) -> Any:
+    def finish(self) -> Any:
         """The result, at the end of the text.  Raises as `feed` does."""
-        return self._parser.feed_token(Token(END, "", start_pos=end, end_pos=end), True)
+        self._shift(END, None)
+        return self._values[-1] if self._values else None
 
     def accepts(self) -> set[str]:
         """The terminals that can really come next."""
@@ -145,23 +201,15 @@ class State:
         }
 
     def survives(self, terminal: str) -> bool:
-        trial = self.trial()
         try:
-            trial._parser.feed_token(Token(terminal, ""), terminal == END)
-        except UnexpectedToken:
+            self.trial()._shift(terminal, None)
+        except UnexpectedLexeme:
             return False
         return True
 
     def trial(self, lexemes: Iterable[Lexeme] = ()) -> State:
-        """A copy that builds nothing, advanced by the lexemes.  Raises UnexpectedToken."""
-        parser = self._parser
-        conf = self._machine.dry[parser.parse_conf.start]
-        trial = State(
-            self._machine,
-            ParserState(
-                conf, parser.lexer, [*parser.state_stack], [None] * len(parser.value_stack)
-            ),
-        )
+        """A copy that builds nothing, advanced by the lexemes.  Raises UnexpectedLexeme."""
+        trial = State(self._machine, [*self._states], None)
         for lexeme in lexemes:
             trial.advance(lexeme)
         return trial
@@ -170,43 +218,68 @@ class State:
         """Whether the lexemes could come next."""
         try:
             self.trial(lexemes)
-        except UnexpectedToken:
+        except UnexpectedLexeme:
             return False
         return True
 
     def mark(self) -> Mark:
-        parser = self._parser
-        lengths = [len(v.children) if isinstance(v, Tree) else 0 for v in parser.value_stack]
-        end = self._machine.builder.end
-        return Mark(self._machine, parser.copy(deepcopy_values=False), lengths, end)
+        values = self._values or []
+        lengths = [len(value) if isinstance(value, Items) else 0 for value in values]
+        return Mark(self._machine, [*self._states], [*values], lengths, self._machine.builder.end)
+
+    def _shift(self, terminal: str, value: Any) -> None:
+        """Reduces as long as the terminal asks for it, then takes its value; all at the end."""
+        actions, reductions = self._machine.actions, self._machine.reductions
+        states, values = self._states, self._values
+        while True:
+            action = actions[states[-1]].get(terminal)
+            if action is None:
+                raise UnexpectedLexeme
+            if action >= 0:
+                states.append(action)
+                if values is not None:
+                    values.append(value)
+                return
+            rule = reductions[-1 - action]
+            if rule.size:
+                del states[-rule.size :]
+            if values is not None:
+                rest = len(values) - rule.size
+                children = values[rest:]
+                del values[rest:]
+                values.append(rule.build(children))
+            states.append(actions[states[-1]][rule.origin])
+            if terminal == END and states[-1] in self._machine.ends:
+                return
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A state to come back to.
 
-    lark appends to the children of a repetition in place, also where a copy shares them, so
-    going back cuts them to the length they had.
+    Items grow in place, also where a copy shares them, so going back cuts them to the length
+    that they had.
     """
 
     machine: Machine
-    parser: ParserState[int]
+    states: list[int]
+    values: list[Any]
     lengths: list[int]
     end: int
 
     def restore(self) -> State:
-        for value, length in zip(self.parser.value_stack, self.lengths, strict=True):
-            if isinstance(value, Tree):
-                del value.children[length:]
+        for value, length in zip(self.values, self.lengths, strict=True):
+            if isinstance(value, Items):
+                del value[length:]
         self.machine.builder.end = self.end
-        return State(self.machine, self.parser.copy(deepcopy_values=False))
+        return State(self.machine, [*self.states], [*self.values])
 
     def trial(self, lexemes: Iterable[Lexeme] = ()) -> State:
         """See State.trial."""
-        return State(self.machine, self.parser).trial(lexemes)
+        return State(self.machine, self.states, None).trial(lexemes)
 
 
 @cache
 def machine() -> Machine:
     """The machine of this process."""
-    return Machine(tables())
+    return Machine(tables(), Builder())

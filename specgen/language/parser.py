@@ -1,7 +1,7 @@
 """Reads a spec file and parses it: text to syntax tree, every fault a diagnostic.
 
-lark supplies the LALR(1) tables and the shift-reduce machine.  Tokens come from our own scan
-(`lexemes.py`), because bracket repair and row-by-row recovery need the whole list of them.
+lark supplies the LALR(1) tables.  Tokens come from our own scan (`lexemes.py`), because bracket
+repair and row-by-row recovery need the whole list of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """lark's LALR(1) analysis of the grammar, kept as data beside it, so that no run repeats it.
 
-The analysis takes a third of a second, reading its result a hundredth.  The file says of which
-grammar it is; after a change of the grammar it is passed over until it is written again, by
+The analysis takes a third of a second, reading its result a hundredth, and lark is imported for
+the former alone.  The file says of which grammar it is; after a change of the grammar it is passed
+over until it is written again, by
 
     python -m specgen.language.prebuilt
 """
@@ -10,28 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lark.grammar import NonTerminal, Rule, RuleOptions, Symbol, Terminal
-from lark.parsers.lalr_analysis import IntParseTable, Reduce, Shift
-
-from specgen.records import dataclass
 from specgen.resources import folder
+
+if TYPE_CHECKING:
+    from lark.grammar import Rule, Symbol
+    from lark.parsers.lalr_analysis import IntParseTable
 
 STARTS: Final = ("start", "expr")
 GRAMMAR: Final = "dsv3.lark"
 PREBUILT: Final = "dsv3.tables.json"
 
-
-@dataclass(frozen=True)
-class Tables:
-    """`terminals` are (name, text or pattern, whether it is a pattern), ignored ones left out."""
-
-    parse_table: IntParseTable
-    rules: tuple[Rule, ...]
-    terminals: tuple[tuple[str, str, bool], ...]
+#: What `analysed` gives and the file holds.
+Tables = dict[str, Any]
 
 
 def tables() -> Tables:
@@ -39,8 +33,8 @@ def tables() -> Tables:
     grammar = folder("grammar") / GRAMMAR
     prebuilt = grammar.with_name(PREBUILT)
     text = grammar.read_text(encoding="utf-8")
-    found = json.loads(prebuilt.read_text(encoding="utf-8")) if prebuilt.is_file() else {}
-    return loaded(found) if found.get("grammar") == digest(text) else analysed(text)
+    found: Tables = json.loads(prebuilt.read_text(encoding="utf-8")) if prebuilt.is_file() else {}
+    return found if found.get("grammar") == digest(text) else analysed(text)
 
 
 def digest(grammar: str) -> str:
@@ -48,31 +42,28 @@ def digest(grammar: str) -> str:
 
 
 def analysed(grammar: str) -> Tables:
-    """What lark makes of a grammar."""
+    """What lark makes of a grammar, as plain data, the same for the same grammar.
+
+    `terminals` are [name, text or pattern, whether it is a pattern], ignored ones left out.
+    `states` lead from the name of a symbol to a state, or by -1 - n to a reduction by rule n.
+    `rules` are as `rule_data` says.
+    """
     from lark import Lark
     from lark.lexer import PatternStr
+    from lark.parsers.lalr_analysis import Shift
 
     # No lexer is used; `basic` is the one that lark builds without an analysis of its own.
     found = Lark(grammar, parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=True)
-    terminals = tuple(
-        (terminal.name, terminal.pattern.value, False)
+    terminals = [
+        [terminal.name, terminal.pattern.value, False]
         if isinstance(terminal.pattern, PatternStr)
-        else (terminal.name, terminal.pattern.to_regexp(), True)
+        else [terminal.name, terminal.pattern.to_regexp(), True]
         for terminal in found.terminals
         if terminal.name not in found.ignore_tokens
-    )
-    return Tables(found.parser.parser._parse_table, tuple(found.rules), terminals)
-
-
-# ---- as data ---------------------------------------------------------------------------
-
-
-def dumped(grammar: str) -> str:
-    """The tables of a grammar as JSON: the same text for the same grammar, always."""
-    found = analysed(grammar)
+    ]
     rules = sorted(found.rules, key=lambda rule: (rule.origin.name, rule.order))
     numbers = {rule: number for number, rule in enumerate(rules)}
-    table = found.parse_table
+    table = found.parser.parser._parse_table
     order = numbered(table)
     states = [
         {
@@ -81,15 +72,22 @@ def dumped(grammar: str) -> str:
         }
         for state in order
     ]
-    document = {
+    return {
         "grammar": digest(grammar),
         "starts": {name: order[table.start_states[name]] for name in STARTS},
         "ends": {name: order[table.end_states[name]] for name in STARTS},
-        "terminals": sorted(found.terminals),
+        "terminals": sorted(terminals),
         "rules": [rule_data(rule) for rule in rules],
         "states": states,
     }
-    lines = [f"{json.dumps(key)}: {compact(value)}" for key, value in document.items()]
+
+
+# ---- as text ---------------------------------------------------------------------------
+
+
+def dumped(grammar: str) -> str:
+    """The tables of a grammar as JSON: the same text for the same grammar, always."""
+    lines = [f"{json.dumps(key)}: {compact(value)}" for key, value in analysed(grammar).items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -102,6 +100,8 @@ def compact(value: object) -> str:
 
 def numbered(table: IntParseTable) -> dict[int, int]:
     """State of lark's -> number, in the order in which the start states lead to them."""
+    from lark.parsers.lalr_analysis import Shift
+
     waiting = [table.start_states[name] for name in STARTS]
     order: dict[int, int] = {}
     for state in waiting:  # grows while it is read
@@ -114,6 +114,8 @@ def numbered(table: IntParseTable) -> dict[int, int]:
 
 
 def rule_data(rule: Rule) -> list[Any]:
+    """Origin, symbols, number, alias, whether it keeps all tokens, whether a single child stands
+    for it, and which of its places are empty, with False for each symbol."""
     options = rule.options
     return [
         str(rule.origin.name),
@@ -128,37 +130,9 @@ def rule_data(rule: Rule) -> list[Any]:
 
 def symbol_data(symbol: Symbol) -> str:
     """A symbol's name; a terminal that is dropped from the tree is marked."""
+    from lark.grammar import Terminal
+
     return f"-{symbol.name}" if isinstance(symbol, Terminal) and symbol.filter_out else symbol.name
-
-
-def loaded(data: dict[str, Any]) -> Tables:
-    """The tables from what `dumped` wrote."""
-    terminals = frozenset(name for name, _, _ in data["terminals"])
-    rules = tuple(
-        Rule(
-            NonTerminal(origin),
-            [symbol(name, terminals) for name in expansion],
-            order,
-            alias,
-            RuleOptions(keep, expand, empty_indices=tuple(empty)),
-        )
-        for origin, expansion, order, alias, keep, expand, empty in data["rules"]
-    )
-    states = {
-        number: {
-            name: (Shift, target) if target >= 0 else (Reduce, rules[-1 - target])
-            for name, target in actions.items()
-        }
-        for number, actions in enumerate(data["states"])
-    }
-    table = IntParseTable(states, data["starts"], data["ends"])
-    return Tables(table, rules, tuple(tuple(item) for item in data["terminals"]))
-
-
-def symbol(name: str, terminals: Iterable[str]) -> Symbol:
-    if name.startswith("-"):
-        return Terminal(name[1:], filter_out=True)
-    return Terminal(name) if name in terminals else NonTerminal(name)
 
 
 def main() -> None:

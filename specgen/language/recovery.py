@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-from lark.exceptions import UnexpectedToken
-
 from specgen.diagnostics.diagnostic import Fix
 from specgen.diagnostics.source import Source, Span
 from specgen.language.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
@@ -26,6 +24,12 @@ from specgen.language.expected import ROWS, expected, found, listed
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
 from specgen.language.machine import State, machine
+from specgen.syntax.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
+from specgen.syntax.builder import EXPRESSION_DEPTH
+from specgen.syntax.expected import ROWS, expected, found, listed
+from specgen.syntax.faults import Faults
+from specgen.syntax.lexemes import Lexeme
+from specgen.syntax.tables import State, UnexpectedLexeme, machine
 
 #: States on the parser's stack; what the limits on brackets and expressions allow stays below.
 STACK: Final = 4000
@@ -103,7 +107,7 @@ class Reading:
                 self.begin_row(index)
             try:
                 self.state.feed(lexeme)
-            except UnexpectedToken:
+            except UnexpectedLexeme:
                 index = self.recover(index)
             else:
                 self.depth += (lexeme.text in ("(", "[")) - (lexeme.text in (")", "]"))
@@ -113,8 +117,8 @@ class Reading:
                         self.span(index - 1), "this expression or statement", EXPRESSION_DEPTH
                     )
         try:
-            return self.state.finish(self.end)
-        except UnexpectedToken:
+            return self.state.finish()
+        except UnexpectedLexeme:
             if not self.damaged and not self.faults.lost:
                 self.report_unexpected(index)
             return None

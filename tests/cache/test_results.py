@@ -205,9 +205,9 @@ def test_commands_import_what_they_use(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     params = ["params", "llama@llama3_8b", "--format", "json"]
     build = ["build", "llama@llama3_8b"]
-    assert imported(params, tmp_path, cache) == {"lark"}
     assert imported(params, tmp_path, cache) == set()
-    assert imported(build, tmp_path, cache) <= {"lark", "jinja2", "onnx", "numpy"}
+    assert imported(params, tmp_path, cache) == set()
+    assert imported(build, tmp_path, cache) == {"jinja2"}
     assert imported(build, tmp_path, cache) == set()
     assert imported(["explain", "E0101"], tmp_path, cache) == set()
     assert imported(["--help"], tmp_path, cache) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ from specgen.language.machine import machine
 from specgen.language.parser import parse
 from specgen.language.prebuilt import STARTS
 from specgen.resources import folder
+from specgen.syntax import balance, expected, recovery
+from specgen.syntax.builder import Builder
+from specgen.syntax.faults import Faults
+from specgen.syntax.lexemes import FOREIGN, lex
+from specgen.syntax.parser import parse
+from specgen.syntax.prebuilt import STARTS, tables
+from specgen.syntax.tables import Machine, machine
 
 TEXT = (folder("grammar") / "dsv3.lark").read_text(encoding="utf-8")
 SPECS = sorted(folder("specs").rglob("*.dsv3"))
@@ -71,6 +79,37 @@ def test_constructs_use_every_rule(reference: Lark) -> None:
 def test_lark_alone_accepts_what_we_accept(path: Path, reference: Lark) -> None:
     tree: Tree[Any] = reference.parse(path.read_text(encoding="utf-8"), start="start")
     assert tree.data == "start"
+
+
+class Shown:
+    """A builder that gives for each rule its name and its children, as text and lists."""
+
+    end = 0
+
+    def begin(self, source: Source, faults: Faults) -> None:
+        pass
+
+    def __getattr__(self, rule: str) -> Callable[..., Any]:
+        if rule.startswith("_"):
+            raise AttributeError(rule)
+        return lambda *children: [rule, *(str(c) if isinstance(c, str) else c for c in children)]
+
+
+def shown(node: Any) -> Any:
+    if isinstance(node, Tree):
+        return [str(node.data), *map(shown, node.children)]
+    return node if node is None else str(node)
+
+
+@pytest.mark.parametrize("path", [CONSTRUCTS, *SPECS], ids=lambda path: path.stem)
+def test_our_machine_builds_what_lark_builds(path: Path, reference: Lark) -> None:
+    source = Source("x", path.read_text(encoding="utf-8"))
+    faults = Faults(Diagnostics())
+    builder: Any = Shown()
+    state = Machine(tables(), builder).begin("start", source, faults)
+    for lexeme in lex(source, 0, len(source.text), faults).lexemes:
+        state.feed(lexeme)
+    assert state.finish() == shown(reference.parse(source.text, start="start"))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
