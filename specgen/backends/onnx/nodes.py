@@ -61,7 +61,7 @@ def names(edges: Iterable[Edge]) -> set[str]:
 
 def rename(node: Node, renamed: Mapping[str, str]) -> Node:
     """The node with values under new names, in its bodies too."""
-    if renamed.keys().isdisjoint((*reads(node), *node.outputs)):
+    if renamed.keys().isdisjoint(node.outputs) and renamed.keys().isdisjoint(reads(node)):
         return node
 
     def new(edges: tuple[str, ...]) -> tuple[str, ...]:
@@ -113,14 +113,16 @@ def live(nodes: Sequence[Node], needed: set[str]) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def reads(node: Node) -> Iterator[str]:
+def reads(node: Node) -> Sequence[str]:
     """Every name that the node reads, in its bodies too."""
-    yield from node.inputs
+    found: list[str] | None = None
     for _, value in node.attributes:
         if isinstance(value, Body):
-            yield from (edge.name for edge in value.outputs)
+            found = found or [*node.inputs]
+            found += [edge.name for edge in value.outputs]
             for inner in value.nodes:
-                yield from reads(inner)
+                found += reads(inner)
+    return node.inputs if found is None else found
 
 
 def computes(node: Node) -> Iterator[str]:

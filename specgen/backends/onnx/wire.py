@@ -32,6 +32,7 @@ def varint(value: int) -> bytes:
 
 
 def key(number: int, way: int) -> bytes:
+    """What stands before a field's value."""
     return varint(number << 3 | way)
 
 
@@ -58,7 +59,10 @@ def sized(data: bytes) -> bytes:
 
 
 def chunk(number: int, data: bytes) -> bytes:
-    return key(number, SIZED) + varint(len(data)) + data
+    size = len(data)
+    if number < 0x10 and size < 0x80:  # nearly always
+        return ONE_BYTE[number << 3 | SIZED] + ONE_BYTE[size] + data
+    return key(number, SIZED) + varint(size) + data
 
 
 def text(number: int, value: str) -> bytes:
