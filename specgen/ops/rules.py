@@ -54,7 +54,6 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
     """An operator on values, at least one of them a tensor; broadcasts as numpy does."""
     name = BINARY[node.op]
     dtypes = [only(v).dtype for v in (left, right) if not is_scalar(v)]
-    real = any(isinstance(v, Scalar) and not typing.whole(v.expr) for v in (left, right))
     if name in ("and", "or"):
         if is_scalar(left) or is_scalar(right) or set(dtypes) != {"bool"}:
             typing.fail(
@@ -66,7 +65,11 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
             )
         dtype = "bool"
     else:
-        dtype = arithmetic(typing, node, dtypes, real)
+        dtype = arithmetic(typing, node, dtypes)
+        if dtype in ("i64", "i32") and any(  # asked only here: a proof may take long
+            isinstance(v, Scalar) and not typing.whole(v.expr) for v in (left, right)
+        ):
+            dtype = "f32"
     for value, operand in zip((left, right), node.operands, strict=True):
         if isinstance(value, Scalar) and is_flag(value.expr) != (dtypes == ["bool"]):
             found = size_text(value.expr)
@@ -80,7 +83,8 @@ def binary(typing: Typing, node: tree.Operation, left: Value, right: Value) -> V
     return Op(name, (left, right), {}, (Type(dtype, shape),))
 
 
-def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str], real: bool) -> str:
+def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str]) -> str:
+    """The dtype of tensors taken together; a number beside them is to be thought of yet."""
     kinds = set(dtypes)
     if "bool" in kinds and node.op not in ("==", "!="):
         typing.fail("E0413", node.span, name=node.op, expected="numbers", found="bool")
@@ -89,7 +93,7 @@ def arithmetic(typing: Typing, node: tree.Operation, dtypes: list[str], real: bo
     if len(kinds) > 1:
         typing.fail("E0402", node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in kinds)))
     (dtype,) = kinds
-    return "f32" if real and dtype in ("i64", "i32") else dtype
+    return dtype
 
 
 def unary(call: OpCall) -> Value:
