@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from specgen.diagnostics.diagnostic import Diagnostics
-from specgen.elaborate.origin import Origin
 from specgen.expr.node import Expr
 from specgen.frontend import values as bind
 from specgen.frontend.files import Definition, Loaded
 from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
+from specgen.frontend.origin import Origin
 from specgen.frontend.values import Override
 from specgen.ir.model import Program
 from specgen.records import dataclass

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
-    from specgen.elaborate.origin import Origin
     from specgen.frontend.opened import Opened
+    from specgen.frontend.origin import Origin
     from specgen.frontend.values import Override
     from specgen.ir.model import Program
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 from specgen.analysis.quantities.ledger import ledger
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.documents.params_listing import remark_lines
-from specgen.elaborate.origin import Origin
 from specgen.expr.evaluate import describe, plain
 from specgen.frontend import values as bind
 from specgen.frontend.modules.module import ModuleViews
+from specgen.frontend.origin import Origin
 from specgen.frontend.selection import Selection
 from specgen.frontend.values import Override
 from specgen.huggingface.binding import Bound, Table

@@ -72,7 +72,7 @@ def unpacked(data: bytes) -> Selection:
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in overrides.items()}
     of = None
     if origin is not None:
-        from specgen.elaborate.origin import Origin
+        from specgen.frontend.origin import Origin
 
         of = Origin(origin[0], frozenset(origin[1]))
     return Selection(folder("specs") / name, variant, given, stored, of)

@@ -15,11 +15,9 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source, Span
 from specgen.language import tree
 from specgen.language.faults import Faults
+from specgen.language.lexemes import Lexeme
 from specgen.records import dataclass
 from specgen.text.reals import read_real
-from specgen.syntax import tree
-from specgen.syntax.faults import Faults
-from specgen.syntax.lexemes import Lexeme
 
 #: A chain `a + b + c` of n terms nests n - 1 deep.
 EXPRESSION_DEPTH: Final = 200

@@ -12,15 +12,11 @@ from threading import Lock
 from typing import Any, Final
 
 from specgen.diagnostics.source import Source
-from specgen.language.builder import Builder
+from specgen.language.builder import Builder, Token
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
-from specgen.language.prebuilt import STARTS, Tables, tables
+from specgen.language.prebuilt import Tables, tables
 from specgen.records import dataclass
-from specgen.syntax.builder import Builder, Token
-from specgen.syntax.faults import Faults
-from specgen.syntax.lexemes import Lexeme
-from specgen.syntax.prebuilt import Tables, tables
 
 END: Final = "$END"
 

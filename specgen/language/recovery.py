@@ -23,13 +23,7 @@ from specgen.language.builder import EXPRESSION_DEPTH
 from specgen.language.expected import ROWS, expected, found, listed
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
-from specgen.language.machine import State, machine
-from specgen.syntax.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
-from specgen.syntax.builder import EXPRESSION_DEPTH
-from specgen.syntax.expected import ROWS, expected, found, listed
-from specgen.syntax.faults import Faults
-from specgen.syntax.lexemes import Lexeme
-from specgen.syntax.tables import State, UnexpectedLexeme, machine
+from specgen.language.machine import State, UnexpectedLexeme, machine
 
 #: States on the parser's stack; what the limits on brackets and expressions allow stays below.
 STACK: Final = 4000

@@ -15,18 +15,12 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
 from specgen.language import balance, expected, recovery
 from specgen.language.builder import Builder
-from specgen.language.lexemes import FOREIGN
-from specgen.language.machine import machine
+from specgen.language.faults import Faults
+from specgen.language.lexemes import FOREIGN, lex
+from specgen.language.machine import Machine, machine
 from specgen.language.parser import parse
-from specgen.language.prebuilt import STARTS
+from specgen.language.prebuilt import STARTS, tables
 from specgen.resources import folder
-from specgen.syntax import balance, expected, recovery
-from specgen.syntax.builder import Builder
-from specgen.syntax.faults import Faults
-from specgen.syntax.lexemes import FOREIGN, lex
-from specgen.syntax.parser import parse
-from specgen.syntax.prebuilt import STARTS, tables
-from specgen.syntax.tables import Machine, machine
 
 TEXT = (folder("grammar") / "dsv3.lark").read_text(encoding="utf-8")
 SPECS = sorted(folder("specs").rglob("*.dsv3"))

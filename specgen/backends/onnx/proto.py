@@ -14,10 +14,6 @@ from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import UNKNOWN, Dim, Shape
 from specgen.backends.onnx.initializers import Stored
 from specgen.backends.onnx.levels import STANDARD, Level
-from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
-from specgen.backends.onnx.numerals import LONG, numeral
-from specgen.backends.onnx.weights import Embedded, Placed
-from specgen.dtypes import DTYPES
 from specgen.backends.onnx.messages import (
     AttributeProto,
     DimensionProto,
@@ -47,6 +43,7 @@ from specgen.backends.onnx.wire import (
     sized,
     text,
 )
+from specgen.dtypes import DTYPES
 from specgen.records import dataclass
 
 
