@@ -5,10 +5,11 @@ A broken invariant is a fault of specgen, never of a spec: it raises InternalFau
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from specgen.ir import model as ir
+from specgen.ir.visit import nested
 
 
 class InternalFault(Exception):
@@ -97,7 +98,7 @@ def verify_value(
     module: ir.Module | None,
     program: ir.Program,
 ) -> None:
-    for node in walk(value):
+    for node in nested(value):
         match node:
             case ir.Op(name=name):
                 need(name in ir.OPERATIONS, f"{where} has an op `{name}`")
@@ -117,45 +118,10 @@ def verify_value(
                 need(any(f.name == name for f in methods), f"{where} calls {name}")
             case ir.CallFunction(function=name):
                 need(name in program.functions, f"{where} calls {name}")
-            case _:
+            case ir.Scalar() | ir.Choose():
                 continue
-
-
-def walk(value: ir.Value) -> Iterator[ir.Value]:
-    """Every node of a value, parents before children."""
-    yield value
-    for child in children(value):
-        yield from walk(child)
-
-
-def inside(body: Sequence[ir.Statement]) -> Iterator[ir.Value]:
-    """Every value in the statements."""
-    for statement in body:
-        match statement:
-            case ir.Assign(value=one):
-                yield from walk(one)
-            case ir.Return(values=several):
-                for one in several:
-                    yield from walk(one)
-            case ir.Branch(then=then, otherwise=otherwise):
-                yield from inside((*then, *otherwise))
             case _:
-                assert_never(statement)
-
-
-def children(value: ir.Value) -> tuple[ir.Value, ...]:
-    match value:
-        case ir.Var() | ir.Weight() | ir.Scalar():
-            return ()
-        case ir.Op(args=args) | ir.CallPart(args=args) | ir.CallFunction(args=args):
-            return args
-        case ir.ApplyMap(value=inner) | ir.Append(value=inner):
-            return (inner,)
-        case ir.Mixture(value=x, weights=weights, index=index):
-            return (x, weights, index)
-        case ir.Choose(then=then, otherwise=otherwise):
-            return (then, otherwise)
-    assert_never(value)
+                assert_never(node)
 
 
 def need(holds: bool, message: str) -> None:

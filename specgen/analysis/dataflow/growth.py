@@ -14,7 +14,7 @@ from specgen.expr.normal import equal
 from specgen.expr.solving import quotient, solve, variables
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.verify import inside
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 #: Parts from the root, and then the cache row.
@@ -79,7 +79,7 @@ class Walk:
         path: Path,
     ) -> Iterator[Growth]:
         """The appends of a body; `scope` is what its names are in those of the root's function."""
-        for value in inside(body):
+        for value in walk(body):
             match value:
                 case ir.Append(cache=name, value=inner):
                     yield self.append(module, name, inner, scope, path)

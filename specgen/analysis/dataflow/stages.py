@@ -28,7 +28,7 @@ from specgen.ir.model import (
     Value,
     Weight,
 )
-from specgen.ir.verify import children
+from specgen.ir.visit import children
 from specgen.records import dataclass
 
 Position = Literal["first", "stack", "last"]

@@ -19,7 +19,6 @@ from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, Scope
 from specgen.backends.pytorch.values import Abbreviations, type_text
-from specgen.backends.pytorch.walking import nested
 from specgen.expr.node import Apply, Sym
 from specgen.ir.model import (
     REST,
@@ -40,6 +39,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.ir.visit import nested
 from specgen.records import dataclass
 
 

@@ -29,10 +29,11 @@ from specgen.backends.pytorch.layout import (
 )
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import SELF, row_tensor, stack
-from specgen.backends.pytorch.walking import values
-from specgen.dtypes import DTYPES, INTEGERS
+from specgen.dtypes import DTYPES
+from specgen.dtypes import INTEGERS
 from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class ClassWriter(Constructor):
 
     def lengths(self, main: Function, body: Body) -> tuple[str, str] | None:
         """How many tokens are new, and how many are held, as `forward` finds them."""
-        for value in values(main.body):
+        for value in walk(main.body):
             if isinstance(value, Append):
                 cache = next(c for c in self.module.caches if c.name == value.cache)
                 axis = next(i for i, dim in enumerate(cache.shape) if dim == Sym(cache.along))

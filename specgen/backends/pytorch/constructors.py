@@ -26,8 +26,8 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, quote, variable
 from specgen.backends.pytorch.scope import SELF, Used
-from specgen.backends.pytorch.walking import evaluated
-from specgen.dtypes import DTYPES, INTEGERS
+from specgen.dtypes import DTYPES
+from specgen.dtypes import INTEGERS
 from specgen.expr.facts import whole
 from specgen.expr.node import (
     TRUE,
@@ -53,6 +53,7 @@ from specgen.ir.model import (
     Tensor,
     Weight,
 )
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 ANNOTATIONS: Final[Mapping[str, str]] = {
@@ -249,7 +250,7 @@ class Constructor:
         functions = {f.name: f for f in self.module.functions}
 
         def follow(function: Function, depth: int) -> None:
-            for value in evaluated(function.body):
+            for value in walk(function.body, operands_first=True):
                 match value:
                     case Weight(row=name) | ApplyMap(row=name):
                         found.setdefault(name)

@@ -14,19 +14,16 @@ from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.layout import INDENT, Atom, Binary, Node, call, flat
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.scope import place, stack
-from specgen.backends.pytorch.walking import nested, operands, values
 from specgen.dtypes import COMPUTED_FLOATS
 from specgen.expr.node import TRUE
 from specgen.ir.model import (
     ACTIVATION,
     Assign,
-    Branch,
     CallFunction,
     Function,
     Module,
     Op,
     Program,
-    Return,
     Scalar,
     Statement,
     Tensor,
@@ -34,6 +31,7 @@ from specgen.ir.model import (
     Var,
     Weight,
 )
+from specgen.ir.visit import children, nested, statements, walk
 
 Beginning = Literal["normal", "ones", "zeros"]
 
@@ -82,14 +80,14 @@ class Uses:
         while True:  # names that are bound to the row, in another form
             more = {
                 name
-                for statement in flattened(body)
-                if self.is_row(statement.value, row, held)
+                for statement in statements(body)
+                if isinstance(statement, Assign) and self.is_row(statement.value, row, held)
                 for name in statement.names
             }
             if more <= held:
                 break
             held |= more
-        for value in values(body):
+        for value in walk(body):
             if isinstance(value, CallFunction):
                 yield from self.handed(value, row, held, depth)
             elif isinstance(value, Op):
@@ -124,7 +122,7 @@ class Uses:
         return self.program.functions[call.function]
 
     def takes(self, value: Value, row: str | None, held: set[str]) -> bool:
-        return any(self.is_row(arg, row, held) for arg in operands(value))
+        return any(self.is_row(arg, row, held) for arg in children(value))
 
     def is_row(self, value: Value, row: str | None, held: set[str]) -> bool:
         """Whether a value is the row: cast, cut, put in another order, or times a number."""
@@ -139,18 +137,6 @@ class Uses:
                 return name in FORMS and self.takes(value, row, held)
             case _:
                 return False
-
-
-def flattened(body: Iterable[Statement]) -> Iterator[Assign]:
-    """The assignments of a body, those of branches among them."""
-    for statement in body:
-        match statement:
-            case Assign():
-                yield statement
-            case Branch(then=then, otherwise=otherwise):
-                yield from flattened((*then, *otherwise))
-            case Return():
-                continue
 
 
 def reset_parameters(plan: Plan) -> list[str]:
@@ -197,12 +183,12 @@ def branching(plan: Plan) -> Iterator[tuple[Node, Sequence[str]]]:
     maps = [row for m in plan.reachable if plan.is_single(m) for row in m.tensors]
     if any(row.kind == "bias" for row in maps):
         alike.setdefault(bias, []).append("nn.Linear")
-    for statements, names in alike.items():
-        if statements:
+    for made, names in alike.items():
+        if made:
             test: Node = call("isinstance", Atom("module"), joined([Atom(name) for name in names]))
             if "nn.Linear" in names:
                 test = Binary("and", test, Atom("module.bias is not None"))
-            yield test, statements
+            yield test, made
 
 
 def joined(names: Sequence[Node]) -> Node:

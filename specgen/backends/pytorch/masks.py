@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import field
 
-from specgen.backends.pytorch.walking import nested, operands
 from specgen.expr.node import ZERO, Apply, Const, Expr, Sym
 from specgen.ir.alternatives import meant
 from specgen.ir.model import (
@@ -30,6 +29,8 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
+from specgen.ir.visit import children
+from specgen.ir.visit import nested
 from specgen.records import dataclass
 
 #: The model's argument that marks real tokens.
@@ -178,7 +179,7 @@ class Walk:
 
     def uses(self, module: Module | None, value: Value, names: set[str]) -> None:
         for outer in nested(value):
-            for position, inner in enumerate(operands(outer)):
+            for position, inner in enumerate(children(outer)):
                 if self.carries(inner, names):
                     self.given(module, outer, position)
 

@@ -14,7 +14,6 @@ from specgen.analysis.dataflow.growth import entries, growths
 from specgen.analysis.table.instances import Instance, descend, environment, root
 from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
-from specgen.backends.pytorch.walking import values
 from specgen.expr.evaluate import EvaluationError, evaluate_int
 from specgen.expr.facts import whole
 from specgen.expr.node import TRUE, Apply, Expr, substitute, symbols
@@ -35,6 +34,7 @@ from specgen.ir.model import (
     Value,
     Weight,
 )
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ class Plan:
         found: set[int] = set()
         for module in self.program.modules.values():
             bodies = [s for f in (*module.forwards, *module.functions) for s in f.body]
-            mixed = {v.part for v in values(bodies) if isinstance(v, Mixture)}
-            called = {v.part for v in values(bodies) if isinstance(v, CallPart)}
+            mixed = {v.part for v in walk(bodies) if isinstance(v, Mixture)}
+            called = {v.part for v in walk(bodies) if isinstance(v, CallPart)}
             for name in mixed - called:
                 parts = module.parts_named(name)
                 if all(self._is_alike(part) for part in parts):
@@ -226,7 +226,7 @@ class Plan:
             and len(module.forwards) == 1
             and all(
                 len(row.types[0].shape) == 1
-                for row in values(module.forwards[0].body)
+                for row in walk(module.forwards[0].body)
                 if isinstance(row, Weight)
             )
             and all(row.condition == TRUE and row.shared is None for row in module.tensors)
@@ -322,7 +322,7 @@ class Plan:
             substitute(one, value.dims) != substitute(other, value.dims)
             for module in self.reachable
             for body in (*module.forwards, *module.functions)
-            for value in values(body.body)
+            for value in walk(body.body)
             if isinstance(value, CallFunction) and value.function == function.name
             if not value.method and narrow_values(function, value) is None
         )
@@ -361,7 +361,7 @@ class Plan:
         called = {
             value.part
             for function in (*module.forwards, *module.functions)
-            for value in values(function.body)
+            for value in walk(function.body)
             if isinstance(value, CallPart)
         }
         found = (p.name for p in module.parts if p.name in called and p.module in cached)
@@ -381,7 +381,7 @@ class Plan:
         cached = self.cached_parts(module)
         if not module.caches and not cached:
             return function in module.forwards  # an alternative without a cache
-        for value in values(function.body):
+        for value in walk(function.body):
             match value:
                 case Append():
                     return True
@@ -427,7 +427,7 @@ class Plan:
         members = {*self._members[root.name], *declared(root)}
         found: dict[str, str] = {}
         for function in entries(self.program):
-            for value in values(function.body):
+            for value in walk(function.body):
                 if isinstance(value, CallFunction) and value.method:
                     called = next(f for f in root.functions if f.name == value.function)
                     supplied = any(arg.name in SUPPLIED for arg in called.args)
@@ -449,7 +449,7 @@ class Plan:
             return False
         if module is not None and (self.outer(module) or self._has_row(module)):
             return False
-        return any(self._is_placed(module, value) for value in values(function.body))
+        return any(self._is_placed(module, value) for value in walk(function.body))
 
     def _has_row(self, module: Module) -> bool:
         """Whether the module, or a part that is always there, has a row."""
@@ -485,7 +485,7 @@ class Plan:
         for module in self.program.modules.values():  # children before parents
             targets: list[str] = []
             for function in (*module.forwards, *module.functions):
-                for value in values(function.body):
+                for value in walk(function.body):
                     match value:
                         case Weight(row=name) | ApplyMap(row=name):
                             rows = module.tensors_named(name)

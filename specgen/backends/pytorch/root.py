@@ -19,7 +19,6 @@ from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, g
 from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
-from specgen.backends.pytorch.walking import values
 from specgen.expr.node import Sym, symbols
 from specgen.expr.solving import solve, variables
 from specgen.ir.model import (
@@ -35,6 +34,7 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 #: What the user's cache holds for the model.
@@ -137,7 +137,7 @@ class RootWriter(ClassWriter):
         arguments = ["self", f"{tokens}: Tensor", "mask: Tensor | None = None"]
         arguments += ["cache: Cache | None = None"] if body.ends else []
         arguments += ["last: bool = False"] if is_for_each_token(function) else []
-        read = {value.name for value in values(function.body) if isinstance(value, Var)}
+        read = {value.name for value in walk(function.body) if isinstance(value, Var)}
         read |= body.measured
         supplied = ", ".join(name if name in read else "_" for name in SUPPLIED)
         given = [Atom(tokens), Atom("mask"), *self.cache_and_stretches(function)]

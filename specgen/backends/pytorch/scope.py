@@ -28,8 +28,9 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.values import Writer, shape_text, written_range
-from specgen.backends.pytorch.walking import expressions
+from specgen.backends.pytorch.values import Writer
+from specgen.backends.pytorch.values import shape_text
+from specgen.backends.pytorch.values import written_range
 from specgen.backends.refusal import Site
 from specgen.dtypes import DTYPES
 from specgen.expr.facts import whole
@@ -42,17 +43,17 @@ from specgen.ir.model import (
     Append,
     Arg,
     Assign,
-    Branch,
     CallFunction,
     CallPart,
     Choose,
     Function,
     Mixture,
     Module,
-    Return,
     Scalar,
     Tensor,
 )
+from specgen.ir.visit import expressions
+from specgen.ir.visit import statements
 from specgen.records import dataclass
 
 SELF = Atom("self")
@@ -501,14 +502,5 @@ def is_size(function: Function, name: str) -> bool:
 
 def bound_names(function: Function) -> set[str]:
     """Arguments and variables of a function."""
-    names = {arg.name for arg in function.args}
-    waiting = list(function.body)
-    while waiting:
-        match waiting.pop():
-            case Assign(names=bound):
-                names |= set(bound)
-            case Branch(then=then, otherwise=otherwise):
-                waiting += [*then, *otherwise]
-            case Return():
-                continue
-    return names
+    assigned = (s for s in statements(function.body) if isinstance(s, Assign))
+    return {arg.name for arg in function.args}.union(*(statement.names for statement in assigned))

@@ -12,7 +12,8 @@ from typing import assert_never
 
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.verify import children, inside
+from specgen.ir.visit import children
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 #: How often each cache row, by its path from the module, grows in one evaluation.
@@ -67,7 +68,7 @@ class Walk:
         names = {
             value.part
             for function in (*module.forwards, *module.functions)
-            for value in inside(function.body)
+            for value in walk(function.body)
             if isinstance(value, ir.Mixture)
         }
         return {

@@ -16,7 +16,7 @@ from specgen.frontend.dataflow.typing import Apart, Body
 from specgen.frontend.modules.module import FunctionView, ModuleView
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir import model as ir
-from specgen.ir.verify import walk
+from specgen.ir.visit import walk
 from specgen.language import tree
 from specgen.records import dataclass
 
@@ -162,16 +162,6 @@ def comment_above(span: Span) -> str | None:
 
 def called(statements: Sequence[ir.Statement]) -> Iterator[str]:
     """The free functions that a typed body calls, in order; a path not taken calls nothing."""
-    for statement in statements:
-        match statement:
-            case ir.Branch(then=then, otherwise=otherwise):
-                yield from called((*then, *otherwise))
-                continue
-            case ir.Assign(value=value):
-                values: Sequence[ir.Value] = (value,)
-            case ir.Return(values=values):
-                pass
-        for value in values:
-            for node in walk(value):
-                if isinstance(node, ir.CallFunction) and not node.method:
-                    yield node.function
+    for value in walk(statements):
+        if isinstance(value, ir.CallFunction) and not value.method:
+            yield value.function

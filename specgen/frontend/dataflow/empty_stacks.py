@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from specgen.diagnostics.source import Span
 from specgen.expr.node import TRUE, Expr, disjunction
 from specgen.ir import model as ir
-from specgen.ir.rewriting import rewritten
-from specgen.ir.verify import inside
+from specgen.ir.visit import rewritten
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 
@@ -40,7 +40,7 @@ def threaded(function: ir.Function, empty: Empty) -> ir.Function:
 
 def unchosen(function: ir.Function, empty: Empty) -> Iterator[tuple[str, Span]]:
     """The empty parts among whose instances a mixture would choose, and where their counts stand."""
-    for found in inside(function.body):
+    for found in walk(function.body):
         if isinstance(found, ir.Mixture):
             for one in empty.get(found.part, ()):
                 yield found.part, one.span

@@ -12,7 +12,7 @@ from dataclasses import field, replace
 
 from specgen.analysis.dataflow.growth import Path, entries, growths
 from specgen.ir import model as ir
-from specgen.ir.rewriting import rewritten
+from specgen.ir.visit import rewritten
 from specgen.records import dataclass
 
 

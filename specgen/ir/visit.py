@@ -1,0 +1,166 @@
+"""The kinds of values and statements in one place: going through them, rewriting, interpreting.
+
+A pure search asks `walk`; whatever follows values through a body is an `Interpreter`.  A new kind
+of value or statement is a case here, and a method that every interpreter must have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from specgen.expr.node import Expr
+from specgen.ir import model as ir
+
+# ---- what there is in a body -----------------------------------------------------------
+
+
+def children(value: ir.Value) -> tuple[ir.Value, ...]:
+    """The operands of a value, in the order of evaluation."""
+    match value:
+        case ir.Var() | ir.Weight() | ir.Scalar():
+            return ()
+        case ir.Op(args=args) | ir.CallPart(args=args) | ir.CallFunction(args=args):
+            return args
+        case ir.ApplyMap(value=inner) | ir.Append(value=inner):
+            return (inner,)
+        case ir.Mixture(value=x, weights=weights, index=index):
+            return (x, weights, index)
+        case ir.Choose(then=then, otherwise=otherwise):
+            return (then, otherwise)
+    assert_never(value)
+
+
+def values(statement: ir.Statement) -> tuple[ir.Value, ...]:
+    """The values that stand in a statement itself, and not in those inside it."""
+    match statement:
+        case ir.Assign(value=value):
+            return (value,)
+        case ir.Return(values=values):
+            return values
+        case ir.Branch():
+            return ()
+    assert_never(statement)
+
+
+def bodies(statement: ir.Statement) -> tuple[tuple[ir.Statement, ...], ...]:
+    """The bodies inside a statement."""
+    match statement:
+        case ir.Assign() | ir.Return():
+            return ()
+        case ir.Branch(then=then, otherwise=otherwise):
+            return (then, otherwise)
+    assert_never(statement)
+
+
+def statements(body: Iterable[ir.Statement]) -> Iterator[ir.Statement]:
+    """Every statement of a body, each before those inside it."""
+    for statement in body:
+        yield statement
+        for inner in bodies(statement):
+            yield from statements(inner)
+
+
+def nested(value: ir.Value) -> Iterator[ir.Value]:
+    """A value and all that it is computed from, outer ones before those inside them."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting.extend(reversed(children(one)))
+
+
+def evaluated(value: ir.Value) -> Iterator[ir.Value]:
+    """A value and all that it is computed from, in the order of evaluation: operands first."""
+    for inner in children(value):
+        yield from evaluated(inner)
+    yield value
+
+
+def walk(body: Iterable[ir.Statement], *, operands_first: bool = False) -> Iterator[ir.Value]:
+    """Every value in a body: outer ones before those inside them, or operands first."""
+    order = evaluated if operands_first else nested
+    for statement in statements(body):
+        for value in values(statement):
+            yield from order(value)
+
+
+def expressions(body: Iterable[ir.Statement]) -> Iterator[Expr]:
+    """Every compile-time expression in a body, those of types among them."""
+    for statement in statements(body):
+        if isinstance(statement, ir.Branch):
+            yield statement.condition
+    for value in walk(body):
+        for type_ in value.types:
+            yield from type_.shape
+        match value:
+            case ir.Scalar(expr=expr) | ir.Choose(condition=expr):
+                yield expr
+            case ir.Op(attrs=attrs):
+                for attr in attrs.values():
+                    yield from (item for item in listed(attr) if isinstance(item, Expr))
+            case ir.CallFunction(dims=dims):
+                yield from dims.values()
+            case _:
+                pass
+
+
+def listed(attr: object) -> Iterable[object]:
+    match attr:
+        case tuple():
+            return attr
+        case Mapping():
+            return attr.values()
+        case _:
+            return (attr,)
+
+
+# ---- bodies anew -----------------------------------------------------------------------
+
+Rule = Callable[[ir.Value], ir.Value]
+
+
+def rewritten(function: ir.Function, rule: Rule) -> ir.Function:
+    """The function with every value passed through a rule, operands first."""
+    return replace(function, body=rewritten_body(function.body, rule))
+
+
+def rewritten_body(body: Sequence[ir.Statement], rule: Rule) -> tuple[ir.Statement, ...]:
+    done: list[ir.Statement] = []
+    for statement in body:
+        match statement:
+            case ir.Assign(value=value):
+                done.append(replace(statement, value=rewritten_value(value, rule)))
+            case ir.Return(values=values):
+                done.append(ir.Return(tuple(rewritten_value(value, rule) for value in values)))
+            case ir.Branch(then=then, otherwise=otherwise):
+                sides = rewritten_body(then, rule), rewritten_body(otherwise, rule)
+                done.append(replace(statement, then=sides[0], otherwise=sides[1]))
+            case _:
+                assert_never(statement)
+    return tuple(done)
+
+
+def rewritten_value(value: ir.Value, rule: Rule) -> ir.Value:
+    operands = tuple(rewritten_value(inner, rule) for inner in children(value))
+    return rule(with_children(value, operands))
+
+
+def with_children(value: ir.Value, operands: tuple[ir.Value, ...]) -> ir.Value:
+    """The value with other operands, as many as `children` gives."""
+    match value:
+        case ir.Var() | ir.Weight() | ir.Scalar():
+            return value
+        case ir.Op() | ir.CallPart() | ir.CallFunction():
+            return replace(value, args=operands)
+        case ir.ApplyMap() | ir.Append():
+            (inner,) = operands
+            return replace(value, value=inner)
+        case ir.Mixture():
+            x, weights, index = operands
+            return replace(value, value=x, weights=weights, index=index)
+        case ir.Choose():
+            then, otherwise = operands
+            return replace(value, then=then, otherwise=otherwise)
+    assert_never(value)
