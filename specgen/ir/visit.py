@@ -6,9 +6,10 @@ of value or statement is a case here, and a method that every interpreter must h
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Generic, Self, TypeVar, assert_never, cast
 
 from specgen.expr.node import Expr
 from specgen.ir import model as ir
@@ -164,3 +165,150 @@ def with_children(value: ir.Value, operands: tuple[ir.Value, ...]) -> ir.Value:
             then, otherwise = operands
             return replace(value, then=then, otherwise=otherwise)
     assert_never(value)
+
+
+# ---- what a body means -----------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+class Interpreter(ABC, Generic[T]):
+    """One run of one body in a domain, in which T is what a value means: all its results together.
+
+    A body means what it returns.  The dispatch is here and the meaning in the methods, one for each
+    kind: they evaluate the operands themselves, since domains differ in which, and in what order.
+    """
+
+    def value(self, value: ir.Value) -> T:
+        match value:
+            case ir.Var():
+                return self.var(value)
+            case ir.Weight():
+                return self.weight(value)
+            case ir.Scalar():
+                return self.scalar(value)
+            case ir.Op():
+                return self.op(value)
+            case ir.ApplyMap():
+                return self.apply_map(value)
+            case ir.CallPart():
+                return self.call_part(value)
+            case ir.CallFunction():
+                return self.call_function(value)
+            case ir.Mixture():
+                return self.mixture(value)
+            case ir.Append():
+                return self.append(value)
+            case ir.Choose():
+                return self.choose(value)
+        assert_never(value)
+
+    def operands(self, value: ir.Value) -> list[T]:
+        """What the operands of a value mean, evaluated in order."""
+        return [self.value(inner) for inner in children(value)]
+
+    @abstractmethod
+    def var(self, value: ir.Var) -> T: ...
+
+    @abstractmethod
+    def weight(self, value: ir.Weight) -> T: ...
+
+    @abstractmethod
+    def scalar(self, value: ir.Scalar) -> T: ...
+
+    @abstractmethod
+    def op(self, value: ir.Op) -> T: ...
+
+    @abstractmethod
+    def apply_map(self, value: ir.ApplyMap) -> T: ...
+
+    @abstractmethod
+    def call_part(self, value: ir.CallPart) -> T: ...
+
+    @abstractmethod
+    def call_function(self, value: ir.CallFunction) -> T: ...
+
+    @abstractmethod
+    def mixture(self, value: ir.Mixture) -> T: ...
+
+    @abstractmethod
+    def append(self, value: ir.Append) -> T: ...
+
+    def choose(self, value: ir.Choose) -> T:
+        """A choice is a branch whose sides return."""
+        then, otherwise = ((ir.Return((side,)),) for side in children(value))
+        return cast(T, self.branch(ir.Branch(value.condition, then, otherwise)))
+
+    def run(self, body: Iterable[ir.Statement]) -> T | None:
+        """What a body means, up to the statement that returns; None if none does."""
+        for statement in body:
+            match statement:
+                case ir.Assign():
+                    self.assign(statement)
+                case ir.Branch():
+                    returned = self.branch(statement)
+                    if returned is not None:
+                        return returned
+                case ir.Return():
+                    return self.ret(statement)
+                case _:
+                    assert_never(statement)
+        return None
+
+    @abstractmethod
+    def assign(self, statement: ir.Assign) -> None: ...
+
+    @abstractmethod
+    def branch(self, statement: ir.Branch) -> T | None:
+        """What the side that returns means, or both."""
+
+    @abstractmethod
+    def ret(self, statement: ir.Return) -> T: ...
+
+
+class Deciding(Interpreter[T]):
+    """A domain in which every condition on an index is decided: one side of a branch is run."""
+
+    @abstractmethod
+    def holds(self, condition: Expr) -> bool: ...
+
+    def branch(self, statement: ir.Branch) -> T | None:
+        return self.run(statement.then if self.holds(statement.condition) else statement.otherwise)
+
+
+class Joining(Interpreter[T]):
+    """A domain in which conditions stay open: both sides of a branch are run, and joined."""
+
+    @abstractmethod
+    def under(self, condition: Expr, holds: bool) -> Self:
+        """The run of one side: where a condition holds as well, or does not."""
+
+    @abstractmethod
+    def join(self, sides: tuple[Self, Self], returned: tuple[T | None, T | None]) -> T | None:
+        """What holds behind a branch, whichever side was run; what it returns, if it does."""
+
+    def branch(self, statement: ir.Branch) -> T | None:
+        then = self.under(statement.condition, True)
+        returned = then.run(statement.then)
+        otherwise = self.under(statement.condition, False)
+        return self.join((then, otherwise), (returned, otherwise.run(statement.otherwise)))
+
+
+class Noting(Joining[None]):
+    """A domain in which values mean nothing: to go over them notes something."""
+
+    def var(self, value: ir.Var) -> None:
+        pass
+
+    def scalar(self, value: ir.Scalar) -> None:
+        pass
+
+    def assign(self, statement: ir.Assign) -> None:
+        self.value(statement.value)
+
+    def ret(self, statement: ir.Return) -> None:
+        for value in statement.values:
+            self.value(value)
+
+    def join(self, sides: object, returned: object) -> None:
+        pass

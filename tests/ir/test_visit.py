@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import pkgutil
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -147,3 +150,67 @@ def test_a_rule_that_changes_nothing_gives_the_same_function() -> None:
     assert functions()
     for function in functions():
         assert visit.rewritten(function, lambda value: value) == function
+
+
+# ---- interpreters ----------------------------------------------------------------------
+
+#: The method of an interpreter for each kind.
+METHODS = {
+    kind: {"return": "ret"}.get(name, name)
+    for kind in (*VALUES, *STATEMENTS)
+    for name in [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()]
+}
+
+
+def interpreters() -> list[type[visit.Interpreter[Any]]]:
+    """Those in specgen, but for what `visit` itself makes for others."""
+    for module in pkgutil.walk_packages(specgen.__path__, "specgen."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    return [kind for kind in below(visit.Interpreter) if kind.__module__ != visit.__name__]
+
+
+def below(kind: type[visit.Interpreter[Any]]) -> Iterator[type[visit.Interpreter[Any]]]:
+    for one in kind.__subclasses__():
+        if one.__module__.startswith("specgen."):
+            yield one
+            yield from below(one)
+
+
+def test_every_kind_reaches_the_method_of_its_name() -> None:
+    seen: list[tuple[str, object]] = []
+    noting = {
+        name: lambda self, node, name=name: seen.append((name, node)) for name in METHODS.values()
+    }
+    kind = type("Recording", (visit.Interpreter,), noting)
+    for node in map(sample, VALUES):
+        kind().value(node)
+    for node in map(sample, STATEMENTS):
+        kind().run([node])
+    assert [(name, type(node)) for name, node in seen] == [
+        (name, kind) for kind, name in METHODS.items()
+    ]
+
+
+def test_every_interpreter_handles_every_kind() -> None:
+    found = interpreters()
+    assert found
+    for kind in found:
+        missing = {name for name in METHODS.values() if not hasattr(kind, name)}
+        assert not missing | kind.__abstractmethods__, kind
+
+
+def test_a_choice_is_a_branch_whose_sides_return() -> None:
+    class Taking(visit.Deciding[str]):
+        """Takes the side that the condition names."""
+
+        def holds(self, condition: Expr) -> bool:
+            return condition == Sym("yes")
+
+        def var(self, value: ir.Var) -> str:
+            return value.name
+
+    Taking.__abstractmethods__ = frozenset()
+    for name, side in (("yes", "then"), ("no", "otherwise")):
+        choice = ir.Choose(Sym(name), ir.Var("then", ()), ir.Var("otherwise", ()), ())
+        assert Taking().value(choice) == side

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import assert_never
+from dataclasses import replace
 
 from specgen.analysis.table.instances import Instance, written_out
 from specgen.expr.evaluate import EvaluationError
@@ -31,23 +31,17 @@ from specgen.expr.normal import equal, tidy
 from specgen.ir.model import (
     Append,
     ApplyMap,
-    Assign,
-    Branch,
     CallFunction,
     CallPart,
-    Choose,
     Function,
     Mixture,
     Module,
     Op,
     Part,
-    Return,
     Scalar,
-    Statement,
-    Value,
-    Var,
     Weight,
 )
+from specgen.ir.visit import Noting
 from specgen.records import dataclass
 
 #: A module's own functions, called with different sizes, multiply; more calls are refused.
@@ -150,98 +144,82 @@ def below(place: Reach, part: Part, child: Instance, known: dict[str, Uses]) -> 
 def uses(module: Module, known: dict[str, Uses]) -> Uses:
     """What the main forward of a module touches; remembered in `known` by module id."""
     if module.id not in known:
-        walk = Walk(module, Uses())
+        found = known[module.id] = Uses()
         if module.forward is not None:
-            walk.statements(module.forward.body, TRUE, {})
-        known[module.id] = walk.found
+            ReachInterpreter(module, found).run(module.forward.body)
     return known[module.id]
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """Collects the uses of one module."""
+@dataclass(frozen=True)
+class ReachInterpreter(Noting):
+    """Notes what a body touches; `scope` gives the names of its expressions in the module's."""
 
     module: Module
     found: Uses
+    condition: Expr = TRUE
+    scope: Mapping[str, Expr] = field(default_factory=dict)
     walked: set[tuple[str, Expr, frozenset[tuple[str, Expr]]]] = field(default_factory=set)
 
-    def statements(
-        self, body: tuple[Statement, ...], condition: Expr, scope: Mapping[str, Expr]
-    ) -> None:
-        for statement in body:
-            match statement:
-                case Assign(value=value):
-                    self.value(value, condition, scope)
-                case Return(values=values):
-                    self.values(values, condition, scope)
-                case Branch(condition=test, then=then, otherwise=otherwise):
-                    test = substitute(test, scope)
-                    self.statements(then, conjunction(condition, test), scope)
-                    self.statements(otherwise, conjunction(condition, negation(test)), scope)
-                case _:
-                    assert_never(statement)
+    def read(self, row: str, *, lookup: bool = False) -> None:
+        self.found.rows.setdefault(row, []).append(Read(self.condition, lookup))
 
-    def values(self, values: Iterable[Value], condition: Expr, scope: Mapping[str, Expr]) -> None:
-        for value in values:
-            self.value(value, condition, scope)
+    def weight(self, value: Weight) -> None:
+        self.read(value.row)
 
-    def value(self, value: Value, condition: Expr, scope: Mapping[str, Expr]) -> None:
+    def op(self, value: Op) -> None:
         match value:
-            case Var() | Scalar():
-                return
-            case Weight(row=row):
-                self.read(row, condition, lookup=False)
-            case Op(name="take", args=(Weight(row=row), *rest)):
-                self.read(row, condition, lookup=True)
-                self.values(rest, condition, scope)
-            case Op(args=args):
-                self.values(args, condition, scope)
-            case ApplyMap(row=row, value=inner):
-                self.read(row, condition, lookup=False)
-                self.read(f"{row}.bias", condition, lookup=False)
-                self.value(inner, condition, scope)
-            case CallPart(part=part, args=args):
-                self.found.parts.setdefault(part, []).append(Call(condition, None))
-                self.values(args, condition, scope)
-            case CallFunction(args=args):
-                self.values(args, condition, scope)
-                self.function(value, condition, scope)
-            case Mixture(part=part, value=inner, weights=weights, index=index):
-                *lead, each = (substitute(dim, scope) for dim in index.types[0].shape)
-                others = tidy(product(*map(beside_tokens, lead)))
-                chosen = each if others == ONE else tidy(product(others, each))
-                call = Call(condition, chosen, others != ONE)
-                self.found.parts.setdefault(part, []).append(call)
-                self.values((inner, weights, index), condition, scope)
-            case Append(cache=cache, value=inner):
-                self.found.caches.setdefault(cache, []).append(condition)
-                self.value(inner, condition, scope)
-            case Choose(condition=test, then=then, otherwise=otherwise):
-                test = substitute(test, scope)
-                self.value(then, conjunction(condition, test), scope)
-                self.value(otherwise, conjunction(condition, negation(test)), scope)
+            case Op(name="take", args=(Weight(row=row), index)):
+                self.read(row, lookup=True)
+                self.value(index)
             case _:
-                assert_never(value)
+                self.operands(value)
 
-    def read(self, row: str, condition: Expr, *, lookup: bool) -> None:
-        self.found.rows.setdefault(row, []).append(Read(condition, lookup))
+    def apply_map(self, value: ApplyMap) -> None:
+        self.read(value.row)
+        self.read(f"{value.row}.bias")
+        self.operands(value)
 
-    def function(self, call: CallFunction, condition: Expr, scope: Mapping[str, Expr]) -> None:
+    def call_part(self, value: CallPart) -> None:
+        self.call(value.part, Call(self.condition, None))
+        self.operands(value)
+
+    def call(self, part: str, call: Call) -> None:
+        self.found.parts.setdefault(part, []).append(call)
+
+    def call_function(self, value: CallFunction) -> None:
         """The body of a module's own function; free functions see no rows."""
-        if not call.method:
+        self.operands(value)
+        if not value.method:
             return
-        function = method(self.module, call.function)
-        inner = {name: written_out(dim, scope, name) for name, dim in call.dims.items()}
-        for argument, value in zip(function.args, call.args, strict=True):
-            if isinstance(value, Scalar):
-                inner[argument.name] = written_out(value.expr, scope, argument.name)
-        known = (call.function, condition, frozenset(inner.items()))
+        function = method(self.module, value.function)
+        inner = {name: written_out(dim, self.scope, name) for name, dim in value.dims.items()}
+        for argument, given in zip(function.args, value.args, strict=True):
+            if isinstance(given, Scalar):
+                inner[argument.name] = written_out(given.expr, self.scope, argument.name)
+        known = (value.function, self.condition, frozenset(inner.items()))
         if known in self.walked:
             return
         self.walked.add(known)
         if len(self.walked) > MAX_CALLS:
             raise EvaluationError(f"`{self.module.name}` calls its functions in too many ways")
-        self.statements(function.body, condition, inner)
+        replace(self, scope=inner).run(function.body)
+
+    def mixture(self, value: Mixture) -> None:
+        *lead, each = (substitute(dim, self.scope) for dim in value.index.types[0].shape)
+        others = tidy(product(*map(beside_tokens, lead)))
+        chosen = each if others == ONE else tidy(product(others, each))
+        self.call(value.part, Call(self.condition, chosen, others != ONE))
+        self.operands(value)
+
+    def append(self, value: Append) -> None:
+        self.found.caches.setdefault(value.cache, []).append(self.condition)
+        self.operands(value)
+
+    def under(self, condition: Expr, holds: bool) -> ReachInterpreter:
+        test = substitute(condition, self.scope)
+        return replace(
+            self, condition=conjunction(self.condition, test if holds else negation(test))
+        )
 
 
 def beside_tokens(dim: Expr) -> Expr:
