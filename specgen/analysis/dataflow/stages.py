@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Literal, assert_never
+from typing import Literal
 
 from specgen.analysis.dataflow.reach import Reach, method
 from specgen.analysis.table.instances import Instance, Path
@@ -17,18 +17,14 @@ from specgen.expr.node import FALSE, Expr, Sym
 from specgen.ir.model import (
     Append,
     ApplyMap,
-    Assign,
-    Branch,
     CallFunction,
     CallPart,
     Mixture,
+    Op,
     Program,
-    Return,
-    Statement,
-    Value,
     Weight,
 )
-from specgen.ir.visit import children
+from specgen.ir.visit import Noting
 from specgen.records import dataclass
 
 Position = Literal["first", "stack", "last"]
@@ -97,17 +93,17 @@ def positions(model: Instance, stack: Stack | None) -> Positions:
     """Follows the main forward; where there is none, the order of the table."""
     if stack is None:
         return Positions(None, {})
-    walk = Walk(stack)
+    order = Order(stack)
     if model.module.forward is not None:
-        walk.forward(model)
+        StageInterpreter(order, model).forward()
     else:
-        walk.table(model)
-    return Positions(stack, {path: frozenset(found) for path, found in walk.read.items()})
+        order.table(model)
+    return Positions(stack, {path: frozenset(found) for path, found in order.read.items()})
 
 
 @dataclass(slots=True)
-class Walk:
-    """Notes what is read before the stack is called, and what after, in order of evaluation."""
+class Order:
+    """What is read before the stack is called, and what after."""
 
     stack: Stack
     passed: bool = False
@@ -133,53 +129,57 @@ class Walk:
         for row in instance.module.tensors:
             self.note((*instance.path, row.name))
 
-    def forward(self, instance: Instance) -> None:
-        if instance.module.forward is not None:
-            self.statements(instance, instance.module.forward.body)
 
-    def statements(self, instance: Instance, body: Sequence[Statement]) -> None:
-        for statement in body:
-            match statement:
-                case Assign(value=value):
-                    self.value(instance, value)
-                case Return(values=values):
-                    for value in values:
-                        self.value(instance, value)
-                case Branch(then=then, otherwise=otherwise):
-                    self.statements(instance, then)
-                    self.statements(instance, otherwise)
-                case _:
-                    assert_never(statement)
+@dataclass(frozen=True)
+class StageInterpreter(Noting):
+    """Notes what is read in order of evaluation: the operands of a value before itself."""
 
-    def value(self, instance: Instance, value: Value) -> None:
-        """A value: its arguments before itself."""
-        for argument in children(value):
-            self.value(instance, argument)
-        match value:
-            case Weight(row=row):
-                self.note((*instance.path, row))
-            case ApplyMap(row=row):
-                self.note((*instance.path, row))
-                self.note((*instance.path, f"{row}.bias"))
-            case Append(cache=row):
-                self.note((*instance.path, row))
-            case CallPart(part=part) | Mixture(part=part):
-                self.part(instance, part)
-            case CallFunction(function=name, method=True):
-                known = (instance.path, name, self.passed)
-                if known not in self.walked:
-                    self.walked.add(known)
-                    self.statements(instance, method(instance.module, name).body)
-            case _:
-                return
+    order: Order
+    instance: Instance
 
-    def part(self, instance: Instance, name: str) -> None:
-        path = (*instance.path, name)
-        if path == self.stack.path:
-            self.passed = True
-        elif self.around(path):
-            for child in instance.children:
+    def forward(self) -> None:
+        if self.instance.module.forward is not None:
+            self.run(self.instance.module.forward.body)
+
+    def note(self, row: str) -> None:
+        self.order.note((*self.instance.path, row))
+
+    def weight(self, value: Weight) -> None:
+        self.note(value.row)
+
+    def op(self, value: Op) -> None:
+        self.operands(value)
+
+    def apply_map(self, value: ApplyMap) -> None:
+        self.operands(value)
+        self.note(value.row)
+        self.note(f"{value.row}.bias")
+
+    def call_part(self, value: CallPart | Mixture) -> None:
+        self.operands(value)
+        path = (*self.instance.path, value.part)
+        if path == self.order.stack.path:
+            self.order.passed = True
+        elif self.order.around(path):
+            for child in self.instance.children:
                 if child.path == path:
-                    self.forward(child)
+                    StageInterpreter(self.order, child).forward()
         else:
-            self.note(path)
+            self.note(value.part)
+
+    def call_function(self, value: CallFunction) -> None:
+        self.operands(value)
+        known = (self.instance.path, value.function, self.order.passed)
+        if value.method and known not in self.order.walked:
+            self.order.walked.add(known)
+            self.run(method(self.instance.module, value.function).body)
+
+    def mixture(self, value: Mixture) -> None:
+        self.call_part(value)
+
+    def append(self, value: Append) -> None:
+        self.operands(value)
+        self.note(value.cache)
+
+    def under(self, condition: Expr, holds: bool) -> StageInterpreter:
+        return self
