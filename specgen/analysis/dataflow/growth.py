@@ -6,15 +6,17 @@ that can hold none are taken out of the program; and model.py lets those of a st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import field
+from dataclasses import replace
 
 from specgen.expr.node import ONE, Expr, Sym, substitute
 from specgen.expr.normal import equal
 from specgen.expr.solving import quotient, solve, variables
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.visit import walk
+from specgen.ir.visit import Noting
 from specgen.records import dataclass
 
 #: Parts from the root, and then the cache row.
@@ -53,9 +55,8 @@ def growths(program: ir.Program, entry: ir.Function) -> tuple[Growth, ...]:
     """The appends of one function of the root; of alternative parts and forwards, those of each."""
     if not any(module.caches for module in program.modules.values()):
         return ()
-    walk = Walk(program)
     scope = {name: Sym(name, "axis") for name in variables(formals(entry))}
-    return tuple(dict.fromkeys(walk.body(program.model, entry.body, scope, ())))
+    return tuple(Calls(program).growths(program.model, entry, scope))
 
 
 def formals(function: ir.Function) -> list[tuple[Expr, ...]]:
@@ -64,51 +65,20 @@ def formals(function: ir.Function) -> list[tuple[Expr, ...]]:
 
 
 @dataclass(slots=True)
-class Walk:
-    """Follows calls; a module that is called twice in one shape is walked once."""
+class Calls:
+    """What is known of calls; a module that is called twice in one shape is run once."""
 
     program: ir.Program
     known: dict[tuple[object, ...], tuple[Growth, ...]] = field(default_factory=dict)
     count: int = 0
 
-    def body(
-        self,
-        module: ir.Module,
-        body: Sequence[ir.Statement],
-        scope: Mapping[str, Expr],
-        path: Path,
-    ) -> Iterator[Growth]:
-        """The appends of a body; `scope` is what its names are in those of the root's function."""
-        for value in walk(body):
-            match value:
-                case ir.Append(cache=name, value=inner):
-                    yield self.append(module, name, inner, scope, path)
-                case ir.CallPart(part=name, args=args):
-                    for part in meant(self.program, module, value):
-                        for growth in self.part(part, args, scope):
-                            yield replace(growth, path=(*path, name, *growth.path))
-                case ir.CallFunction(function=name, method=True, dims=dims):
-                    function = next(f for f in module.functions if f.name == name)
-                    called = {axis: substitute(dim, scope) for axis, dim in dims.items()}
-                    yield from self.body(module, function.body, {**scope, **called}, path)
-
-    def append(
-        self,
-        module: ir.Module,
-        name: str,
-        value: ir.Value,
-        scope: Mapping[str, Expr],
-        path: Path,
-    ) -> Growth:
-        cache = next(row for row in module.caches if row.name == name)
-        axis = cache.shape.index(Sym(cache.along))
-        return Growth(
-            (*path, name),
-            cache.along,
-            substitute(cache.shape[0], scope),
-            substitute(value.types[0].shape[axis], scope),
-            scope.get(cache.along),
-        )
+    def growths(
+        self, module: ir.Module, function: ir.Function, scope: Mapping[str, Expr]
+    ) -> tuple[Growth, ...]:
+        """The appends of a forward or function; `scope` is what its names are in the root's."""
+        found: dict[Growth, None] = {}
+        GrowthInterpreter(self, module, scope, found).run(function.body)
+        return tuple(found)
 
     def part(
         self, part: ir.Part, args: Sequence[ir.Value], scope: Mapping[str, Expr]
@@ -121,10 +91,62 @@ class Walk:
             inner = given | bound(forward, args, scope)
             key = (module.id, forward.name, tuple(inner.items()))
             if key not in self.known:
-                self.known[key] = tuple(dict.fromkeys(self.body(module, forward.body, inner, ())))
+                self.known[key] = self.growths(module, forward, inner)
             found += self.known[key]
         self.count += len(found)
         return tuple(dict.fromkeys(found)) if self.count < MAX_GROWTHS else ()
+
+
+@dataclass(frozen=True)
+class GrowthInterpreter(Noting):
+    """Notes the appends of a body, and of what it calls, before those in its arguments."""
+
+    calls: Calls
+    module: ir.Module
+    scope: Mapping[str, Expr]
+    found: dict[Growth, None]
+
+    def weight(self, value: ir.Weight) -> None:
+        pass
+
+    def op(self, value: ir.Op) -> None:
+        self.operands(value)
+
+    def apply_map(self, value: ir.ApplyMap) -> None:
+        self.operands(value)
+
+    def call_part(self, value: ir.CallPart) -> None:
+        for part in meant(self.calls.program, self.module, value):
+            for growth in self.calls.part(part, value.args, self.scope):
+                self.found.setdefault(replace(growth, path=(value.part, *growth.path)))
+        self.operands(value)
+
+    def call_function(self, value: ir.CallFunction) -> None:
+        if value.method:
+            function = next(f for f in self.module.functions if f.name == value.function)
+            called = {axis: substitute(dim, self.scope) for axis, dim in value.dims.items()}
+            replace(self, scope={**self.scope, **called}).run(function.body)
+        self.operands(value)
+
+    def mixture(self, value: ir.Mixture) -> None:
+        self.operands(value)
+
+    def append(self, value: ir.Append) -> None:
+        cache = next(row for row in self.module.caches if row.name == value.cache)
+        axis = cache.shape.index(Sym(cache.along))
+        self.found.setdefault(
+            Growth(
+                (cache.name,),
+                cache.along,
+                substitute(cache.shape[0], self.scope),
+                substitute(value.value.types[0].shape[axis], self.scope),
+                self.scope.get(cache.along),
+            )
+        )
+        self.operands(value)
+
+    def under(self, condition: Expr, holds: bool) -> GrowthInterpreter:
+        return self
 
 
 def bound(
