@@ -210,6 +210,9 @@ def test_a_choice_is_a_branch_whose_sides_return() -> None:
         def var(self, value: ir.Var) -> str:
             return value.name
 
+        def ret(self, statement: ir.Return) -> str:
+            return self.value(*statement.values)
+
     Taking.__abstractmethods__ = frozenset()
     for name, side in (("yes", "then"), ("no", "otherwise")):
         choice = ir.Choose(Sym(name), ir.Var("then", ()), ir.Var("otherwise", ()), ())
