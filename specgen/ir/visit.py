@@ -179,7 +179,11 @@ class Interpreter(ABC, Generic[T]):
     kind: they evaluate the operands themselves, since domains differ in which, and in what order.
     """
 
+    def begin(self, value: ir.Value) -> None:
+        """Called before each value: a domain that has a limit counts."""
+
     def value(self, value: ir.Value) -> T:
+        self.begin(value)
         match value:
             case ir.Var():
                 return self.var(value)
@@ -203,9 +207,12 @@ class Interpreter(ABC, Generic[T]):
                 return self.choose(value)
         assert_never(value)
 
-    def operands(self, value: ir.Value) -> list[T]:
-        """What the operands of a value mean, evaluated in order."""
-        return [self.value(inner) for inner in children(value)]
+    def operands(self, value: ir.Value) -> Iterable[T]:
+        """What the operands of a value mean, each evaluated when it is asked for.
+
+        Expressions may nest 200 deep, and parts within: no level should take many frames.
+        """
+        return map(self.value, children(value))
 
     @abstractmethod
     def var(self, value: ir.Var) -> T: ...
@@ -302,6 +309,11 @@ class Noting(Joining[None]):
 
     def scalar(self, value: ir.Scalar) -> None:
         pass
+
+    def over(self, value: ir.Value) -> None:
+        """Goes over the operands of a value."""
+        for _ in self.operands(value):
+            pass
 
     def assign(self, statement: ir.Assign) -> None:
         self.value(statement.value)

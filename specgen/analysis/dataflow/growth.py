@@ -110,26 +110,26 @@ class GrowthInterpreter(Noting):
         pass
 
     def op(self, value: ir.Op) -> None:
-        self.operands(value)
+        self.over(value)
 
     def apply_map(self, value: ir.ApplyMap) -> None:
-        self.operands(value)
+        self.over(value)
 
     def call_part(self, value: ir.CallPart) -> None:
         for part in meant(self.calls.program, self.module, value):
             for growth in self.calls.part(part, value.args, self.scope):
                 self.found.setdefault(replace(growth, path=(value.part, *growth.path)))
-        self.operands(value)
+        self.over(value)
 
     def call_function(self, value: ir.CallFunction) -> None:
         if value.method:
             function = next(f for f in self.module.functions if f.name == value.function)
             called = {axis: substitute(dim, self.scope) for axis, dim in value.dims.items()}
             replace(self, scope={**self.scope, **called}).run(function.body)
-        self.operands(value)
+        self.over(value)
 
     def mixture(self, value: ir.Mixture) -> None:
-        self.operands(value)
+        self.over(value)
 
     def append(self, value: ir.Append) -> None:
         cache = next(row for row in self.module.caches if row.name == value.cache)
@@ -143,7 +143,7 @@ class GrowthInterpreter(Noting):
                 self.scope.get(cache.along),
             )
         )
-        self.operands(value)
+        self.over(value)
 
     def under(self, condition: Expr, holds: bool) -> GrowthInterpreter:
         return self

@@ -14,10 +14,14 @@ what a runtime may keep for every token instead of what it is computed from: key
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import field
+from dataclasses import replace
 from itertools import count as counter
-from typing import assert_never, cast
+from typing import cast
 
 from specgen.analysis.dataflow.reach import method
 from specgen.analysis.table.cases import Site
@@ -42,23 +46,21 @@ from specgen.ir.model import (
     Append,
     ApplyMap,
     Assign,
-    Branch,
     CallFunction,
     CallPart,
-    Choose,
     Function,
     Mixture,
     Op,
     Program,
     Return,
     Scalar,
-    Statement,
     Template,
     Type,
     Value,
     Var,
     Weight,
 )
+from specgen.ir.visit import Joining
 from specgen.records import dataclass
 
 Dims = tuple[Expr, ...]
@@ -149,7 +151,6 @@ class Frame:
     rest: Dims
     condition: Expr
     chosen: Mapping[str, Expr]
-    values: dict[str, Origin] = field(default_factory=dict)
 
     def dims(self, type_: Type) -> Dims:
         """A shape in the root's names, `...` filled in."""
@@ -162,30 +163,28 @@ class Frame:
         return tuple(found)
 
 
-Found = Generator[Product, None, Origin]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Products:
-    """Walks the dataflow from the model's forward; `forwards` says which one each module uses.
+    """The products of a forward; `forwards` says which one each module uses.
 
-    `limits` are, after the walk, sizes of the table that tokens are compared with: what they are to
+    `limits` are, after the run, sizes of the table that tokens are compared with: what they are to
     all tokens T decides what is seen of them.
     """
 
     forwards: Mapping[str, str]
     limits: dict[Expr, None] = field(default_factory=dict)
+    found: list[Product] = field(default_factory=list)
     _steps: Iterator[int] = field(default_factory=counter)
     _keys: Iterator[int] = field(default_factory=counter)
 
-    def of(self, model: Instance) -> Iterator[Product]:
+    def of(self, model: Instance) -> Sequence[Product]:
         """The products in the order of the forward."""
-        if model.module.forward is None:
-            return
-        forward = chosen_forward(model, self.forwards)
-        new = {argument.name: self.origin(new=True) for argument in forward.args}
-        frame = Frame(model, {}, (), model.condition, {}, new)
-        yield from self.statements(forward.body, frame)
+        if model.module.forward is not None:
+            forward = chosen_forward(model, self.forwards)
+            names = {argument.name: self.origin(new=True) for argument in forward.args}
+            frame = Frame(model, {}, (), model.condition, {})
+            ProductInterpreter(self, frame, names).run(forward.body)
+        return self.found
 
     def origin(self, *sources: Origin, new: bool = False, old: bool = False) -> Origin:
         """That of a value computed from others."""
@@ -195,107 +194,119 @@ class Products:
             next(self._keys),
         )
 
-    def statements(self, body: tuple[Statement, ...], frame: Frame) -> Found:
-        returned: list[Origin] = []
-        for statement in body:
-            match statement:
-                case Assign(names=names, value=value):
-                    origin = yield from self.value(value, frame)
-                    for i, name in enumerate(names):  # the results of one value are others
-                        frame.values[name] = origin if i == 0 else self.origin(origin)
-                case Return(values=values):
-                    returned += yield from self.values(values, frame)
-                case Branch(condition=test, then=then, otherwise=otherwise):
-                    before = dict(frame.values)
-                    returned.append((yield from self.statements(then, under(frame, test))))
-                    other = replace(under(frame, negation(test)), values=before)
-                    returned.append((yield from self.statements(otherwise, other)))
-                    for name, origin in other.values.items():
-                        mine = frame.values.get(name, origin)
-                        frame.values[name] = mine if mine == origin else self.origin(mine, origin)
-                case _:
-                    assert_never(statement)
-        return returned[0] if len(returned) == 1 else self.origin(*returned)
-
-    def values(
-        self, values: Iterable[Value], frame: Frame
-    ) -> Generator[Product, None, list[Origin]]:
-        found = []
-        for value in values:
-            origin = yield from self.value(value, frame)
-            found.append(origin)
-        return found
-
-    def value(self, value: Value, frame: Frame) -> Found:
+    def step(self) -> None:
         if next(self._steps) > MAX_STEPS:
             raise EvaluationError(f"its forward runs through more than {MAX_STEPS} operations")
-        match value:
-            case Var(name=name):
-                return frame.values.get(name) or self.origin()
-            case Scalar() | Weight():
-                return self.origin()
-            case Op(name=name, args=args):
-                sources = yield from self.values(args, frame)
-                if name == "einsum":
-                    yield from einsum(value, sources, frame)
-                elif name in COMPARISONS and Sym("T", "axis") in frame.dims(value.types[0]):
-                    self.limits.update(dict.fromkeys(compared_with(args, frame)))
-                return sources[0] if name in RESHAPING else self.origin(*sources)
-            case ApplyMap(row=row, value=inner):
-                source = yield from self.value(inner, frame)
-                for tensor in frame.instance.module.tensors_named(row):
-                    out = frame.instance.resolve(tensor.shape[0])
-                    axes = (*frame.dims(inner.types[0]), out)
-                    place = site(under(frame, tensor.condition), product(Const(2), *axes))
-                    yield Product(place, join(frame.instance.prefixes[OWN], (row,)), "map", axes)
-                return self.origin(source)
-            case CallPart(args=args):
-                sources = yield from self.values(args, frame)
-                return (yield from self.part(value, args, sources, frame))
-            case CallFunction(args=args):
-                sources = yield from self.values(args, frame)
-                return (yield from self.function(value, sources, frame))
-            case Mixture(value=inner, weights=weights, index=index):
-                sources = yield from self.values((inner, weights, index), frame)
-                chosen = frame.dims(index.types[0])[-1]
-                result = yield from self.part(value, (inner,), sources[:1], frame, chosen)
-                return self.origin(result, *sources)
-            case Append(value=inner):
-                yield from self.value(inner, frame)
-                return self.origin(old=True)
-            case Choose(condition=test, then=then, otherwise=otherwise):
-                one = yield from self.value(then, under(frame, test))
-                other = yield from self.value(otherwise, under(frame, negation(test)))
-                return one if one == other else self.origin(one, other)
-            case _:
-                assert_never(value)
+
+
+@dataclass(frozen=True)
+class ProductInterpreter(Joining[Origin]):
+    """Follows where values come from; `names` are those of the body, by where theirs do."""
+
+    products: Products
+    frame: Frame
+    names: dict[str, Origin]
+
+    def begin(self, value: Value) -> None:
+        self.products.step()
+
+    def var(self, value: Var) -> Origin:
+        return self.names.get(value.name) or self.products.origin()
+
+    def weight(self, value: Weight) -> Origin:
+        return self.products.origin()
+
+    def scalar(self, value: Scalar) -> Origin:
+        return self.products.origin()
+
+    def op(self, value: Op) -> Origin:
+        sources, frame = [*self.operands(value)], self.frame
+        if value.name == "einsum":
+            self.products.found += einsum(value, sources, frame)
+        elif value.name in COMPARISONS and Sym("T", "axis") in frame.dims(value.types[0]):
+            self.products.limits.update(dict.fromkeys(compared_with(value.args, frame)))
+        return sources[0] if value.name in RESHAPING else self.products.origin(*sources)
+
+    def apply_map(self, value: ApplyMap) -> Origin:
+        source, frame = self.value(value.value), self.frame
+        for tensor in frame.instance.module.tensors_named(value.row):
+            out = frame.instance.resolve(tensor.shape[0])
+            axes = (*frame.dims(value.value.types[0]), out)
+            place = site(under(frame, tensor.condition), product(Const(2), *axes))
+            name = join(frame.instance.prefixes[OWN], (value.row,))
+            self.products.found.append(Product(place, name, "map", axes))
+        return self.products.origin(source)
+
+    def call_part(self, value: CallPart) -> Origin:
+        return self.part(value, value.args, [*self.operands(value)])
+
+    def mixture(self, value: Mixture) -> Origin:
+        sources = [*self.operands(value)]
+        chosen = self.frame.dims(value.index.types[0])[-1]
+        result = self.part(value, (value.value,), sources[:1], chosen)
+        return self.products.origin(result, *sources)
 
     def part(
         self,
         call: CallPart | Mixture,
         args: tuple[Value, ...],
         sources: list[Origin],
-        frame: Frame,
         mixture: Expr | None = None,
-    ) -> Found:
-        results = []
+    ) -> Origin:
+        frame, results = self.frame, []
         for child in called_parts(frame.instance, call):
-            forward = chosen_forward(child, self.forwards)
+            forward = chosen_forward(child, self.products.forwards)
             scope, rest = bound(forward, args, child.scope, frame)
             chosen = frame.chosen
             if mixture is not None:
                 chosen = {**chosen, child.indices[-1][0]: mixture}
             condition = conjunction(frame.condition, child.condition)
-            values = dict(zip((a.name for a in forward.args), sources, strict=True))
-            inner = Frame(child, scope, rest, condition, chosen, values)
-            results.append((yield from self.statements(forward.body, inner)))
-        return self.origin(*results)
+            inner = Frame(child, scope, rest, condition, chosen)
+            results.append(self.inside(forward, inner, sources).run(forward.body))
+        return self.products.origin(*filter(None, results))
 
-    def function(self, call: CallFunction, sources: list[Origin], frame: Frame) -> Found:
-        function, scope, rest = called(call, frame)
-        values = dict(zip((a.name for a in function.args), sources, strict=True))
-        inner = replace(frame, scope=scope, rest=rest, values=values)
-        return (yield from self.statements(function.body, inner))
+    def call_function(self, value: CallFunction) -> Origin:
+        sources = [*self.operands(value)]
+        function, scope, rest = called(value, self.frame)
+        inner = self.inside(function, replace(self.frame, scope=scope, rest=rest), sources)
+        return inner.run(function.body) or self.products.origin()
+
+    def inside(self, function: Function, frame: Frame, args: list[Origin]) -> ProductInterpreter:
+        """The interpreter of a body that is called with arguments from there."""
+        names = dict(zip((a.name for a in function.args), args, strict=True))
+        return ProductInterpreter(self.products, frame, names)
+
+    def append(self, value: Append) -> Origin:
+        self.value(value.value)
+        return self.products.origin(old=True)
+
+    def assign(self, statement: Assign) -> None:
+        origin = self.value(statement.value)
+        for i, name in enumerate(statement.names):  # the results of one value are others
+            self.names[name] = origin if i == 0 else self.products.origin(origin)
+
+    def ret(self, statement: Return) -> Origin:
+        return self.either(*map(self.value, statement.values))
+
+    def under(self, condition: Expr, holds: bool) -> ProductInterpreter:
+        test = condition if holds else negation(condition)
+        return replace(self, frame=under(self.frame, test), names=dict(self.names))
+
+    def join(
+        self,
+        sides: tuple[ProductInterpreter, ProductInterpreter],
+        returned: tuple[Origin | None, Origin | None],
+    ) -> Origin | None:
+        then, otherwise = (side.names for side in sides)
+        for name in {**then, **otherwise}:
+            found = (names[name] for names in (then, otherwise) if name in names)
+            self.names[name] = self.either(*found)
+        origins = [origin for origin in returned if origin is not None]
+        return self.either(*origins) if origins else None
+
+    def either(self, *origins: Origin) -> Origin:
+        """That of a value which is any of these."""
+        return origins[0] if len(set(origins)) == 1 else self.products.origin(*origins)
 
 
 def compared_with(values: Iterable[Value], frame: Frame) -> Iterator[Expr]:

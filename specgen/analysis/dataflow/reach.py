@@ -172,23 +172,23 @@ class ReachInterpreter(Noting):
                 self.read(row, lookup=True)
                 self.value(index)
             case _:
-                self.operands(value)
+                self.over(value)
 
     def apply_map(self, value: ApplyMap) -> None:
         self.read(value.row)
         self.read(f"{value.row}.bias")
-        self.operands(value)
+        self.over(value)
 
     def call_part(self, value: CallPart) -> None:
         self.call(value.part, Call(self.condition, None))
-        self.operands(value)
+        self.over(value)
 
     def call(self, part: str, call: Call) -> None:
         self.found.parts.setdefault(part, []).append(call)
 
     def call_function(self, value: CallFunction) -> None:
         """The body of a module's own function; free functions see no rows."""
-        self.operands(value)
+        self.over(value)
         if not value.method:
             return
         function = method(self.module, value.function)
@@ -209,11 +209,11 @@ class ReachInterpreter(Noting):
         others = tidy(product(*map(beside_tokens, lead)))
         chosen = each if others == ONE else tidy(product(others, each))
         self.call(value.part, Call(self.condition, chosen, others != ONE))
-        self.operands(value)
+        self.over(value)
 
     def append(self, value: Append) -> None:
         self.found.caches.setdefault(value.cache, []).append(self.condition)
-        self.operands(value)
+        self.over(value)
 
     def under(self, condition: Expr, holds: bool) -> ReachInterpreter:
         test = substitute(condition, self.scope)

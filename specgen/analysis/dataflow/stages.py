@@ -148,15 +148,15 @@ class StageInterpreter(Noting):
         self.note(value.row)
 
     def op(self, value: Op) -> None:
-        self.operands(value)
+        self.over(value)
 
     def apply_map(self, value: ApplyMap) -> None:
-        self.operands(value)
+        self.over(value)
         self.note(value.row)
         self.note(f"{value.row}.bias")
 
     def call_part(self, value: CallPart | Mixture) -> None:
-        self.operands(value)
+        self.over(value)
         path = (*self.instance.path, value.part)
         if path == self.order.stack.path:
             self.order.passed = True
@@ -168,7 +168,7 @@ class StageInterpreter(Noting):
             self.note(value.part)
 
     def call_function(self, value: CallFunction) -> None:
-        self.operands(value)
+        self.over(value)
         known = (self.instance.path, value.function, self.order.passed)
         if value.method and known not in self.order.walked:
             self.order.walked.add(known)
@@ -178,7 +178,7 @@ class StageInterpreter(Noting):
         self.call_part(value)
 
     def append(self, value: Append) -> None:
-        self.operands(value)
+        self.over(value)
         self.note(value.cache)
 
     def under(self, condition: Expr, holds: bool) -> StageInterpreter:
