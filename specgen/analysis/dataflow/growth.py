@@ -6,10 +6,8 @@ that can hold none are taken out of the program; and model.py lets those of a st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import field
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
 
 from specgen.expr.node import ONE, Expr, Sym, substitute
 from specgen.expr.normal import equal

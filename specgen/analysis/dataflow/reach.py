@@ -7,8 +7,7 @@ touch the same rows.  Knows nothing of sizes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
-from dataclasses import replace
+from dataclasses import field, replace
 
 from specgen.analysis.table.instances import Instance, written_out
 from specgen.expr.evaluate import EvaluationError

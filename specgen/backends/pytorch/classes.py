@@ -29,8 +29,7 @@ from specgen.backends.pytorch.layout import (
 )
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import SELF, row_tensor, stack
-from specgen.dtypes import DTYPES
-from specgen.dtypes import INTEGERS
+from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
 from specgen.ir.visit import walk

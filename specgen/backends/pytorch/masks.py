@@ -29,8 +29,7 @@ from specgen.ir.model import (
     Var,
 )
 from specgen.ir.roots import is_language_model
-from specgen.ir.visit import children
-from specgen.ir.visit import nested
+from specgen.ir.visit import children, nested
 from specgen.records import dataclass
 
 #: The model's argument that marks real tokens.

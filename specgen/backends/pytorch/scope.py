@@ -28,9 +28,7 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.values import Writer
-from specgen.backends.pytorch.values import shape_text
-from specgen.backends.pytorch.values import written_range
+from specgen.backends.pytorch.values import Writer, shape_text, written_range
 from specgen.backends.refusal import Site
 from specgen.dtypes import DTYPES
 from specgen.expr.facts import whole
@@ -52,8 +50,7 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
 )
-from specgen.ir.visit import expressions
-from specgen.ir.visit import statements
+from specgen.ir.visit import expressions, statements
 from specgen.records import dataclass
 
 SELF = Atom("self")

@@ -12,8 +12,7 @@ from typing import assert_never
 
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.visit import children
-from specgen.ir.visit import walk
+from specgen.ir.visit import children, walk
 from specgen.records import dataclass
 
 #: How often each cache row, by its path from the module, grows in one evaluation.

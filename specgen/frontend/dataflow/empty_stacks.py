@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from specgen.diagnostics.source import Span
 from specgen.expr.node import TRUE, Expr, disjunction
 from specgen.ir import model as ir
-from specgen.ir.visit import rewritten
-from specgen.ir.visit import walk
+from specgen.ir.visit import rewritten, walk
 from specgen.records import dataclass
 
 
