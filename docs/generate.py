@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.backends.base import TARGETS
 from specgen.diagnostics.codes import CODES
-from specgen.ops.registry import FORMS, OPS
+from specgen.ops.registry import CALLED, CONSTANT, FORMS, OPERATORS
 from specgen.resources import folder
 
 DOCS = Path(__file__).resolve().parent
@@ -72,9 +72,17 @@ def prose(text: str) -> str:
 
 
 def ops() -> str:
-    known = [(op.signature, op.meaning) for op in OPS.values()] + list(FORMS.values())
-    rows = [f"| {cell(signature)} | {prose(meaning)} |" for signature, meaning in known]
-    return "\n".join(["| op | meaning |", "|---|---|", *rows]) + "\n"
+    known = [(op.written, op.meaning) for op in CALLED.values()] + list(FORMS.values())
+    return meanings("op", known)
+
+
+def operators() -> str:
+    return meanings("written", [(op.written, op.meaning) for op in (*OPERATORS.values(), CONSTANT)])
+
+
+def meanings(what: str, known: Iterable[tuple[str, str]]) -> str:
+    rows = [f"| {cell(written)} | {prose(meaning)} |" for written, meaning in known]
+    return "\n".join([f"| {what} | meaning |", "|---|---|", *rows]) + "\n"
 
 
 def quantities() -> str:
@@ -96,6 +104,7 @@ def targets() -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "reserved": reserved_words,
     "ops": ops,
+    "operators": operators,
     "quantities": quantities,
     "targets": targets,
 }

@@ -34,6 +34,7 @@ from specgen.ir import model as ir
 from specgen.ir.ties import settled
 from specgen.ir.verify import verify
 from specgen.language import tree
+from specgen.ops import registry
 from specgen.records import dataclass
 
 #: Modules inside modules: deeper than this is a module that contains itself.
@@ -508,5 +509,5 @@ def assembled(
         respellings=tables.respellings(view, diagnostics),
     )
     program = settled(without_idle(program))
-    verify(program)
+    verify(program, registry.fault)
     return program

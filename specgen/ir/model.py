@@ -72,18 +72,9 @@ class Scalar:
     types: tuple[Type, ...] = (Type(SCALAR, ()),)
 
 
-#: The names of ops: those that a table calls, those of its operators, and a list read as a tensor.
-OPERATIONS: Final = frozenset({
-    "rsqrt", "sqrt", "exp", "silu", "sigmoid", "tanh", "erf", "cos", "sin", "neg", "not",
-    "add", "sub", "mul", "div", "mod", "pow", "eq", "ne", "lt", "le", "gt", "ge", "and", "or",
-    "cast", "softmax", "sum", "cumsum", "mean", "max", "any", "where", "clamp", "iota", "constant",
-    "take", "gather", "topk", "split", "concat", "slice", "rearrange", "repeat", "einsum",
-})  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class Op:
-    """A primitive of the closed op set; `specgen.ops` documents each one's attributes."""
+    """A primitive of the closed op set; `specgen.ops` has a record of each, with its attributes."""
 
     name: str
     args: tuple[Value, ...]

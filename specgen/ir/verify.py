@@ -5,23 +5,26 @@ A broken invariant is a fault of specgen, never of a spec: it raises InternalFau
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from specgen.ir import model as ir
-from specgen.ir.visit import nested
+from specgen.ir.visit import nested, walk
+
+#: What is wrong with an op, if anything is; the registry of ops knows it.
+OpFault = Callable[[ir.Op], str | None]
 
 
 class InternalFault(Exception):
     """specgen contradicts itself; please report the spec that shows it."""
 
 
-def verify(program: ir.Program) -> None:
+def verify(program: ir.Program, fault: OpFault) -> None:
     """Raises InternalFault unless the program is whole.
 
     Parts lead to modules that stand before them, packings to rows; calls lead to functions that
-    exist; every op has a name of the closed set; every variable is bound before it is read; every
-    body ends in a return.
+    exist; no op has a `fault`; every variable is bound before it is read; every body ends in a
+    return.
     """
     seen: set[str] = set()
     for module in program.modules.values():
@@ -41,9 +44,9 @@ def verify(program: ir.Program) -> None:
                 found = leads_to(path, module, program)
                 need(found, f"{module.id} packs {'.'.join(path)}, which is not there")
         for function in (*module.forwards, *module.functions):
-            verify_function(function, module, program)
+            verify_function(function, module, program, fault)
     for function in program.functions.values():
-        verify_function(function, None, program)
+        verify_function(function, None, program, fault)
     need(program.root in program.modules, "the root is missing")
 
 
@@ -55,10 +58,15 @@ def leads_to(path: Sequence[str], module: ir.Module, program: ir.Program) -> boo
     return any(leads_to(path[1:], child, program) for child in children)
 
 
-def verify_function(function: ir.Function, module: ir.Module | None, program: ir.Program) -> None:
+def verify_function(
+    function: ir.Function, module: ir.Module | None, program: ir.Program, fault: OpFault
+) -> None:
     where = f"{module.id if module else 'function'}.{function.name or 'forward'}"
     bound = {arg.name for arg in function.args if arg.type.dtype != ir.SCALAR}
     need(verify_body(function.body, bound, where, module, program), f"{where} does not return")
+    for value in walk(function.body):
+        if isinstance(value, ir.Op) and (wrong := fault(value)) is not None:
+            raise InternalFault(f"{where} has an op `{value.name}` that {wrong}")
 
 
 def verify_body(
@@ -100,8 +108,6 @@ def verify_value(
 ) -> None:
     for node in nested(value):
         match node:
-            case ir.Op(name=name):
-                need(name in ir.OPERATIONS, f"{where} has an op `{name}`")
             case ir.Var(name=name):
                 need(name in bound, f"{where} reads {name} before it is bound")
             case ir.Weight(row=row) | ir.ApplyMap(row=row):
@@ -118,7 +124,7 @@ def verify_value(
                 need(any(f.name == name for f in methods), f"{where} calls {name}")
             case ir.CallFunction(function=name):
                 need(name in program.functions, f"{where} calls {name}")
-            case ir.Scalar() | ir.Choose():
+            case ir.Scalar() | ir.Op() | ir.Choose():
                 continue
             case _:
                 assert_never(node)

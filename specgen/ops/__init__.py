@@ -1,1 +1,5 @@
-"""The closed set of ops: signatures, meanings and typing rules."""
+"""The closed set of ops: signatures, meanings, attributes, traits and typing rules.
+
+Layers that know ops have files of the same names: `ir/numpy`, `backends/pytorch/ops`,
+`backends/onnx/ops`.
+"""

@@ -11,11 +11,16 @@ from typing import NoReturn
 
 from specgen.diagnostics.source import Span
 from specgen.dtypes import COMPUTED_FLOATS
+from specgen.expr.facts import is_flag
 from specgen.expr.node import Apply, Const, Expr
 from specgen.expr.printing import TABLE, to_text
 from specgen.ir.model import ACTIVATION, REST, SCALAR, Op, Scalar, Type, Value
 from specgen.language import tree
 from specgen.records import dataclass
+
+FLOATS = (ACTIVATION, *COMPUTED_FLOATS)
+WHOLE = ("i64", "i32")
+NUMBERS = (*FLOATS, *WHOLE)
 
 
 class Poisoned(Exception):
@@ -91,10 +96,18 @@ class OpCall:
         return value
 
     def floats(self, position: int) -> Value:
-        return self.tensor(position, (ACTIVATION, *COMPUTED_FLOATS))
+        return self.tensor(position, FLOATS)
 
     def span(self, position: int) -> Span:
         return self.node.arguments[position].span
+
+    def fit(self, number: Expr, dtype: str, span: Span) -> None:
+        """Reports a compile-time number that is none of the dtype."""
+        wants_whole = dtype != "bool" and dtype not in FLOATS
+        if is_flag(number) != (dtype == "bool") or (wants_whole and not self.typing.whole(number)):
+            expected = "true or false" if dtype == "bool" else f"a whole number, as {dtype} is"
+            found = size_text(number)
+            self.typing.fail("E0413", span, name=self.name, expected=expected, found=found)
 
     # -- keywords
 
@@ -148,6 +161,49 @@ class OpCall:
         for keyword in self.open.values():
             self.typing.fail("E0416", keyword.span, name=self.name, keyword=keyword.name)
         return Op(self.name, tuple(args), attrs, types)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorUse:
+    """One use of an operator, its operands typed; at least one of them is a tensor."""
+
+    typing: Typing
+    node: tree.Operation
+    name: str
+    operands: tuple[Value, ...]
+
+    @property
+    def tensors(self) -> tuple[Type, ...]:
+        """The types of the operands that are tensors."""
+        return tuple(only(value) for value in self.operands if not is_scalar(value))
+
+    @property
+    def dtypes(self) -> list[str]:
+        return [type_.dtype for type_ in self.tensors]
+
+    def result(self, dtype: str) -> Op:
+        """The op; what is broadcast fits together, and so do numbers to tensors."""
+        flags = self.dtypes == ["bool"]
+        for value, operand in zip(self.operands, self.node.operands, strict=True):
+            if isinstance(value, Scalar) and is_flag(value.expr) != flags:
+                self.typing.fail(
+                    "E0413",
+                    operand.span,
+                    name=self.node.op,
+                    expected="true or false" if flags else "numbers",
+                    found=size_text(value.expr),
+                )
+        shape = broadcast(self.typing, [type_.shape for type_ in self.tensors], self.node.span)
+        return Op(self.name, self.operands, {}, (Type(dtype, shape),))
+
+
+@dataclass(frozen=True, slots=True)
+class ListRead:
+    """A list of numbers read as a tensor; `requires` are the module's requirements."""
+
+    members: Expr
+    dtype: str
+    requires: Sequence[Expr]
 
 
 def literal(expr: Expr) -> int | None:

@@ -12,14 +12,10 @@ from collections.abc import Mapping, Sequence
 from specgen.diagnostics.source import Span
 from specgen.expr.node import ONE, Expr, product
 from specgen.expr.normal import tidy
-from specgen.ir.model import REST, Type, Value
+from specgen.ir.model import REST, Value
 from specgen.language import tree
 from specgen.ops.context import OpCall, only, shape_text, size_text
-
-Group = tuple[str, ...]
-
-#: `...`: any number of leading dims.
-REST_GROUP: Group = ("...",)
+from specgen.ops.record import REST_GROUP, Group, Groups
 
 TOKEN = re.compile(r"\s*(\.\.\.|[A-Za-z_][A-Za-z0-9_]*|1|\(|\))")
 
@@ -34,7 +30,7 @@ def pattern_text(call: OpCall, position: int) -> tuple[str, Span]:
     return node.value, node.span
 
 
-def parse_side(call: OpCall, text: str, span: Span) -> tuple[Group, ...]:
+def parse_side(call: OpCall, text: str, span: Span) -> Groups:
     """One side of a pattern: a group of axis names for each dim; `1` is an empty group."""
     groups: list[Group] = []
     inside: list[str] | None = None
@@ -127,62 +123,3 @@ def split_arrow(call: OpCall, text: str, span: Span) -> tuple[str, str]:
     if not arrow or "->" in right:
         call.typing.fail("E0422", span, pattern=text, found="->")
     return left, right
-
-
-def rearrange(call: OpCall) -> Value:
-    """`rearrange(x, "b s (h d) -> b s h d", h = n_heads)`: the same numbers, other dims."""
-    call.count(2)
-    value = call.tensor(0)
-    text, span = pattern_text(call, 1)
-    left, right = split_arrow(call, text, span)
-    inputs, outputs = parse_side(call, left, span), parse_side(call, right, span)
-    sizes = call.sizes()
-    new = {axis for group in outputs for axis in group} - {a for group in inputs for a in group}
-    lost = {axis for group in inputs for axis in group} - {a for group in outputs for a in group}
-    if call.name == "rearrange" and new:
-        call.typing.fail("E0427", span, axis=min(new))
-    if lost:
-        call.typing.fail("E0428", span, axis=min(lost))
-    given = dict(sizes)
-    rest = bind_axes(call, inputs, value, sizes, span)
-    shape = output_shape(call, outputs, sizes, rest, span)
-    used = {axis for group in (*inputs, *outputs) for axis in group}
-    for axis in given:
-        if axis not in used:
-            call.typing.fail("E0416", span, name=call.name, keyword=axis)
-    return call.done(
-        Type(only(value).dtype, shape), args=[value], inputs=inputs, outputs=outputs, sizes=sizes
-    )
-
-
-def einsum(call: OpCall) -> Value:
-    """`einsum("b s h d, b t h d -> b h s t", q, k)`: products summed over the axes not kept."""
-    call.count(2, 8)
-    text, span = pattern_text(call, 0)
-    left, right = split_arrow(call, text, span)
-    values = [call.floats(i) for i in range(1, len(call.node.arguments))]
-    sides = [parse_side(call, side, span) for side in left.split(",")]
-    output = parse_side(call, right, span)
-    if len(sides) != len(values):
-        call.typing.fail("E0411", span, name="einsum", expected=len(sides), found=len(values))
-    for group in (*(g for side in sides for g in side), *output):
-        if len(group) != 1:
-            call.typing.fail("E0422", span, pattern=text, found="(" if group else "1")
-    dtypes = {only(value).dtype for value in values}
-    if len(dtypes) > 1:
-        call.typing.fail("E0402", call.node.span, dtypes=" and ".join(sorted(dtypes)))
-    sizes: dict[str, Expr] = {}
-    rest: tuple[Expr, ...] = ()
-    for side, value in zip(sides, values, strict=True):
-        found = bind_axes(call, side, value, sizes, span)
-        if found and rest and found != rest:
-            call.typing.fail("E0432", span, left=shape_text(rest), right=shape_text(found))
-        rest = found or rest
-    shape = output_shape(call, output, sizes, rest, span)
-    return call.done(
-        Type(only(values[0]).dtype, shape),
-        args=values,
-        inputs=tuple(tuple(g[0] for g in side) for side in sides),
-        output=tuple(g[0] for g in output),
-        sizes=sizes,
-    )

@@ -15,6 +15,7 @@ from specgen.frontend.load import load_program
 from specgen.ir import model as ir
 from specgen.ir.text import program_text
 from specgen.ir.verify import InternalFault, verify
+from specgen.ops import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -140,8 +141,8 @@ def test_verify_finds_a_broken_program() -> None:
     model = program.model
     broken = replace(model, functions=())
     with pytest.raises(InternalFault, match="trunk"):
-        verify(replace(program, modules={**program.modules, model.id: broken}))
+        verify(replace(program, modules={**program.modules, model.id: broken}), registry.fault)
     part = replace(model.parts[0], module="nowhere")
     broken = replace(model, parts=(part, *model.parts[1:]))
     with pytest.raises(InternalFault, match="leads to no module"):
-        verify(replace(program, modules={**program.modules, model.id: broken}))
+        verify(replace(program, modules={**program.modules, model.id: broken}), registry.fault)

@@ -26,6 +26,7 @@ from specgen.huggingface import emit
 from specgen.ir.model import Program
 from specgen.ir.text import program_text
 from specgen.ir.verify import InternalFault, verify
+from specgen.ops import registry
 from tests.packing.by_hand import SPEC, Arrays, checkpoint, program, rows
 
 #: Sizes at which every row exists; `checkpoint` asks for them.
@@ -149,7 +150,7 @@ def test_a_packing_of_no_row_is_a_fault_of_specgen() -> None:
     (packing,) = module.packings["hf"]
     broken = replace(module, packings={"hf": (replace(packing, rows=(("wz",),)),)})
     with pytest.raises(InternalFault, match="packs wz"):
-        verify(replace(table, modules={**table.modules, "attention": broken}))
+        verify(replace(table, modules={**table.modules, "attention": broken}), registry.fault)
 
 
 def test_packed_tensors_collide_by_their_names() -> None:

@@ -23,7 +23,7 @@ from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from itertools import count as counter
-from typing import assert_never, cast
+from typing import assert_never
 
 from specgen.analysis.dataflow.products import (
     MAX_STEPS,
@@ -66,6 +66,7 @@ from specgen.ir.model import (
     Weight,
     stored_dtype,
 )
+from specgen.ops.registry import OPS
 from specgen.records import dataclass
 
 NAME = "activation_peak_bytes"
@@ -254,7 +255,7 @@ class Evaluator:
                 return [()]
             case Op(args=args, types=types):
                 refs = [self.one(arg, body) for arg in args]
-                if shares(value, frame):
+                if OPS[value.name].view(value, partial(stored_dtype, frame.instance.program)):
                     (ref,) = refs
                     self.refer(ref, len(types) - 1)
                     return [ref] * len(types)
@@ -360,27 +361,3 @@ def bound_names(statements: Iterable[Statement]) -> list[str]:
             case _:
                 assert_never(statement)
     return list(dict.fromkeys(name for name in found if name != "_"))
-
-
-def shares(op: Op, frame: Frame) -> bool:
-    """Whether the results share the memory of the op's argument."""
-    match op.name:
-        case "split" | "slice":
-            return True
-        case "cast":
-            program = frame.instance.program
-            (source,) = op.args[0].types
-            same = stored_dtype(program, source.dtype) == stored_dtype(program, op.types[0].dtype)
-            return same and not isinstance(op.args[0], Scalar)
-        case "rearrange" | "repeat":
-            inputs = cast("tuple[tuple[str, ...], ...]", op.attrs["inputs"])
-            outputs = cast("tuple[tuple[str, ...], ...]", op.attrs["outputs"])
-            order = list(chain.from_iterable(inputs))
-            return all(group in runs(order, len(group)) for group in outputs if len(group) > 1)
-        case _:
-            return False
-
-
-def runs(order: list[str], length: int) -> set[tuple[str, ...]]:
-    """The names that stand next to each other, so many at a time."""
-    return {tuple(order[i : i + length]) for i in range(len(order) - length + 1)}

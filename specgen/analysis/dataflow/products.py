@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import count as counter
-from typing import cast
 
 from specgen.analysis.dataflow.reach import method
 from specgen.analysis.table.cases import Site
@@ -57,18 +56,15 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.visit import Joining
+from specgen.ops.contract import sides
+from specgen.ops.record import Trait
+from specgen.ops.registry import has
 from specgen.records import dataclass
 
 Dims = tuple[Expr, ...]
 
 #: Functions and parts that call each other several times multiply; longer walks are refused.
 MAX_STEPS = 50_000
-
-#: Ops that may say which tokens a query sees.
-COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
-
-#: Ops whose result is the same numbers in another shape or dtype.
-RESHAPING = frozenset({"rearrange", "cast"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +213,11 @@ class ProductInterpreter(Joining[Origin]):
 
     def op(self, value: Op) -> Origin:
         sources, frame = [*self.operands(value)], self.frame
-        if value.name == "einsum":
-            self.products.found += einsum(value, sources, frame)
-        elif value.name in COMPARISONS and Sym("T", "axis") in frame.dims(value.types[0]):
+        if has(value, Trait.CONTRACTS):
+            self.products.found += contractions(value, sources, frame)
+        elif has(value, Trait.COMPARES) and Sym("T", "axis") in frame.dims(value.types[0]):
             self.products.limits.update(dict.fromkeys(compared_with(value.args, frame)))
-        return sources[0] if value.name in RESHAPING else self.products.origin(*sources)
+        return sources[0] if has(value, Trait.RENAMES) else self.products.origin(*sources)
 
     def apply_map(self, value: ApplyMap) -> Origin:
         source, frame = self.value(value.value), self.frame
@@ -405,10 +401,9 @@ def site(frame: Frame, operations: Expr) -> Site:
     return Site(tuple(indices), frame.condition, (operations,))
 
 
-def einsum(op: Op, sources: list[Origin], frame: Frame) -> Iterator[Product]:
+def contractions(op: Op, sources: list[Origin], frame: Frame) -> Iterator[Product]:
     """The products of an einsum, contracted from left to right."""
-    inputs = cast("tuple[tuple[str, ...], ...]", op.attrs["inputs"])
-    output = cast("tuple[str, ...]", op.attrs["output"])
+    inputs, output = sides(op)
     dims = [frame.dims(arg.types[0]) for arg in op.args]
     operands = [axes(names, shape) for names, shape in zip(inputs, dims, strict=True)]
     met = tuple(

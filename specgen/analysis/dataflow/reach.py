@@ -41,6 +41,8 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.visit import Noting
+from specgen.ops.record import Trait
+from specgen.ops.registry import has
 from specgen.records import dataclass
 
 #: A module's own functions, called with different sizes, multiply; more calls are refused.
@@ -167,7 +169,7 @@ class ReachInterpreter(Noting):
 
     def op(self, value: Op) -> None:
         match value:
-            case Op(name="take", args=(Weight(row=row), index)):
+            case Op(args=(Weight(row=row), index)) if has(value, Trait.LOOKS_UP):
                 self.read(row, lookup=True)
                 self.value(index)
             case _:

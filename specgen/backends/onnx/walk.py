@@ -25,6 +25,8 @@ from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym
 from specgen.ir import model as ir
 from specgen.ir.verify import InternalFault
+from specgen.ops.record import Trait
+from specgen.ops.registry import has
 
 #: A graph with more is of no use to any runtime, and takes gigabytes to build.
 MAX_NODES = 500_000
@@ -144,8 +146,9 @@ def scalar(frame: Frame, expr: Expr) -> Operand:
 
 
 def operation(frame: Frame, op: ir.Op, names: Names) -> tuple[Operand, ...]:
+    looks_up = has(op, Trait.LOOKS_UP)
     match op:
-        case ir.Op(name="take", args=(ir.Weight(row=row), index)) if plain(frame, row):
+        case ir.Op(args=(ir.Weight(row=row), index)) if looks_up and plain(frame, row):
             # Rows are taken first and cast then: a table of many rows is never cast whole.
             table = stored(frame, frame.row_path(row))
             operands: tuple[Operand, ...] = (table, operand(frame, index, names[0]))

@@ -32,15 +32,10 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.ir.visit import children, nested, statements, walk
+from specgen.ops.record import Trait
+from specgen.ops.registry import has
 
 Beginning = Literal["normal", "ones", "zeros"]
-
-#: Ops whose result is the row, in another form.
-FORMS: Final = frozenset({"cast", "rearrange", "repeat", "slice", "split", "neg", "where"})
-
-#: Ops that sum over what they multiply, or pick out of a table.
-CONTRACTIONS: Final = frozenset({"einsum", "take", "gather"})
-SUMS: Final = frozenset({"sum", "mean"})
 
 #: Dtypes that random numbers can be drawn in.
 DRAWN: Final = frozenset({ACTIVATION, *COMPUTED_FLOATS})
@@ -94,7 +89,7 @@ class Uses:
                 yield from self.used(value, row, held)
 
     def used(self, value: Op, row: str | None, held: set[str]) -> Iterator[str]:
-        if value.name in SUMS and any(
+        if has(value, Trait.SUMS) and any(
             isinstance(inner, Op) and inner.name == "mul" and self.takes(inner, row, held)
             for arg in value.args
             for inner in nested(arg)
@@ -102,9 +97,9 @@ class Uses:
             yield "contracted"
         if not self.takes(value, row, held) or self.is_row(value, row, held):
             return
-        if value.name in CONTRACTIONS:
+        if has(value, Trait.CONTRACTS) or has(value, Trait.PICKS):
             yield "contracted"
-        elif value.name in ("mul", "div"):
+        elif has(value, Trait.SCALES):
             yield "multiplied"
 
     def handed(
@@ -131,10 +126,10 @@ class Uses:
                 return name == row
             case Var(name=name):
                 return name in held
-            case Op(name="mul" | "div", args=args) if any(isinstance(a, Scalar) for a in args):
-                return self.takes(value, row, held)
-            case Op(name=name):
-                return name in FORMS and self.takes(value, row, held)
+            case Op(args=args):
+                is_scaled = has(value, Trait.SCALES) and any(isinstance(a, Scalar) for a in args)
+                is_form = is_scaled or has(value, Trait.REFORMS)
+                return is_form and self.takes(value, row, held)
             case _:
                 return False
 

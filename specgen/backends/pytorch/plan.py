@@ -461,10 +461,8 @@ class Plan:
 
     def _is_placed(self, module: Module | None, value: Value) -> bool:
         match value:
-            case Op(name="iota" | "constant"):
-                return True
-            case Op(name="cast", args=(Scalar(),)):
-                return True
+            case Op(args=args):  # a tensor of compile-time numbers
+                return all(isinstance(arg, Scalar) for arg in args)
             case CallFunction(method=False):
                 return self.needs_device(None, self.program.functions[value.function])
             case CallFunction() if module is not None:

@@ -12,7 +12,7 @@ from specgen.frontend.files import std_use
 from specgen.ir import model as ir
 from specgen.language import tree
 from specgen.ops.context import OpCall, is_scalar, only, shape_text, size_text, type_text
-from specgen.ops.registry import FORMS, OPS
+from specgen.ops.registry import CALLED, FORMS
 
 if TYPE_CHECKING:
     from specgen.frontend.dataflow.typing import Body
@@ -36,9 +36,10 @@ def call(body: Body, node: tree.Call) -> ir.Value:
         return call_function(body, name, method is not None, found, node)
     if name in body.around.callable_names():
         body.give_up()
-    if name in OPS:
-        return OPS[name].rule(OpCall(body, node, name))
-    known = [*body.around.tensors, *body.around.parts, *body.around.callable_names(), *OPS, *FORMS]
+    if name in CALLED:
+        return CALLED[name].rule(OpCall(body, node, name))
+    callable_names = body.around.callable_names()
+    known = [*body.around.tensors, *body.around.parts, *callable_names, *CALLED, *FORMS]
     body.fail(
         "E0442",
         node.function.span,

@@ -26,6 +26,8 @@ from specgen.frontend.scope import Scope, Unresolved, first_place
 from specgen.ir import model as ir
 from specgen.language import tree
 from specgen.ops.context import (
+    ListRead,
+    OperatorUse,
     Poisoned,
     Typing,
     is_scalar,
@@ -33,7 +35,7 @@ from specgen.ops.context import (
     size_text,
     type_text,
 )
-from specgen.ops.rules import binary
+from specgen.ops.registry import CONSTANT, OPERATORS
 from specgen.records import dataclass
 
 #: Where a module names a compile-time number.
@@ -124,18 +126,8 @@ class Body(Typing):
                 if self.is_compile_time(node):
                     return ir.Scalar(self.size(node))
                 values = [self.single(operand) for operand in operands]
-                if len(values) == 2:
-                    return binary(self, node, values[0], values[1])
-                type_ = only(values[0])
-                if (op == "not") != (type_.dtype == "bool"):
-                    self.fail(
-                        "E0413",
-                        node.span,
-                        name=op,
-                        found=type_.dtype,
-                        expected="bool" if op == "not" else "numbers",
-                    )
-                return ir.Op(op, (values[0],), {}, (type_,))
+                record = OPERATORS[op]
+                return record.rule(OperatorUse(self, node, record.name, tuple(values)))
             case tree.ListOf():
                 self.fail("E0438", node.span)
             case tree.Call():
@@ -198,7 +190,9 @@ class Body(Typing):
         if self.is_compile_time(node):
             return ir.Scalar(self.size(node))
         if self.is_list(name):
-            return self.numbers(self.scope.name(name, node))
+            members = self.scope.name(name, node)
+            dtype = "f32" if self.scope.kind(members) == "reals" else "i64"
+            return CONSTANT.rule(ListRead(members, dtype, self.around.requires))
         known = [*self.vars, *self.around.tensors, *self.scope.names()]
         help_ = did_you_mean(name, known)
         if node.names[0] in self.around.parts:
@@ -209,18 +203,6 @@ class Body(Typing):
             else:
                 help_ += f"; `{part}(x, ...)` calls it"
         self.fail("E0301", node.span, name=name, help=help_)
-
-    def numbers(self, members: Expr) -> ir.Value:
-        """A list as a tensor; its dim is the size that its length is required to be, if one is."""
-        length = Apply("length", (members,))
-        sizes = [
-            right if left == length else left
-            for required in self.around.requires
-            if isinstance(required, Apply) and required.op == "==" and length in required.args
-            for left, right in [required.args]
-        ]
-        dtype = "f32" if self.scope.kind(members) == "reals" else "i64"
-        return ir.Op("constant", (), {"value": members}, (ir.Type(dtype, (*sizes, length)[:1]),))
 
     def tensor_row(self, name: str, span: Span) -> TensorView:
         self.used.add(name)

@@ -23,7 +23,8 @@ from specgen.frontend.modules.module import ModuleView
 from specgen.ir import model as ir
 from specgen.language import tree
 from specgen.ops.context import OpCall, Poisoned, shape_text, size_text
-from specgen.ops.patterns import REST_GROUP, rearrange
+from specgen.ops.record import REST_GROUP
+from specgen.ops.shape import groups, rearrange
 from specgen.records import dataclass
 
 #: The rows of a packing while its pattern is typed; no name of a spec is spelt like this.
@@ -271,7 +272,7 @@ class Packer:
         call = OpCall(body, replace(node, arguments=(operand, *node.arguments)), "rearrange")
         typed = rearrange(call)
         assert isinstance(typed, ir.Op)
-        inputs, outputs = groups_of(typed, "inputs"), groups_of(typed, "outputs")
+        inputs, outputs = groups(typed, "inputs"), groups(typed, "outputs")
         if REST_GROUP in inputs:
             self.view.diagnostics.report("E0707", node.span)
             raise Poisoned
@@ -318,12 +319,6 @@ def existence(places: Sequence[Place]) -> str:
 def repetition(place: Place) -> str:
     """How often a row is there, in words."""
     return "once" + "".join(f" for each `{i}` of {size_text(n)}" for i, n in place.indices)
-
-
-def groups_of(op: ir.Op, side: str) -> tuple[tuple[str, ...], ...]:
-    groups = op.attrs[side]
-    assert isinstance(groups, tuple)
-    return groups
 
 
 def without_inputs(whole: ir.Rearrangement) -> ir.Rearrangement:
