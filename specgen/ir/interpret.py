@@ -1,70 +1,23 @@
-"""Evaluates the IR in numpy, op by op, as the table of ops defines them: slow, small, plain.
+"""Evaluates bodies of the IR in numpy, op by op: slow, small, plain.
 
 The meaning against which alternative forwards are compared; it shares no code with back ends.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any, assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
-from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import Expr, Sym
 from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
-from specgen.records import dataclass
-
-Array = NDArray[Any]
-
-#: How compute dtypes are held: everything real in 64 bits, so that rounding decides nothing.
-HELD: Mapping[str, Any] = {
-    row.name: {"bool": np.bool_, "integer": np.int64, "float": np.float64}[row.kind]
-    for row in DTYPES.values()
-}
-
-UNARY: Mapping[str, Callable[[Array], Array]] = {
-    "neg": np.negative,
-    "not": np.logical_not,
-    "sqrt": np.sqrt,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "exp": np.exp,
-    "tanh": np.tanh,
-    "erf": np.vectorize(math.erf, otypes=[np.float64]),
-    "cos": np.cos,
-    "sin": np.sin,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-}
-
-BINARY: Mapping[str, Callable[[Any, Any], Array]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "pow": lambda a, b: np.power(np.asarray(a, np.float64), b),
-    "mod": np.mod,
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "and": np.logical_and,
-    "or": np.logical_or,
-}
-
-REDUCE: Mapping[str, Callable[..., Array]] = {
-    "sum": np.sum,
-    "mean": np.mean,
-    "max": np.max,
-    "any": np.any,
-}
+from specgen.ir.numpy import evaluated
+from specgen.ir.numpy.call import Array
 
 
 @dataclass
@@ -230,8 +183,8 @@ class Body:
                 return self.call_function(value)
             case ir.Mixture():
                 return [self.mixture(value)]
-            case ir.Op():
-                return self.op(value)
+            case ir.Op(args=args):
+                return evaluated(value, [self.value(arg) for arg in args], self.env)
         assert_never(value)
 
     def append(self, name: str, new: Array) -> Array:
@@ -286,88 +239,3 @@ class Body:
                 (found,) = child.call(child.module.forward, [flat[row]], self.axes)
                 result[row] += weight * found
         return result.reshape(x.shape)
-
-    def op(self, op: ir.Op) -> list[Array]:
-        args = [self.value(arg) for arg in op.args]
-        attrs: Mapping[str, Any] = op.attrs
-        name = op.name
-        if name in UNARY:
-            return [UNARY[name](args[0])]
-        if name in BINARY:
-            return [BINARY[name](args[0], args[1])]
-        if name in REDUCE:
-            return [REDUCE[name](args[0], axis=attrs["axis"], keepdims=attrs["keep"])]
-        match name:
-            case "cast":
-                return [np.asarray(args[0], HELD.get(op.types[0].dtype, np.float64))]
-            case "where":
-                return [np.where(args[0], args[1], args[2])]
-            case "clamp":
-                low, high = (
-                    None if b is None else self.number(b) for b in (attrs["low"], attrs["high"])
-                )
-                return [np.clip(args[0], low, high)]
-            case "softmax":
-                shifted = np.exp(args[0] - args[0].max(attrs["axis"], keepdims=True))
-                return [shifted / shifted.sum(attrs["axis"], keepdims=True)]
-            case "cumsum":
-                return [args[0].cumsum(attrs["axis"])]
-            case "constant":
-                held = HELD.get(op.types[0].dtype, np.float64)
-                return [np.asarray(evaluate(attrs["value"], self.env), held)]
-            case "iota":
-                return [np.arange(self.size(attrs["n"]))]
-            case "take":
-                return [args[0][args[1]]]
-            case "gather":
-                rank = max(arg.ndim for arg in args)
-                x, index = (arg.reshape((1,) * (rank - arg.ndim) + arg.shape) for arg in args)
-                return [np.take_along_axis(x, index, -1)]
-            case "topk":
-                order = np.argsort(-args[0], -1, kind="stable")[..., : self.size(attrs["k"])]
-                return [np.take_along_axis(args[0], order, -1), order]
-            case "split":
-                ends = np.cumsum([self.size(size) for size in attrs["sizes"]])[:-1]
-                return np.split(args[0], ends, attrs["axis"])
-            case "concat":
-                return [np.concatenate(args, attrs["axis"])]
-            case "slice":
-                where = np.arange(self.size(attrs["start"]), self.size(attrs["stop"]))
-                return [np.take(args[0], where, attrs["axis"])]
-            case "rearrange" | "repeat":
-                return [self.rearranged(args[0], attrs)]
-            case "einsum":
-                return [self.einsum(args, attrs)]
-            case _:
-                raise KeyError(name)
-
-    def rearranged(self, x: Array, attrs: Mapping[str, Any]) -> Array:
-        """Splits every group into axes, orders them, adds the new ones, and merges."""
-        sizes = {axis: self.size(size) for axis, size in attrs["sizes"].items()}
-        inputs, outputs = list(attrs["inputs"]), list(attrs["outputs"])
-        rest = x.shape[: len(x.shape) - len(inputs) + 1] if ("...",) in inputs else ()
-        source = [axis for group in inputs for axis in group if axis != "..."]
-        target = [axis for group in outputs for axis in group if axis != "..."]
-        x = x.reshape(rest + tuple(sizes[axis] for axis in source))
-        added = [axis for axis in target if axis not in source]
-        x = np.broadcast_to(
-            x.reshape(x.shape + (1,) * len(added)), x.shape + tuple(sizes[a] for a in added)
-        )
-        source += added
-        lead = len(rest)
-        x = x.transpose([*range(lead), *(lead + source.index(axis) for axis in target)])
-        shape: list[int] = []
-        for group in outputs:
-            if group == ("...",):
-                shape.extend(rest)
-            else:
-                shape.append(int(np.prod([sizes[axis] for axis in group], dtype=np.int64)))
-        return x.reshape(shape)
-
-    def einsum(self, args: Sequence[Array], attrs: Mapping[str, Any]) -> Array:
-        letters: dict[str, str] = {"...": "..."}
-        for axis in (axis for side in attrs["inputs"] for axis in side):
-            letters.setdefault(axis, chr(ord("a") + len(letters) - 1))
-        sides = ",".join("".join(letters[axis] for axis in side) for side in attrs["inputs"])
-        output = "".join(letters[axis] for axis in attrs["output"])
-        return np.asarray(np.einsum(f"{sides}->{output}", *args))
