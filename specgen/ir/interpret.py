@@ -5,8 +5,7 @@ The meaning against which alternative forwards are compared; it shares no code w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, assert_never
 
@@ -18,6 +17,7 @@ from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
 from specgen.ir.numpy import evaluated
 from specgen.ir.numpy.call import Array
+from specgen.records import dataclass
 
 
 @dataclass

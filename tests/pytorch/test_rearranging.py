@@ -11,8 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.pytorch.layout import Atom, Node, flat  # noqa: E402
-from specgen.backends.pytorch.rearranging import Groups, contracted, rearranged  # noqa: E402
+from specgen.backends.pytorch.ops.contract import contracted  # noqa: E402
+from specgen.backends.pytorch.ops.shape import rearranged  # noqa: E402
 from specgen.expr.node import Const, Expr  # noqa: E402
+from specgen.ops.record import Groups  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

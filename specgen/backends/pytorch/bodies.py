@@ -16,6 +16,7 @@ from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.intrinsics import lowered, unmasked
 from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
 from specgen.backends.pytorch.masks import Needed
+from specgen.backends.pytorch.ops.select import RESULTS
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.scope import CACHE, SELF, Scope
 from specgen.backends.pytorch.values import Abbreviations, type_text
@@ -122,9 +123,9 @@ class Body(Scope):
             self.loop(names[0], value)
             return
         written = self.writer.write(value)
-        if isinstance(value, Op) and value.name == "topk" and "_" in names:
+        if isinstance(value, Op) and value.name in RESULTS and "_" in names:
             kept = 0 if names[1] == "_" else 1
-            names, written = [names[kept]], Attribute(written, ("values", "indices")[kept])
+            names, written = [names[kept]], Attribute(written, RESULTS[value.name][kept])
             self.put(f"{names[0]} = ", written, self.shape(value.types[kept].shape))
             return
         self.put(", ".join(names) + " = ", written, self.remark(value))

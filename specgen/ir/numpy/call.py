@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from specgen.records import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import Value, evaluate, evaluate_int
 from specgen.expr.node import Expr
+from specgen.records import dataclass
 
 Array = NDArray[Any]
 

@@ -1,32 +1,93 @@
-"""`rearrange`, `repeat` and `einsum` as torch code, written as a person would.
+"""What lies where, as torch code, written as a person would.
 
 A pattern becomes unflatten, transpose or permute, expand, flatten and unsqueeze, as few of them
-as it needs.  Knows patterns and sizes; values reach it as finished Python expressions.
+as it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from specgen.backends.pytorch.layout import (
     Atom,
+    Attribute,
     Binary,
+    Bracketed,
     Node,
-    call,
+    Ternary,
+    flat,
     grouping,
+    listing,
     method,
     number,
     subscript,
 )
+from specgen.backends.pytorch.layout import call as function_call
+from specgen.backends.pytorch.ops.call import Call, Functions
+from specgen.backends.pytorch.ops.contract import ELLIPSIS, lettering, spelled
 from specgen.backends.pytorch.quoting import literal
-from specgen.expr.node import Expr
+from specgen.expr.node import ZERO, Expr
+from specgen.ir.model import REST, Op, Value
+from specgen.ops.record import Group, Groups, Sizes
 
-Group = tuple[str, ...]
-Groups = tuple[Group, ...]
-Sizes = Mapping[str, Expr]
 Written = Callable[[Expr], Node]
 
-ELLIPSIS = "..."
+
+def iota(call: Call, *, n: Expr) -> Node:
+    return call.names.iota(n, call.dtype)
+
+
+def constant(call: Call, *, value: Expr) -> Node:
+    return call.names.numbers(value, call.dtype)
+
+
+def split(call: Call, *, sizes: tuple[Expr, ...], axis: int) -> Node:
+    source = call.operand()
+    if all(size == sizes[0] for size in sizes):
+        return method(source, "chunk", number(len(sizes)), call.dim(axis))
+    return method(source, "split", listing(list(map(call.names.size, sizes))), call.dim(axis))
+
+
+def concat(call: Call, *, axis: int) -> Node:
+    return function_call("torch.cat", listing(call.operands()), call.dim(axis))
+
+
+def slice_(call: Call, *, start: Expr, stop: Expr, axis: int) -> Node:
+    """Slices of several axes, one inside the other, are one subscript."""
+    ranges: dict[int, Node] = {}
+    inner: Value = call.op
+    while isinstance(inner, Op) and inner.name == "slice":
+        axis = cast(int, inner.attrs["axis"])
+        if axis in ranges:
+            break
+        start, stop = cast(Expr, inner.attrs["start"]), cast(Expr, inner.attrs["stop"])
+        first = None if start == ZERO else call.names.size(start)
+        ranges[axis] = written_range(first, call.names.size(stop))
+        inner = inner.args[0]
+    shape = call.op.types[0].shape
+    if REST not in shape and min(ranges) <= -len(shape) // 2:
+        axes = range(-len(shape), max(ranges) + 1)
+        items: list[Node] = [ranges.get(axis, Atom(":")) for axis in axes]
+    else:
+        items = [Atom("..."), *(ranges.get(axis, Atom(":")) for axis in range(min(ranges), 0))]
+    return subscript(call.write(inner), *items)
+
+
+def written_range(start: Node | None, stop: Node) -> Node:
+    """A slice; ruff sets its colon apart from operands that are not simple."""
+    first = "" if start is None else flat(start)
+    spaced = any(isinstance(end, Attribute | Binary | Bracketed | Ternary) for end in (start, stop))
+    if not spaced:
+        return Atom(f"{first}:{flat(stop)}")
+    return Atom(f"{first} : {flat(stop)}" if first else f": {flat(stop)}")
+
+
+# ---- rearrange and repeat --------------------------------------------------------------
+
+
+def rearrange(call: Call, *, inputs: Groups, outputs: Groups, sizes: Sizes) -> Node:
+    return rearranged(call.operand(), inputs, outputs, sizes, call.names.size)
 
 
 def axis_number(position: int, rank: int, open_front: bool) -> Node:
@@ -99,7 +160,7 @@ def ordered(value: Node, axes: Sequence[str], wanted: Sequence[str]) -> Node:
         return method(value, "permute", *(number(axes.index(axis)) for axis in wanted))
     letters = lettering([axis for axis in axes if axis != ELLIPSIS])
     pattern = f"{spelled(axes, letters)}->{spelled(wanted, letters)}"
-    return call("torch.einsum", Atom(literal(pattern)), value)
+    return function_call("torch.einsum", Atom(literal(pattern)), value)
 
 
 def repeated_in_place(
@@ -159,38 +220,12 @@ def merged(value: Node, outputs: Groups) -> Node:
     return value
 
 
-# ---- einsum ----------------------------------------------------------------------------
-
-
-def lettering(names: Sequence[str]) -> Mapping[str, str]:
-    """A letter for each axis name: its first where it is free."""
-    letters: dict[str, str] = {}
-    for name in names:
-        if name in letters:
-            continue
-        candidates = [*name.lower(), *"abcdefghijklmnopqrstuvwxyz", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
-        letters[name] = next(
-            c for c in candidates if c.isascii() and c.isalpha() and c not in letters.values()
-        )
-    return letters
-
-
-def spelled(names: Sequence[str], letters: Mapping[str, str]) -> str:
-    return "".join("..." if name == ELLIPSIS else letters[name] for name in names)
-
-
-def contracted(values: Sequence[Node], inputs: Sequence[Group], output: Group) -> Node:
-    """An einsum; where it plainly is one, a linear layer, a matrix product or an outer product."""
-    if len(values) == 2:
-        (left, right), (a, b) = values, inputs
-        summed = [axis for axis in a if axis not in output]
-        if len(b) == 2 and summed == [b[1]] and a[-1] == b[1] and output == (*a[:-1], b[0]):
-            return call("F.linear", left, right)
-        if len(b) == 2 and summed == [b[0]] and a[-1] == b[0] and output == (*a[:-1], b[1]):
-            return Binary("@", left, right)
-        if len(b) == 1 and not summed and output == (*a, *b):
-            # an outer product of a vector with every element
-            return Binary("*", subscript(left, Atom("..."), Atom("None")), right)
-    letters = lettering([axis for group in inputs for axis in group if axis != ELLIPSIS])
-    pattern = ",".join(spelled(group, letters) for group in inputs)
-    return call("torch.einsum", Atom(literal(f"{pattern}->{spelled(output, letters)}")), *values)
+FUNCTIONS: Functions = {
+    "iota": iota,
+    "constant": constant,
+    "split": split,
+    "concat": concat,
+    "slice": slice_,
+    "rearrange": rearrange,
+    "repeat": rearrange,
+}

@@ -1,0 +1,31 @@
+"""Ops along one axis as torch code."""
+
+from __future__ import annotations
+
+from specgen.backends.pytorch.layout import Atom, Keyword, Node, method
+from specgen.backends.pytorch.ops.call import Call, Function, Functions
+
+
+def along(name: str) -> Function:
+    def written(call: Call, *, axis: int) -> Node:
+        return method(call.operand(), name, call.dim(axis))
+
+    return written
+
+
+def reduction(name: str) -> Function:
+    def written(call: Call, *, axis: int, keep: bool) -> Node:
+        kept = [Keyword("keepdim", Atom("True"))] if keep else []
+        return method(call.operand(), name, call.place(axis), *kept)
+
+    return written
+
+
+FUNCTIONS: Functions = {
+    "softmax": along("softmax"),
+    "sum": reduction("sum"),
+    "cumsum": along("cumsum"),
+    "mean": reduction("mean"),
+    "max": reduction("amax"),
+    "any": reduction("any"),
+}
