@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 
-from specgen.backends.onnx.ops import OPS as LOWERED
+from specgen.backends.onnx.ops import FUNCTIONS as LOWERED
 from specgen.frontend.load import load_program
 from specgen.ir import model as ir
 from specgen.ops.registry import OPS

@@ -5,9 +5,10 @@ Knows the graph and the op; knows no module, no weight and no protobuf.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import cast
 
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim, Environment, Extent, Shape
@@ -57,18 +58,14 @@ class Call:
             return convert(self.graph, f"{self.name}.cast", operand, dtype)
         return self._constant(operand, dtype)
 
-    def dim(self, attribute: str) -> Dim:
-        return dims.dim(cast("Expr", self.attrs[attribute]), self.env)
+    def dim(self, expr: Expr) -> Dim:
+        return dims.dim(expr, self.env)
 
-    def dims(self, attribute: str) -> tuple[Dim, ...]:
-        return tuple(dims.dim(e, self.env) for e in cast("tuple[Expr, ...]", self.attrs[attribute]))
-
-    def bound(self, attribute: str) -> Edge | None:
+    def bound(self, attribute: str, expr: Expr | None) -> Edge | None:
         """A number in the result's dtype, which may be left out."""
-        expr = self.attrs.get(attribute)
         if expr is None:
             return None
-        value = dims.resolve(cast("Expr", expr), self.env)
+        value = dims.resolve(expr, self.env)
         if isinstance(value, Extent):
             length = self.graph.length(value)
             return convert(self.graph, f"{self.name}.{attribute}", length, self.dtype)
@@ -81,21 +78,17 @@ class Call:
             return convert(self.graph, f"{self.name}.cast", self._constant(value, "f32"), dtype)
         return self.graph.scalar(dtype, float(value) if dtype in FLOATS else int(value))
 
-    def numbers(self, attribute: str) -> tuple[Number, ...]:
+    def numbers(self, expr: Expr) -> tuple[Number, ...]:
         """A list of compile-time numbers."""
-        value = dims.resolve(cast("Expr", self.attrs[attribute]), self.env)
+        value = dims.resolve(expr, self.env)
         if not isinstance(value, tuple):
-            raise InternalFault(f"{self.name}: {attribute} is no list")
+            raise InternalFault(f"{self.name}: its value is no list")
         return value
 
-    @property
-    def axis(self) -> int:
-        """The axis, counted from the end."""
-        return cast("int", self.attrs["axis"])
 
-    @property
-    def keep(self) -> bool:
-        return bool(self.attrs.get("keep", False))
+#: The results of an op; attributes come by their names.
+Function = Callable[..., Edge | tuple[Edge, ...]]
+Functions = Mapping[str, Function]
 
 
 def dtype_in_graph(dtype: str, compute: str) -> str:

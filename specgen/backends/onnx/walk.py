@@ -19,7 +19,7 @@ from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import Call, Operand, convert
 from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge
-from specgen.backends.onnx.patterns import linear
+from specgen.backends.onnx.ops.contract import linear
 from specgen.backends.refusal import Site, note_site
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym

@@ -29,8 +29,7 @@ from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.ops.shape import written_range
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.values import Writer
-from specgen.backends.pytorch.values import shape_text
+from specgen.backends.pytorch.values import Writer, shape_text
 from specgen.backends.refusal import Site
 from specgen.dtypes import DTYPES
 from specgen.expr.facts import whole

@@ -6,8 +6,7 @@ Knows how the names of one body are written (`Names`); statements and classes ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from specgen.backends.pytorch import sizes
 from specgen.backends.pytorch.layout import (
@@ -33,7 +32,6 @@ from specgen.ir.model import (
     Weight,
 )
 from specgen.records import dataclass
-
 
 
 class Names(CompileTimeNames, Protocol):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from specgen.records import dataclass
 from typing import Protocol
 
 from specgen.backends.pytorch.layout import Keyword, Node, number
 from specgen.expr.node import Expr
 from specgen.ir.model import REST, Op, Value
+from specgen.records import dataclass
 
 
 class CompileTimeNames(Protocol):

@@ -1,0 +1,35 @@
+"""Ops along one axis as ONNX operators."""
+
+from __future__ import annotations
+
+from specgen.backends.onnx.lowering import Call, Function, Functions, reduced
+from specgen.backends.onnx.nodes import Edge
+
+
+def softmax(call: Call, *, axis: int) -> Edge:
+    x = call.tensor()
+    return call.graph.one(call.name, "Softmax", (x,), call.dtype, x.shape, axis=axis)
+
+
+def cumulative(call: Call, *, axis: int) -> Edge:
+    x = call.tensor()
+    operands = (x, call.graph.scalar("i64", axis + len(x.shape)))
+    return call.graph.one(call.name, "CumSum", operands, call.dtype, x.shape)
+
+
+def reduction(operator: str) -> Function:
+    def lowered(call: Call, *, axis: int, keep: bool) -> Edge:
+        return reduced(call.graph, call.name, operator, call.tensor(), axis, keep)
+
+    return lowered
+
+
+#: `any` is the maximum.
+FUNCTIONS: Functions = {
+    "softmax": softmax,
+    "sum": reduction("ReduceSum"),
+    "cumsum": cumulative,
+    "mean": reduction("ReduceMean"),
+    "max": reduction("ReduceMax"),
+    "any": reduction("ReduceMax"),
+}

@@ -1,0 +1,64 @@
+"""Choices among numbers that are there, as ONNX operators."""
+
+from __future__ import annotations
+
+from specgen.backends.onnx.lowering import (
+    Call,
+    Functions,
+    broadcast,
+    convert,
+    elementwise,
+    expanded,
+)
+from specgen.backends.onnx.nodes import Edge
+from specgen.expr.node import Expr
+
+
+def where(call: Call) -> Edge:
+    test, then, other = call.tensor(), call.operand(1, call.dtype), call.operand(2, call.dtype)
+    graph, name, dtype = call.graph, call.name, call.dtype
+    if dtype != "bool":
+        return elementwise(graph, name, "Where", (test, then, other), dtype)
+    # onnxruntime has no Where of truths.
+    left = elementwise(graph, f"{name}.then", "And", (test, then), dtype)
+    opposite = elementwise(graph, f"{name}.not", "Not", (test,), dtype)
+    right = elementwise(graph, f"{name}.else", "And", (opposite, other), dtype)
+    return elementwise(graph, name, "Or", (left, right), dtype)
+
+
+def take(call: Call) -> Edge:
+    """Rows of a table; a table stored in few bits is cast after the rows are taken."""
+    table, index = call.tensor(0), call.tensor(1)
+    shape = index.shape + table.shape[1:]
+    rows = call.graph.one(call.name, "Gather", (table, index), table.dtype, shape)
+    return convert(call.graph, f"{call.name}.cast", rows, call.dtype)
+
+
+def gather(call: Call) -> Edge:
+    # The axis is counted from the front: onnx's reference evaluator is wrong about -1.
+    x, index = call.tensor(0), call.tensor(1)
+    lead = broadcast([x.shape[:-1], index.shape[:-1]])
+    x, index = (
+        expanded(call.graph, f"{call.name}.{which}", edge, (*lead, edge.shape[-1]))
+        for which, edge in (("values", x), ("index", index))
+    )
+    operands = (x, index)
+    return call.graph.one(
+        call.name, "GatherElements", operands, call.dtype, index.shape, axis=len(lead)
+    )
+
+
+def topk(call: Call, *, k: Expr) -> tuple[Edge, ...]:
+    x = call.tensor()
+    count = call.dim(k)
+    shape = (*x.shape[:-1], count)
+    operands = (x, call.graph.extents((count,)))
+    return call.graph.add(call.names, "TopK", operands, (call.dtypes[0], shape), ("i64", shape))
+
+
+FUNCTIONS: Functions = {
+    "where": where,
+    "take": take,
+    "gather": gather,
+    "topk": topk,
+}
