@@ -8,7 +8,7 @@ from specgen.expr.node import Expr
 from specgen.ir.model import Op, Type, Value
 from specgen.ops.context import OpCall, only, shape_text
 from specgen.ops.patterns import bind_axes, output_shape, parse_side, pattern_text, split_arrow
-from specgen.ops.record import Attr, Group, Groups, Record, Sizes, Trait
+from specgen.ops.record import Attr, Group, Groups, OpRecord, Sizes, Trait
 
 
 def einsum(call: OpCall) -> Value:
@@ -50,7 +50,7 @@ def sides(op: Op) -> tuple[Groups, Group]:
 
 
 CALLED: Final = (
-    Record(
+    OpRecord(
         "einsum",
         'einsum("s d, t d -> s t", a, b)',
         "products summed over the axes that the result lacks",

@@ -11,7 +11,7 @@ from specgen.expr.node import Apply, Const, Expr
 from specgen.ir.model import Op, Scalar, Type, Value
 from specgen.language import tree
 from specgen.ops.context import NUMBERS, WHOLE, OpCall, OperatorUse, dtype_text, is_scalar, only
-from specgen.ops.record import Attr, Record, Trait
+from specgen.ops.record import Attr, OpRecord, Trait
 
 # ---- operators
 
@@ -131,8 +131,8 @@ def bound(expr: Expr) -> Expr | None:
 # ---- records
 
 
-def unary_op(name: str, meaning: str) -> Record[OpCall]:
-    return Record(name, f"{name}(x)", f"{meaning}, elementwise", unary)
+def unary_op(name: str, meaning: str) -> OpRecord[OpCall]:
+    return OpRecord(name, f"{name}(x)", f"{meaning}, elementwise", unary)
 
 
 CALLED: Final = (
@@ -145,7 +145,7 @@ CALLED: Final = (
     unary_op("erf", "2 / sqrt(pi) * the integral of e ** -t**2 from 0 to x"),
     unary_op("cos", "the cosine of radians"),
     unary_op("sin", "the sine of radians"),
-    Record(
+    OpRecord(
         "cast",
         "cast(x, dtype) or cast(x, like = y)",
         "x in another dtype; a compile-time number becomes a tensor without dims",
@@ -153,7 +153,7 @@ CALLED: Final = (
         traits={Trait.REFORMS, Trait.RENAMES},
         view=same_storage,
     ),
-    Record(
+    OpRecord(
         "clamp",
         "clamp(x, low, high)",
         "min(max(x, low), high), elementwise",
@@ -164,22 +164,24 @@ CALLED: Final = (
 
 #: By the sign in the syntax tree.
 OPERATORS: Final = {
-    "+": Record("add", "a + b", "the sum", arithmetic, traits={Trait.POLYNOMIAL}),
-    "-": Record("sub", "a - b", "the difference", arithmetic, traits={Trait.POLYNOMIAL}),
-    "*": Record("mul", "a * b", "the product", arithmetic, traits={Trait.POLYNOMIAL, Trait.SCALES}),
-    "/": Record(
+    "+": OpRecord("add", "a + b", "the sum", arithmetic, traits={Trait.POLYNOMIAL}),
+    "-": OpRecord("sub", "a - b", "the difference", arithmetic, traits={Trait.POLYNOMIAL}),
+    "*": OpRecord(
+        "mul", "a * b", "the product", arithmetic, traits={Trait.POLYNOMIAL, Trait.SCALES}
+    ),
+    "/": OpRecord(
         "div", "a / b", "the quotient; of whole numbers an f32", arithmetic, traits={Trait.SCALES}
     ),
-    "**": Record("pow", "a ** b", "a to the power of b", arithmetic),
-    "%": Record("mod", "a % b", "a - b * floor(a / b)", arithmetic),
-    "==": Record("eq", "a == b", "whether both are equal", comparison, traits={Trait.COMPARES}),
-    "!=": Record("ne", "a != b", "whether both differ", comparison, traits={Trait.COMPARES}),
-    "<": Record("lt", "a < b", "whether a is less", comparison, traits={Trait.COMPARES}),
-    "<=": Record("le", "a <= b", "whether a is not greater", comparison, traits={Trait.COMPARES}),
-    ">": Record("gt", "a > b", "whether a is greater", comparison, traits={Trait.COMPARES}),
-    ">=": Record("ge", "a >= b", "whether a is not less", comparison, traits={Trait.COMPARES}),
-    "and": Record("and", "a and b", "whether both are true", logic),
-    "or": Record("or", "a or b", "whether one is true", logic),
-    "not": Record("not", "not x", "whether it is false", prefix),
-    "neg": Record("neg", "-x", "0 - x", prefix, traits={Trait.POLYNOMIAL, Trait.REFORMS}),
+    "**": OpRecord("pow", "a ** b", "a to the power of b", arithmetic),
+    "%": OpRecord("mod", "a % b", "a - b * floor(a / b)", arithmetic),
+    "==": OpRecord("eq", "a == b", "whether both are equal", comparison, traits={Trait.COMPARES}),
+    "!=": OpRecord("ne", "a != b", "whether both differ", comparison, traits={Trait.COMPARES}),
+    "<": OpRecord("lt", "a < b", "whether a is less", comparison, traits={Trait.COMPARES}),
+    "<=": OpRecord("le", "a <= b", "whether a is not greater", comparison, traits={Trait.COMPARES}),
+    ">": OpRecord("gt", "a > b", "whether a is greater", comparison, traits={Trait.COMPARES}),
+    ">=": OpRecord("ge", "a >= b", "whether a is not less", comparison, traits={Trait.COMPARES}),
+    "and": OpRecord("and", "a and b", "whether both are true", logic),
+    "or": OpRecord("or", "a or b", "whether one is true", logic),
+    "not": OpRecord("not", "not x", "whether it is false", prefix),
+    "neg": OpRecord("neg", "-x", "0 - x", prefix, traits={Trait.POLYNOMIAL, Trait.REFORMS}),
 }

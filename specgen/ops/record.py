@@ -60,7 +60,7 @@ def always(op: Op, stored: Callable[[str], str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Record(Generic[Use]):
+class OpRecord(Generic[Use]):
     """One op: its name in the IR, how a table writes it, what it means, and its typing rule."""
 
     name: str

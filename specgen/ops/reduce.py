@@ -7,7 +7,7 @@ from typing import Final
 from specgen.expr.node import ONE, Expr
 from specgen.ir.model import Type, Value
 from specgen.ops.context import FLOATS, OpCall, only
-from specgen.ops.record import AXIS, Attr, Record, Trait
+from specgen.ops.record import AXIS, Attr, OpRecord, Trait
 
 
 def softmax(call: OpCall) -> Value:
@@ -41,20 +41,20 @@ def cumulative(call: OpCall) -> Value:
     return call.done(only(value), args=[value], axis=call.axis(only(value).shape))
 
 
-def reduced(name: str, meaning: str, *traits: Trait) -> Record[OpCall]:
+def reduced(name: str, meaning: str, *traits: Trait) -> OpRecord[OpCall]:
     """With `keep`, an axis of 1 is left."""
     written = f"{name}(x, over = -1, keep = false)"
-    return Record(
+    return OpRecord(
         name, written, f"{meaning} along an axis", reduction, (AXIS, Attr("keep", bool)), {*traits}
     )
 
 
 CALLED: Final = (
-    Record(
+    OpRecord(
         "softmax", "softmax(x, over = -1)", "e ** x / sum(e ** x) along an axis", softmax, (AXIS,)
     ),
     reduced("sum", "the sum", Trait.SUMS),
-    Record(
+    OpRecord(
         "cumsum",
         "cumsum(x, over = -1)",
         "along an axis, the sum of each number and those before it",

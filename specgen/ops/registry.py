@@ -13,23 +13,23 @@ from specgen.ir.model import Op
 from specgen.ir.verify import InternalFault
 from specgen.ops import contract, elementwise, reduce, select, shape
 from specgen.ops.context import ListRead, OpCall, OperatorUse
-from specgen.ops.record import Record, Trait
+from specgen.ops.record import OpRecord, Trait
 
 FILES: Final = (elementwise, shape, reduce, select, contract)
 
 #: Ops that a table calls.
-CALLED: Final[Mapping[str, Record[OpCall]]] = {
+CALLED: Final[Mapping[str, OpRecord[OpCall]]] = {
     record.name: record for file in FILES for record in file.CALLED
 }
 
 #: The op of each operator of the language, by its sign in the syntax tree.
-OPERATORS: Final[Mapping[str, Record[OperatorUse]]] = elementwise.OPERATORS
+OPERATORS: Final[Mapping[str, OpRecord[OperatorUse]]] = elementwise.OPERATORS
 
 #: The op of a list that is read as a tensor.
-CONSTANT: Final[Record[ListRead]] = shape.CONSTANT
+CONSTANT: Final[OpRecord[ListRead]] = shape.CONSTANT
 
 #: All ops of the IR, by name.
-OPS: Final[Mapping[str, Record[Any]]] = {
+OPS: Final[Mapping[str, OpRecord[Any]]] = {
     **CALLED,
     **{record.name: record for record in OPERATORS.values()},
     CONSTANT.name: CONSTANT,

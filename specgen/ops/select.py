@@ -16,7 +16,7 @@ from specgen.ops.context import (
     only,
     shape_text,
 )
-from specgen.ops.record import Attr, Record, Trait
+from specgen.ops.record import Attr, OpRecord, Trait
 
 
 def where(call: OpCall) -> Value:
@@ -71,28 +71,28 @@ def topk(call: OpCall) -> Value:
 
 
 CALLED: Final = (
-    Record(
+    OpRecord(
         "where",
         "where(condition, a, b)",
         "a where the condition is true, else b",
         where,
         traits={Trait.REFORMS},
     ),
-    Record(
+    OpRecord(
         "take",
         "take(table, index)",
         "the rows of a table at an index",
         take,
         traits={Trait.LOOKS_UP, Trait.PICKS},
     ),
-    Record(
+    OpRecord(
         "gather",
         "gather(x, index)",
         "y[..., i] = x[..., index[..., i]]",
         gather,
         traits={Trait.PICKS},
     ),
-    Record(
+    OpRecord(
         "topk",
         "values, index = topk(x, k)",
         "the k greatest of the last axis, greatest first",

@@ -15,7 +15,7 @@ from specgen.ir.model import Op, Type, Value
 from specgen.language import tree
 from specgen.ops.context import ListRead, OpCall, dtype_text, is_scalar, only, shape_text, size_text
 from specgen.ops.patterns import bind_axes, output_shape, parse_side, pattern_text, split_arrow
-from specgen.ops.record import AXIS, Attr, Group, Groups, Record, Sizes, Trait, always
+from specgen.ops.record import AXIS, Attr, Group, Groups, OpRecord, Sizes, Trait, always
 
 #: Pieces of a `split` or `concat`: sums of their sizes are nested pair by pair.
 MAX_PIECES = 100
@@ -156,8 +156,8 @@ def runs(order: list[str], length: int) -> set[Group]:
 PATTERN: Final = (Attr("inputs", Groups), Attr("outputs", Groups), Attr("sizes", Sizes))
 
 CALLED: Final = (
-    Record("iota", "iota(n)", "0, 1, ..., n - 1 as i64 [n]", iota, (Attr("n", Expr),)),
-    Record(
+    OpRecord("iota", "iota(n)", "0, 1, ..., n - 1 as i64 [n]", iota, (Attr("n", Expr),)),
+    OpRecord(
         "split",
         "a, b = split(x, [m, n], over = -1)",
         "pieces of the given sizes",
@@ -166,8 +166,8 @@ CALLED: Final = (
         {Trait.REFORMS},
         always,
     ),
-    Record("concat", "concat([a, b], over = -1)", "pieces joined along an axis", concat, (AXIS,)),
-    Record(
+    OpRecord("concat", "concat([a, b], over = -1)", "pieces joined along an axis", concat, (AXIS,)),
+    OpRecord(
         "slice",
         "slice(x, start, stop, over = -1)",
         "elements start to stop - 1 of an axis",
@@ -176,7 +176,7 @@ CALLED: Final = (
         {Trait.REFORMS},
         always,
     ),
-    Record(
+    OpRecord(
         "rearrange",
         'rearrange(x, "b s (h d) -> b h s d", h = n)',
         "the same numbers with axes split, merged, permuted, or added as 1",
@@ -185,7 +185,7 @@ CALLED: Final = (
         {Trait.REFORMS, Trait.RENAMES},
         in_order,
     ),
-    Record(
+    OpRecord(
         "repeat",
         'repeat(x, "b s d -> b s h d", h = n)',
         "as rearrange, and axes that stand only on the right repeat the numbers",
@@ -197,7 +197,7 @@ CALLED: Final = (
 )
 
 #: The op of a list's name in dataflow, which nobody calls.
-CONSTANT: Final = Record(
+CONSTANT: Final = OpRecord(
     "constant",
     "name_of_a_list",
     "the numbers of a list, as i64 or f32 [length]",

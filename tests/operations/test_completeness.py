@@ -17,7 +17,7 @@ import pytest
 from specgen.backends.onnx import ops as onnx_ops
 from specgen.backends.onnx.build import build
 from specgen.backends.onnx.levels import LEVELS
-from specgen.backends.onnx.lowering import Call
+from specgen.backends.onnx.lowering import OnnxCall
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.options import Options
 from specgen.backends.pytorch import emit
@@ -28,7 +28,7 @@ from specgen.ir import interpret
 from specgen.ir import numpy as numpy_ops
 from specgen.ir.model import Op, Program
 from specgen.ir.verify import InternalFault, inside
-from specgen.ops.record import Record
+from specgen.ops.record import OpRecord
 from specgen.ops.registry import FILES, OPS, complete, fault
 from tests.operations.entries import ENTRIES, table
 from tests.references import REPOSITORY
@@ -77,7 +77,7 @@ def test_op_is_in_every_layer(op: str, tmp_path: Path, monkeypatch: pytest.Monke
         assert b"written_here" in text, "model.py is written by another function"
 
 
-def takes_the_attributes(function: Callable[..., Any], record: Record[Any]) -> None:
+def takes_the_attributes(function: Callable[..., Any], record: OpRecord[Any]) -> None:
     """That a function takes the attributes of the record by name, each annotated with its type."""
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -101,10 +101,10 @@ def evaluated(program: Program) -> bool:
 
 def lowered(op: str, program: Program, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That the op's own function gives values of the dtypes of the op's types."""
-    calls: list[Call] = []
+    calls: list[OnnxCall] = []
     function = onnx_ops.FUNCTIONS[op]
 
-    def noted(call: Call, **attributes: Any) -> Any:
+    def noted(call: OnnxCall, **attributes: Any) -> Any:
         calls.append(call)
         results = function(call, **attributes)
         edges = results if isinstance(results, tuple) else (results,)
@@ -127,7 +127,7 @@ def test_layer_has_the_ops_in_files_of_the_same_names(layer: str) -> None:
         assert set(home.FUNCTIONS) == {record.name for record in records(file)}, stem
 
 
-def records(file: ModuleType) -> list[Record[Any]]:
+def records(file: ModuleType) -> list[OpRecord[Any]]:
     one = getattr(file, "CONSTANT", None)
     return [*file.CALLED, *getattr(file, "OPERATORS", {}).values(), *([one] if one else [])]
 

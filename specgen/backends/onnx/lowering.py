@@ -25,7 +25,7 @@ Operand = Edge | Number
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OnnxCall:
     """An op with its operands lowered; its results have `names`, and `dtypes` in the graph."""
 
     graph: Graph

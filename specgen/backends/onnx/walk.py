@@ -16,7 +16,7 @@ from specgen.backends.onnx import alternatives, contrib, dims, functions, intrin
 from specgen.backends.onnx.dims import Extent
 from specgen.backends.onnx.frame import Frame, past, with_lets
 from specgen.backends.onnx.instances import Instances, Read
-from specgen.backends.onnx.lowering import Call, Operand, convert
+from specgen.backends.onnx.lowering import OnnxCall, Operand, convert
 from specgen.backends.onnx.mixture import Mixture
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.ops.contract import linear
@@ -155,7 +155,7 @@ def operation(frame: Frame, op: ir.Op, names: Names) -> tuple[Operand, ...]:
         case _:
             operands = tuple(operand(frame, arg, names[0]) for arg in op.args)
     dtypes = tuple(frame.dtype(type_.dtype) for type_ in op.types)
-    return ops.lower(Call(frame.graph, names, op.name, operands, op.attrs, dtypes, frame.env))
+    return ops.lower(OnnxCall(frame.graph, names, op.name, operands, op.attrs, dtypes, frame.env))
 
 
 # ---- rows ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from specgen.backends.pytorch.layout import (
     flat,
 )
 from specgen.backends.pytorch.ops import written
-from specgen.backends.pytorch.ops.call import Call, CompileTimeNames
+from specgen.backends.pytorch.ops.call import CompileTimeNames, TorchCall
 from specgen.expr.node import Expr
 from specgen.ir.model import (
     Append,
@@ -73,7 +73,7 @@ class Writer:
             case Scalar(expr=expr):
                 return self.names.real(expr)
             case Op():
-                return written(Call(value, self.names, self.write))
+                return written(TorchCall(value, self.names, self.write))
             case ApplyMap(row=row, value=inner):
                 return self.names.apply_map(row, self.write(inner))
             case CallPart(args=args):

@@ -12,7 +12,7 @@ from typing import Any
 from specgen.expr.evaluate import Value
 from specgen.ir import model as ir
 from specgen.ir.numpy import contract, elementwise, reduce, select, shape
-from specgen.ir.numpy.call import Array, Call, Functions
+from specgen.ir.numpy.call import Array, Functions, NumpyCall
 
 FUNCTIONS: Functions = {
     **elementwise.FUNCTIONS,
@@ -25,5 +25,5 @@ FUNCTIONS: Functions = {
 
 def evaluated(op: ir.Op, args: Sequence[Any], env: Mapping[str, Value]) -> list[Array]:
     """The results of an op on its operands; `env` gives the names in its attributes."""
-    found = FUNCTIONS[op.name](Call(env, op.types[0].dtype), *args, **op.attrs)
+    found = FUNCTIONS[op.name](NumpyCall(env, op.types[0].dtype), *args, **op.attrs)
     return list(found) if isinstance(found, list | tuple) else [found]

@@ -15,7 +15,7 @@ from specgen.records import dataclass
 
 Array = NDArray[Any]
 
-#: The results of a `Call` on operands and attributes.
+#: The results of a `NumpyCall` on operands and attributes.
 Function = Callable[..., Any]
 Functions = Mapping[str, Function]
 
@@ -27,7 +27,7 @@ HELD: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class NumpyCall:
     """The values of compile-time names, and the table's dtype of the first result."""
 
     env: Mapping[str, Value]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from specgen.expr.node import Expr
-from specgen.ir.numpy.call import Array, Call, Functions
+from specgen.ir.numpy.call import Array, Functions, NumpyCall
 
 
 def einsum(
-    call: Call,
+    call: NumpyCall,
     *args: Array,
     inputs: tuple[tuple[str, ...], ...],
     output: tuple[str, ...],

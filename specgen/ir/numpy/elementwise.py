@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from specgen.expr.node import Expr
-from specgen.ir.numpy.call import Array, Call, Functions, plain
+from specgen.ir.numpy.call import Array, Functions, NumpyCall, plain
 
 
-def cast(call: Call, x: Any) -> Array:
+def cast(call: NumpyCall, x: Any) -> Array:
     return call.held(x)
 
 
-def clamp(call: Call, x: Array, *, low: Expr | None, high: Expr | None) -> Array:
+def clamp(call: NumpyCall, x: Array, *, low: Expr | None, high: Expr | None) -> Array:
     least, most = (None if end is None else call.number(end) for end in (low, high))
     return np.asarray(np.clip(x, least, most))
 

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from specgen.ir.numpy.call import Array, Call, Function, Functions
+from specgen.ir.numpy.call import Array, Function, Functions, NumpyCall
 
 
-def softmax(call: Call, x: Array, *, axis: int) -> Array:
+def softmax(call: NumpyCall, x: Array, *, axis: int) -> Array:
     shifted = np.exp(x - x.max(axis, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis, keepdims=True))
 
 
-def cumsum(call: Call, x: Array, *, axis: int) -> Array:
+def cumsum(call: NumpyCall, x: Array, *, axis: int) -> Array:
     return x.cumsum(axis)
 
 
 def reduction(function: Callable[..., Any]) -> Function:
-    def reduced(call: Call, x: Array, *, axis: int, keep: bool) -> Array:
+    def reduced(call: NumpyCall, x: Array, *, axis: int, keep: bool) -> Array:
         return np.asarray(function(x, axis=axis, keepdims=keep))
 
     return reduced

@@ -8,32 +8,32 @@ import numpy as np
 
 from specgen.expr.evaluate import evaluate
 from specgen.expr.node import Expr
-from specgen.ir.numpy.call import Array, Call, Functions
+from specgen.ir.numpy.call import Array, Functions, NumpyCall
 
 
-def iota(call: Call, *, n: Expr) -> Array:
+def iota(call: NumpyCall, *, n: Expr) -> Array:
     return np.arange(call.size(n))
 
 
-def constant(call: Call, *, value: Expr) -> Array:
+def constant(call: NumpyCall, *, value: Expr) -> Array:
     return call.held(evaluate(value, call.env))
 
 
-def split(call: Call, x: Array, *, sizes: tuple[Expr, ...], axis: int) -> Sequence[Array]:
+def split(call: NumpyCall, x: Array, *, sizes: tuple[Expr, ...], axis: int) -> Sequence[Array]:
     ends = np.cumsum([call.size(size) for size in sizes])[:-1]
     return np.split(x, ends, axis)
 
 
-def concat(call: Call, *parts: Array, axis: int) -> Array:
+def concat(call: NumpyCall, *parts: Array, axis: int) -> Array:
     return np.concatenate(parts, axis)
 
 
-def slice_(call: Call, x: Array, *, start: Expr, stop: Expr, axis: int) -> Array:
+def slice_(call: NumpyCall, x: Array, *, start: Expr, stop: Expr, axis: int) -> Array:
     return np.take(x, np.arange(call.size(start), call.size(stop)), axis)
 
 
 def rearranged(
-    call: Call,
+    call: NumpyCall,
     x: Array,
     *,
     inputs: tuple[tuple[str, ...], ...],

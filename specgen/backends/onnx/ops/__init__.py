@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Call, Functions
+from specgen.backends.onnx.lowering import Functions, OnnxCall
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.ops import contract, elementwise, reduce, select, shape
 from specgen.ops.registry import complete
@@ -17,7 +17,7 @@ FUNCTIONS: Functions = complete(
 )
 
 
-def lower(call: Call) -> tuple[Edge, ...]:
+def lower(call: OnnxCall) -> tuple[Edge, ...]:
     """The results of an op."""
     results = FUNCTIONS[call.op](call, **call.attrs)
     return results if isinstance(results, tuple) else (results,)

@@ -7,7 +7,7 @@ from string import ascii_letters
 
 from specgen.backends.onnx.dims import Dim, Shape, product
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import Call, Functions, elementwise
+from specgen.backends.onnx.lowering import Functions, OnnxCall, elementwise
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.ops.shape import axis_sizes, transpose
 from specgen.ops.record import REST_GROUP, Group, Groups, Sizes
@@ -28,7 +28,7 @@ def linear(graph: Graph, name: str, x: Edge, matrix: Edge, bias: Edge | None = N
     return graph.reshape(f"{name}.features", result, (*lead, matrix.shape[0]))
 
 
-def einsum(call: Call, *, inputs: Groups, output: Group, sizes: Sizes) -> Edge:
+def einsum(call: OnnxCall, *, inputs: Groups, output: Group, sizes: Sizes) -> Edge:
     """Products summed over the axes that the result lacks."""
     tensors = [call.tensor(position) for position in range(len(call.operands))]
     sides = list(inputs)
@@ -52,7 +52,7 @@ def einsum(call: Call, *, inputs: Groups, output: Group, sizes: Sizes) -> Edge:
 
 
 def contraction(
-    call: Call,
+    call: OnnxCall,
     x: Edge,
     y: Edge,
     left: Group,
@@ -91,7 +91,7 @@ def shape(size: Mapping[str, Dim], *groups: Group) -> Shape:
     return tuple(product(tuple(size[axis] for axis in group)) for group in groups)
 
 
-def outer(call: Call, tensors: Sequence[Edge], sides: Sequence[Group], output: Group) -> Edge:
+def outer(call: OnnxCall, tensors: Sequence[Edge], sides: Sequence[Group], output: Group) -> Edge:
     """A product without a sum: each operand with its axes in place, multiplied."""
     operands = []
     for which, x, side in zip(("left", "right"), tensors, sides, strict=True):
@@ -106,7 +106,7 @@ def outer(call: Call, tensors: Sequence[Edge], sides: Sequence[Group], output: G
 
 
 def general(
-    call: Call,
+    call: OnnxCall,
     tensors: Sequence[Edge],
     sides: Sequence[Group],
     output: Group,

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Call, Function, Functions, convert, elementwise
+from specgen.backends.onnx.lowering import Function, Functions, OnnxCall, convert, elementwise
 from specgen.backends.onnx.nodes import Edge
 from specgen.dtypes import FLOATS
 from specgen.expr.node import Expr
 
 
 def unary(operator: str) -> Function:
-    def lowered(call: Call) -> Edge:
+    def lowered(call: OnnxCall) -> Edge:
         return elementwise(call.graph, call.name, operator, (call.tensor(),), call.dtype)
 
     return lowered
 
 
-def rsqrt(call: Call) -> Edge:
+def rsqrt(call: OnnxCall) -> Edge:
     root = elementwise(call.graph, f"{call.name}.sqrt", "Sqrt", (call.tensor(),), call.dtype)
     return elementwise(call.graph, call.name, "Reciprocal", (root,), call.dtype)
 
 
-def silu(call: Call) -> Edge:
+def silu(call: OnnxCall) -> Edge:
     # Swish exists at opset 24 exactly, and some runtimes lack it: two older operators.
     x = call.tensor()
     gate = elementwise(call.graph, f"{call.name}.sigmoid", "Sigmoid", (x,), call.dtype)
@@ -30,7 +30,7 @@ def silu(call: Call) -> Edge:
 def binary(operator: str) -> Function:
     """An operator of two operands of the result's dtype."""
 
-    def lowered(call: Call) -> Edge:
+    def lowered(call: OnnxCall) -> Edge:
         operands = (call.operand(0, call.dtype), call.operand(1, call.dtype))
         return elementwise(call.graph, call.name, operator, operands, call.dtype)
 
@@ -38,13 +38,13 @@ def binary(operator: str) -> Function:
 
 
 def comparison(operator: str) -> Function:
-    def lowered(call: Call) -> Edge:
+    def lowered(call: OnnxCall) -> Edge:
         return elementwise(call.graph, call.name, operator, compared(call), "bool")
 
     return lowered
 
 
-def compared(call: Call) -> tuple[Edge, Edge]:
+def compared(call: OnnxCall) -> tuple[Edge, Edge]:
     """The operands in one dtype, in which both are exact."""
     found = {x.dtype for x in call.operands if isinstance(x, Edge)}
     whole = all(isinstance(x, Edge) or float(x).is_integer() for x in call.operands)
@@ -54,12 +54,12 @@ def compared(call: Call) -> tuple[Edge, Edge]:
     return call.operand(0, dtype), call.operand(1, dtype)
 
 
-def unequal(call: Call) -> Edge:
+def unequal(call: OnnxCall) -> Edge:
     same = elementwise(call.graph, f"{call.name}.equal", "Equal", compared(call), "bool")
     return elementwise(call.graph, call.name, "Not", (same,), "bool")
 
 
-def remainder(call: Call) -> Edge:
+def remainder(call: OnnxCall) -> Edge:
     """a - b * floor(a / b), which has the sign of b.
 
     ONNX's Mod has it for whole numbers alone; for floats it has the sign of a.
@@ -74,13 +74,13 @@ def remainder(call: Call) -> Edge:
     return elementwise(graph, name, "Sub", (a, whole), dtype)
 
 
-def clamp(call: Call, *, low: Expr | None, high: Expr | None) -> Edge:
+def clamp(call: OnnxCall, *, low: Expr | None, high: Expr | None) -> Edge:
     x = call.tensor()
     operands = (x, call.bound("low", low), call.bound("high", high))
     return call.graph.one(call.name, "Clip", operands, call.dtype, x.shape)
 
 
-def cast(call: Call) -> Edge:
+def cast(call: OnnxCall) -> Edge:
     if isinstance(call.operands[0], Edge):
         return convert(call.graph, call.name, call.tensor(), call.dtype)
     return call.operand(0, call.dtype)

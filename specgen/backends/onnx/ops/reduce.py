@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Call, Function, Functions, reduced
+from specgen.backends.onnx.lowering import Function, Functions, OnnxCall, reduced
 from specgen.backends.onnx.nodes import Edge
 
 
-def softmax(call: Call, *, axis: int) -> Edge:
+def softmax(call: OnnxCall, *, axis: int) -> Edge:
     x = call.tensor()
     return call.graph.one(call.name, "Softmax", (x,), call.dtype, x.shape, axis=axis)
 
 
-def cumulative(call: Call, *, axis: int) -> Edge:
+def cumulative(call: OnnxCall, *, axis: int) -> Edge:
     x = call.tensor()
     operands = (x, call.graph.scalar("i64", axis + len(x.shape)))
     return call.graph.one(call.name, "CumSum", operands, call.dtype, x.shape)
 
 
 def reduction(operator: str) -> Function:
-    def lowered(call: Call, *, axis: int, keep: bool) -> Edge:
+    def lowered(call: OnnxCall, *, axis: int, keep: bool) -> Edge:
         return reduced(call.graph, call.name, operator, call.tensor(), axis, keep)
 
     return lowered

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from specgen.backends.onnx.lowering import (
-    Call,
     Functions,
+    OnnxCall,
     broadcast,
     convert,
     elementwise,
@@ -14,7 +14,7 @@ from specgen.backends.onnx.nodes import Edge
 from specgen.expr.node import Expr
 
 
-def where(call: Call) -> Edge:
+def where(call: OnnxCall) -> Edge:
     test, then, other = call.tensor(), call.operand(1, call.dtype), call.operand(2, call.dtype)
     graph, name, dtype = call.graph, call.name, call.dtype
     if dtype != "bool":
@@ -26,7 +26,7 @@ def where(call: Call) -> Edge:
     return elementwise(graph, name, "Or", (left, right), dtype)
 
 
-def take(call: Call) -> Edge:
+def take(call: OnnxCall) -> Edge:
     """Rows of a table; a table stored in few bits is cast after the rows are taken."""
     table, index = call.tensor(0), call.tensor(1)
     shape = index.shape + table.shape[1:]
@@ -34,7 +34,7 @@ def take(call: Call) -> Edge:
     return convert(call.graph, f"{call.name}.cast", rows, call.dtype)
 
 
-def gather(call: Call) -> Edge:
+def gather(call: OnnxCall) -> Edge:
     # The axis is counted from the front: onnx's reference evaluator is wrong about -1.
     x, index = call.tensor(0), call.tensor(1)
     lead = broadcast([x.shape[:-1], index.shape[:-1]])
@@ -48,7 +48,7 @@ def gather(call: Call) -> Edge:
     )
 
 
-def topk(call: Call, *, k: Expr) -> tuple[Edge, ...]:
+def topk(call: OnnxCall, *, k: Expr) -> tuple[Edge, ...]:
     x = call.tensor()
     count = call.dim(k)
     shape = (*x.shape[:-1], count)

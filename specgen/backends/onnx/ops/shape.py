@@ -9,26 +9,26 @@ from collections.abc import Mapping, Sequence
 
 from specgen.backends.onnx.dims import Dim, Shape, add, multiply, product
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import Call, Functions
+from specgen.backends.onnx.lowering import Functions, OnnxCall
 from specgen.backends.onnx.nodes import Edge
 from specgen.dtypes import FLOATS
 from specgen.expr.node import Expr
 from specgen.ops.record import REST_GROUP, Group, Groups, Sizes
 
 
-def iota(call: Call, *, n: Expr) -> Edge:
+def iota(call: OnnxCall, *, n: Expr) -> Edge:
     length, graph = call.dim(n), call.graph
     operands = (graph.scalar("i64", 0), graph.length(length), graph.scalar("i64", 1))
     return graph.one(call.name, "Range", operands, "i64", (length,))
 
 
-def constant(call: Call, *, value: Expr) -> Edge:
+def constant(call: OnnxCall, *, value: Expr) -> Edge:
     held = float if call.dtype in FLOATS else int
     values = [held(number) for number in call.numbers(value)]
     return call.graph.constant(call.dtype, values, (len(values),))
 
 
-def split(call: Call, *, sizes: tuple[Expr, ...], axis: int) -> tuple[Edge, ...]:
+def split(call: OnnxCall, *, sizes: tuple[Expr, ...], axis: int) -> tuple[Edge, ...]:
     x = call.tensor()
     if len(sizes) == 1:
         return (x,)
@@ -39,7 +39,7 @@ def split(call: Call, *, sizes: tuple[Expr, ...], axis: int) -> tuple[Edge, ...]
     return call.graph.add(call.names, "Split", operands, *results, axis=axis)
 
 
-def concat(call: Call, *, axis: int) -> Edge:
+def concat(call: OnnxCall, *, axis: int) -> Edge:
     parts = [call.operand(i, call.dtype) for i in range(len(call.operands))]
     if len(parts) == 1:
         return parts[0]
@@ -51,7 +51,7 @@ def concat(call: Call, *, axis: int) -> Edge:
     return call.graph.one(call.name, "Concat", parts, call.dtype, shape, axis=axis)
 
 
-def slice_(call: Call, *, start: Expr, stop: Expr, axis: int) -> Edge:
+def slice_(call: OnnxCall, *, start: Expr, stop: Expr, axis: int) -> Edge:
     x = call.tensor()
     at = axis + len(x.shape)
     first, end = call.dim(start), call.dim(stop)
@@ -66,7 +66,7 @@ def slice_(call: Call, *, start: Expr, stop: Expr, axis: int) -> Edge:
 # ---- rearrange and repeat --------------------------------------------------------------
 
 
-def rearrange(call: Call, *, inputs: Groups, outputs: Groups, sizes: Sizes) -> Edge:
+def rearrange(call: OnnxCall, *, inputs: Groups, outputs: Groups, sizes: Sizes) -> Edge:
     """Split into single axes, permute, repeat, merge: each step only where it does something."""
     graph, name, x = call.graph, call.name, call.tensor()
     rest = tuple(f"...{i}" for i in range(len(x.shape) - len(inputs) + 1))
@@ -121,7 +121,7 @@ def enlarged(
     return graph.one(name, "Resize", operands, x.dtype, shape)
 
 
-def axis_sizes(call: Call, stated: Sizes, axes: Sequence[str], shape: Shape) -> dict[str, Dim]:
+def axis_sizes(call: OnnxCall, stated: Sizes, axes: Sequence[str], shape: Shape) -> dict[str, Dim]:
     """The size of every axis: an input's own dim where it stands alone, else as stated."""
     found = {axis: dim for axis, dim in zip(axes, shape, strict=True) if axis}
     for axis, expr in stated.items():

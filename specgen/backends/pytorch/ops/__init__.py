@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specgen.backends.pytorch.layout import Node
 from specgen.backends.pytorch.ops import contract, elementwise, reduce, select, shape
-from specgen.backends.pytorch.ops.call import Call, Functions
+from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.ops.registry import complete
 
 FUNCTIONS: Functions = complete(
@@ -17,6 +17,6 @@ FUNCTIONS: Functions = complete(
 )
 
 
-def written(call: Call) -> Node:
+def written(call: TorchCall) -> Node:
     """The op as an expression."""
     return FUNCTIONS[call.op.name](call, **call.op.attrs)

@@ -34,7 +34,7 @@ class CompileTimeNames(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TorchCall:
     """An op, and how values of the same body are written."""
 
     op: Op

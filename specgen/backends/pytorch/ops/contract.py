@@ -7,14 +7,14 @@ from typing import Final
 
 from specgen.backends.pytorch.layout import Atom, Binary, Node, subscript
 from specgen.backends.pytorch.layout import call as function_call
-from specgen.backends.pytorch.ops.call import Call, Functions
+from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.backends.pytorch.quoting import literal
 from specgen.ops.record import Group, Groups, Sizes
 
 ELLIPSIS: Final = "..."
 
 
-def einsum(call: Call, *, inputs: Groups, output: Group, sizes: Sizes) -> Node:
+def einsum(call: TorchCall, *, inputs: Groups, output: Group, sizes: Sizes) -> Node:
     return contracted(call.operands(), inputs, output)
 
 

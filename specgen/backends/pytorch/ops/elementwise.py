@@ -7,7 +7,7 @@ from typing import cast
 
 from specgen.backends.pytorch.layout import Atom, Binary, Keyword, Node, Unary, method
 from specgen.backends.pytorch.layout import call as function_call
-from specgen.backends.pytorch.ops.call import Call, Function, Functions
+from specgen.backends.pytorch.ops.call import Function, Functions, TorchCall
 from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.facts import whole as is_whole
 from specgen.expr.node import Expr
@@ -28,11 +28,11 @@ def infix(sign: str) -> Function:
     return lambda call: Binary(sign, *promoted(call))
 
 
-def silu(call: Call) -> Node:
+def silu(call: TorchCall) -> Node:
     return function_call("F.silu", call.operand())
 
 
-def promoted(call: Call) -> tuple[Node, Node]:
+def promoted(call: TorchCall) -> tuple[Node, Node]:
     """The operands; whole numbers that enter a result of floats are made floats first.
 
     torch would give them its default dtype instead, which may be half precision.
@@ -51,7 +51,7 @@ def promoted(call: Call) -> tuple[Node, Node]:
     return left, right
 
 
-def floated(call: Call, value: Value, dtype: str) -> Node:
+def floated(call: TorchCall, value: Value, dtype: str) -> Node:
     if value.types[0].dtype not in INTEGERS:
         return call.write(value)
     if isinstance(value, Op) and has(value, Trait.POLYNOMIAL):
@@ -61,11 +61,11 @@ def floated(call: Call, value: Value, dtype: str) -> Node:
     return converted(call, value, dtype, counted=True)
 
 
-def cast_(call: Call) -> Node:
+def cast_(call: TorchCall) -> Node:
     return converted(call, call.op.args[0], call.dtype, counted=call.dtype != ACTIVATION)
 
 
-def converted(call: Call, value: Value, dtype: str, *, counted: bool) -> Node:
+def converted(call: TorchCall, value: Value, dtype: str, *, counted: bool) -> Node:
     """A value in a dtype, in which an `iota` is made at once where it is `counted`."""
     if counted and isinstance(value, Op) and value.name == "iota":
         return call.names.iota(cast(Expr, value.attrs["n"]), dtype)
@@ -85,7 +85,7 @@ def converted(call: Call, value: Value, dtype: str, *, counted: bool) -> Node:
             return method(written, "to", Atom(f"torch.{DTYPES[dtype].torch}"))
 
 
-def clamp(call: Call, *, low: Expr | None, high: Expr | None) -> Node:
+def clamp(call: TorchCall, *, low: Expr | None, high: Expr | None) -> Node:
     real = call.names.real
     bounds: list[Node | Keyword] = [
         Keyword(side, real(bound))

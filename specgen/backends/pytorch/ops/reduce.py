@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from specgen.backends.pytorch.layout import Atom, Keyword, Node, method
-from specgen.backends.pytorch.ops.call import Call, Function, Functions
+from specgen.backends.pytorch.ops.call import Function, Functions, TorchCall
 
 
 def along(name: str) -> Function:
-    def written(call: Call, *, axis: int) -> Node:
+    def written(call: TorchCall, *, axis: int) -> Node:
         return method(call.operand(), name, call.dim(axis))
 
     return written
 
 
 def reduction(name: str) -> Function:
-    def written(call: Call, *, axis: int, keep: bool) -> Node:
+    def written(call: TorchCall, *, axis: int, keep: bool) -> Node:
         kept = [Keyword("keepdim", Atom("True"))] if keep else []
         return method(call.operand(), name, call.place(axis), *kept)
 

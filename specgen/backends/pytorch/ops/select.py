@@ -16,16 +16,16 @@ from specgen.backends.pytorch.layout import (
     subscript,
 )
 from specgen.backends.pytorch.layout import call as function_call
-from specgen.backends.pytorch.ops.call import Call, Functions
+from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.expr.node import Expr
 from specgen.ir.model import REST
 
 
-def where(call: Call) -> Node:
+def where(call: TorchCall) -> Node:
     return function_call("torch.where", *call.operands())
 
 
-def take(call: Call) -> Node:
+def take(call: TorchCall) -> Node:
     """Rows of a table; torch's embedding is of matrices."""
     shape = call.op.args[0].types[0].shape
     rows, places = call.operands()
@@ -34,7 +34,7 @@ def take(call: Call) -> Node:
     return subscript(rows, places)
 
 
-def gather(call: Call) -> Node:
+def gather(call: TorchCall) -> Node:
     """Elements of the last axis; the axes before it broadcast, which torch's gather does not."""
     value, index = (arg.types[0] for arg in call.op.args)
     source, places = call.operands()
@@ -58,7 +58,7 @@ def gather(call: Call) -> Node:
     return function_call("torch.take_along_dim", source, places, number(-1))
 
 
-def topk(call: Call, *, k: Expr) -> Node:
+def topk(call: TorchCall, *, k: Expr) -> Node:
     size = call.names.size(k)
     return method(call.operand(), "topk", size, Keyword("dim", number(-1)))
 

@@ -24,7 +24,7 @@ from specgen.backends.pytorch.layout import (
     subscript,
 )
 from specgen.backends.pytorch.layout import call as function_call
-from specgen.backends.pytorch.ops.call import Call, Functions
+from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.backends.pytorch.ops.contract import ELLIPSIS, lettering, spelled
 from specgen.backends.pytorch.quoting import literal
 from specgen.expr.node import ZERO, Expr
@@ -34,26 +34,26 @@ from specgen.ops.record import Group, Groups, Sizes
 Written = Callable[[Expr], Node]
 
 
-def iota(call: Call, *, n: Expr) -> Node:
+def iota(call: TorchCall, *, n: Expr) -> Node:
     return call.names.iota(n, call.dtype)
 
 
-def constant(call: Call, *, value: Expr) -> Node:
+def constant(call: TorchCall, *, value: Expr) -> Node:
     return call.names.numbers(value, call.dtype)
 
 
-def split(call: Call, *, sizes: tuple[Expr, ...], axis: int) -> Node:
+def split(call: TorchCall, *, sizes: tuple[Expr, ...], axis: int) -> Node:
     source = call.operand()
     if all(size == sizes[0] for size in sizes):
         return method(source, "chunk", number(len(sizes)), call.dim(axis))
     return method(source, "split", listing(list(map(call.names.size, sizes))), call.dim(axis))
 
 
-def concat(call: Call, *, axis: int) -> Node:
+def concat(call: TorchCall, *, axis: int) -> Node:
     return function_call("torch.cat", listing(call.operands()), call.dim(axis))
 
 
-def slice_(call: Call, *, start: Expr, stop: Expr, axis: int) -> Node:
+def slice_(call: TorchCall, *, start: Expr, stop: Expr, axis: int) -> Node:
     """Slices of several axes, one inside the other, are one subscript."""
     ranges: dict[int, Node] = {}
     inner: Value = call.op
@@ -86,7 +86,7 @@ def written_range(start: Node | None, stop: Node) -> Node:
 # ---- rearrange and repeat --------------------------------------------------------------
 
 
-def rearrange(call: Call, *, inputs: Groups, outputs: Groups, sizes: Sizes) -> Node:
+def rearrange(call: TorchCall, *, inputs: Groups, outputs: Groups, sizes: Sizes) -> Node:
     return rearranged(call.operand(), inputs, outputs, sizes, call.names.size)
 
 
