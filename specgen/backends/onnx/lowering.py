@@ -5,9 +5,7 @@ Knows the graph and the op; knows no module, no weight and no protobuf.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from specgen.backends.onnx import dims
