@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import sympy
 
     from specgen.analysis.quantities.ledger import Ledger
-    from specgen.analysis.quantities.terms import Quantity
     from specgen.analysis.table.rows import Row
     from specgen.backends.onnx.options import Options
     from specgen.frontend.values import Override
@@ -81,21 +80,10 @@ class Model:
         Raises:
             KeyError: there is no such quantity, or the table has no such quantity's content.
         """
-        from specgen.analysis.table.instances import definitions
-        from specgen.expr.node import substitute
-        from specgen.expr.sympy_bridge import to_sympy
-
-        found = self._quantity(quantity)
-        if found.expr is None:
-            raise KeyError(f"{quantity!r} has no value: {found.absent}")
-        return to_sympy(substitute(found.expr, definitions(self.program)))
-
-    def _quantity(self, name: str) -> Quantity:
-        found = self.ledger.quantities.get(name)
-        if found is None:
-            close = suggestion(name, self.ledger.quantities)
-            raise KeyError(f"no quantity {name!r}" + (f"; {close!r}?" if close else ""))
-        return found
+        found = self.quantity(quantity)
+        if found.sympy is None:
+            raise KeyError(f"{quantity!r} has no value: {found.quantity.absent}")
+        return found.sympy
 
     def quantity(self, name: str) -> Figure:
         """One quantity: value, unit, convention and closed form; a notebook shows the formula.
@@ -105,7 +93,11 @@ class Model:
         """
         from specgen.notebook import Figure
 
-        return Figure(self._quantity(name), self.ledger)
+        found = self.ledger.quantities.get(name)
+        if found is None:
+            close = suggestion(name, self.ledger.quantities)
+            raise KeyError(f"no quantity {name!r}" + (f"; {close!r}?" if close else ""))
+        return Figure(found, self.ledger)
 
     def whatif(
         self,

@@ -14,6 +14,8 @@ from specgen.expr.evaluate import Value
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
+    from sympy import Expr as SympyExpr
+
     from specgen.analysis.quantities.ledger import Ledger
     from specgen.analysis.quantities.terms import Quantity
     from specgen.questions.sheet import Sheet
@@ -100,6 +102,18 @@ class Figure:
     def variables(self) -> tuple[str, ...]:
         """What the closed form leaves open: batch B, new tokens S, all tokens T, ..."""
         return self.quantity.variables
+
+    @property
+    def sympy(self) -> SympyExpr | None:
+        """The closed form as a sympy expression, in the table's params and the variables."""
+        from specgen.analysis.table.instances import definitions
+        from specgen.expr.node import substitute
+        from specgen.expr.sympy_bridge import to_sympy
+
+        expr = self.quantity.expr
+        if expr is None:
+            return None
+        return to_sympy(substitute(expr, definitions(self.ledger.program)))
 
     def text(self) -> str:
         """The closed form in the table's own names."""

@@ -11,15 +11,11 @@ from math import ceil, floor
 
 from specgen.expr.evaluate import evaluate
 from specgen.expr.node import ONE, ZERO, Apply, Const, Expr, Operator, symbols, total
-from specgen.expr.normal import Polynomial, TooComplex, bounds, integral, normalize, to_expr
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 
 #: Longer sums are halved, so that walking an expression stays far from the stack's end.
 MAX_CHAIN = 64
-
-
-def readable(p: Polynomial) -> Expr:
-    """The polynomial with its positive terms first: `n - m`, not `-m + n`."""
-    return to_expr(Polynomial(tuple(sorted(p.terms, key=lambda term: term[1] < 0))))
 
 
 def minus(left: Expr, right: Expr) -> Expr:
@@ -33,8 +29,12 @@ def minus(left: Expr, right: Expr) -> Expr:
     except TooComplex:
         return Apply("-", (left, right))
     if len(difference.terms) < len(a.terms) + len(b.terms):
-        return readable(difference)
-    return Apply("-", (left, right)) if not isinstance(left, Const) else readable(difference)
+        return difference.to_expr(positive_first=True)
+    return (
+        Apply("-", (left, right))
+        if not isinstance(left, Const)
+        else difference.to_expr(positive_first=True)
+    )
 
 
 def plus(left: Expr, right: Expr) -> Expr:
@@ -52,7 +52,7 @@ def shifted(expr: Expr, by: Const) -> Expr:
     except TooComplex:
         return total(expr, by)
     if len(moved.terms) <= len(p.terms):
-        return readable(moved)
+        return moved.to_expr(positive_first=True)
     return total(expr, by) if by.value > 0 else Apply("-", (expr, Const(-by.value)))
 
 
@@ -85,7 +85,7 @@ def rounded(op: Operator, expr: Expr) -> Expr:
         case Const(value=float(value)):
             return Const(ceil(value) if op == "ceil" else floor(value))
     try:
-        if integral(normalize(expr)):
+        if normalize(expr).integral:
             return expr
     except TooComplex:
         pass
@@ -114,7 +114,7 @@ def folded(expr: Expr) -> Expr:
 def evident(low: Expr, high: Expr) -> bool:
     """Whether low <= high whatever values the names have, on sight."""
     try:
-        return bounds(normalize(high) - normalize(low)).natural
+        return (normalize(high) - normalize(low)).bounds().natural
     except TooComplex:
         return False
 
@@ -125,6 +125,5 @@ def at_most(low: Expr, high: Expr) -> Expr:
         p = normalize(high) - normalize(low)
     except TooComplex:
         return Apply("<=", (low, high))
-    left = Polynomial(tuple((monomial, -c) for monomial, c in p.terms if c < 0))
-    right = Polynomial(tuple((monomial, c) for monomial, c in p.terms if c > 0))
-    return Apply("<=", (to_expr(left), to_expr(right)))
+    left, right = -p.where(lambda _, c: c < 0), p.where(lambda _, c: c > 0)
+    return Apply("<=", (left.to_expr(), right.to_expr()))

@@ -19,6 +19,7 @@ from typing import Final
 from specgen.expr.facts import LEAST, Extent, exact, extent, is_flag
 from specgen.expr.node import (
     COMPARISONS,
+    OPPOSITE,
     ZERO,
     Apply,
     Const,
@@ -29,16 +30,8 @@ from specgen.expr.node import (
     transform,
     walk,
 )
-from specgen.expr.normal import (
-    Polynomial,
-    TooComplex,
-    bounds,
-    canonical,
-    constant,
-    integral,
-    inverse,
-    normalize,
-)
+from specgen.expr.normal import canonical, normalize
+from specgen.expr.polynomial import Polynomial, TooComplex
 from specgen.records import dataclass
 
 #: Cases that are tried before a combination of conditions is taken for reachable.
@@ -49,8 +42,6 @@ MAX_TRIED: Final = 512
 
 #: Conditional values in one comparison of which each is looked at by itself.
 MAX_SPLITS: Final = 8
-
-OPPOSITE: Final[Mapping[str, Operator]] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +146,8 @@ class Assumptions:
                     and exact(right)
                 ):
                     try:
-                        rest = normalize(left) - constant(known.low)
-                        yield rest * inverse(normalize(right))
+                        rest = normalize(left) - Polynomial.of_number(known.low)
+                        yield rest * normalize(right).inverse()
                     except (TooComplex, ZeroDivisionError):
                         continue
 
@@ -164,7 +155,7 @@ class Assumptions:
         """Polynomials that are zero, by what is known to be equal."""
         for key, known in self.bounds.items():
             if known.low is not None and known.low == known.high:
-                yield key - constant(known.low)
+                yield key - Polynomial.of_number(known.low)
 
     # ---- one more fact
 
@@ -341,7 +332,7 @@ class Assumptions:
                 return kept.add_any(either) if kept is not None else None
         if difference is None:
             positive = op in ("==", "<", "<=")
-            order = op if positive else {"!=": "==", **OPPOSITE}[op]
+            order = op if positive else OPPOSITE[op]
             return self.add_opaque(Apply(order, (left, right)), positive)
         key, offset = difference
         limit = -offset
@@ -369,7 +360,7 @@ class Assumptions:
         if not all(is_number(base) for monomial, _ in p.terms for base, _ in monomial):
             return None
         offset = next((c for monomial, c in p.terms if not monomial), Fraction(0))
-        return Polynomial(tuple((m, c) for m, c in p.terms if m)), offset
+        return p.where(lambda monomial, _: bool(monomial)), offset
 
     def add_bounds(self, key: Polynomial, found: Bounds) -> Assumptions | None:
         if not key.terms:  # a constant: zero lies within the bounds, or not
@@ -382,9 +373,9 @@ class Assumptions:
             return self if inside else None
         # One key for all multiples of a polynomial.
         factor = 1 / content(key)
-        key, found = Polynomial(tuple((m, c * factor) for m, c in key.terms)), found.scaled(factor)
-        whole = integral(key)
-        reach = bounds(key, self.extent)
+        key, found = key.scaled(factor), found.scaled(factor)
+        whole = key.integral
+        reach = key.bounds(self.extent)
         before = (self.bounds.get(key) or Bounds()).meet(Bounds(reach.low, reach.high))
         known = before.meet(found)
         if whole:
@@ -395,7 +386,7 @@ class Assumptions:
 
     def extent(self, atom: Expr) -> Extent:
         """Bounds on an atom: what its kind says, and what is known of it."""
-        known = self.bounds.get(Polynomial((((((atom, 1),)), Fraction(1)),)))
+        known = self.bounds.get(Polynomial.of_atom(atom))
         found = extent(atom)
         if known is None:
             return found

@@ -124,6 +124,18 @@ def apply(op: str, args: list[Value]) -> Value:
         raise EvaluationError(f"`{op}` has no value here: {error}") from None
 
 
+def exact_fraction(number: Number) -> Fraction:
+    """The number as it is; an irrational one is the float that was computed.
+
+    Raises:
+        EvaluationError: it is not finite.
+    """
+    try:
+        return Fraction(number)
+    except (OverflowError, ValueError):
+        raise EvaluationError(f"{number} is not finite") from None
+
+
 def listed(value: Value, op: str) -> tuple[Number, ...]:
     if not isinstance(value, tuple):
         raise EvaluationError(f"`{op}` takes a list, not {describe(value)}")

@@ -32,7 +32,12 @@ FUNCTIONS: Mapping[str, int] = {
     "abs": 1, "min": 2, "max": 2, "contains": 2, "length": 1,
 }  # fmt: skip
 
-COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+#: Each comparison, and the one that holds where it does not.
+OPPOSITE: Mapping[str, Operator] = {
+    "==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">",
+}  # fmt: skip
+
+COMPARISONS = frozenset(OPPOSITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +182,8 @@ def negation(condition: Expr) -> Expr:
             return Const(not value)
         case Apply(op="not", args=(inner,)):
             return inner
-        case Apply(op="==" | "!=" | "<" | "<=" | ">" | ">=" as op, args=args):
-            opposite: Mapping[str, Operator] = {
-                "==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">",
-            }  # fmt: skip
-            return Apply(opposite[op], args)
+        case Apply(op=op, args=args) if op in COMPARISONS:
+            return Apply(OPPOSITE[op], args)
         case _:
             return Apply("not", (condition,))
 

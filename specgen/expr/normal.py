@@ -1,21 +1,20 @@
 """A normal form in which equal sizes are equal, and the questions it answers.
 
-Sizes are rational functions of positive integers.  Here they become Laurent polynomials: sums
-of a rational coefficient times powers, possibly negative, of atoms.  An atom is a symbol or an
-opaque node (`ceil`, `floor`, a division by a sum) whose arguments are already normal.  What is
-computed in floats is an atom as it is written, since rounding obeys no law.  Two sizes with the
-same normal form are equal; sizes that divide by sums are compared by sympy.
+Sizes are rational functions of positive integers.  Here they become polynomials whose atoms are
+symbols and opaque nodes (`ceil`, `floor`, a division by a sum) with arguments that are already
+normal.  What is computed in floats is an atom as it is written, since rounding obeys no law.  Two
+sizes with the same normal form are equal; sizes that divide by sums are compared by sympy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from math import isfinite
 from typing import assert_never
 
 from specgen.expr.evaluate import EvaluationError, evaluate
-from specgen.expr.facts import Extent, exact, extent, is_int, whole
+from specgen.expr.facts import exact, is_int
 from specgen.expr.node import (
     COMPARISONS,
     Apply,
@@ -28,94 +27,7 @@ from specgen.expr.node import (
     transform,
     walk,
 )
-from specgen.records import dataclass
-
-Monomial = tuple[tuple[Expr, int], ...]
-
-#: A size with more terms than this is no size; it bounds the work of multiplying out.
-MAX_TERMS = 4096
-
-
-class TooComplex(Exception):
-    """The expression has no normal form within the limits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Polynomial:
-    """Terms: monomial -> coefficient, in canonical order, none of them zero."""
-
-    terms: tuple[tuple[Monomial, Fraction], ...]
-
-    @staticmethod
-    def of(terms: Mapping[Monomial, Fraction]) -> Polynomial:
-        kept = [(monomial, c) for monomial, c in terms.items() if c]
-        if len(kept) > 1:
-            kept.sort(key=lambda term: order(term[0]))
-        return Polynomial(tuple(kept))
-
-    @property
-    def constant(self) -> Fraction | None:
-        """The value, if the polynomial is a constant."""
-        match self.terms:
-            case ():
-                return Fraction(0)
-            case (((), value),):
-                return value
-            case _:
-                return None
-
-    def __add__(self, other: Polynomial) -> Polynomial:
-        terms = dict(self.terms)
-        for monomial, c in other.terms:
-            terms[monomial] = terms.get(monomial, Fraction(0)) + c
-        return Polynomial.of(terms)
-
-    def __neg__(self) -> Polynomial:
-        return Polynomial(tuple((monomial, -c) for monomial, c in self.terms))
-
-    def __sub__(self, other: Polynomial) -> Polynomial:
-        return self + -other
-
-    def __mul__(self, other: Polynomial) -> Polynomial:
-        if len(self.terms) * len(other.terms) > MAX_TERMS:
-            raise TooComplex
-        terms: dict[Monomial, Fraction] = {}
-        for left, a in self.terms:
-            for right, b in other.terms:
-                monomial = multiply(left, right)
-                terms[monomial] = terms.get(monomial, Fraction(0)) + a * b
-        return Polynomial.of(terms)
-
-
-def order(monomial: Monomial) -> tuple[int, str]:
-    return (-sum(power for _, power in monomial), repr(monomial))
-
-
-def multiply(left: Monomial, right: Monomial) -> Monomial:
-    if not left or not right:
-        return left or right
-    powers = dict(left)
-    for atom, power in right:
-        powers[atom] = powers.get(atom, 0) + power
-    return tuple(sorted(((a, p) for a, p in powers.items() if p), key=lambda ap: repr(ap[0])))
-
-
-def constant(value: int | Fraction) -> Polynomial:
-    return Polynomial.of({(): Fraction(value)})
-
-
-def atom(expr: Expr, power: int = 1) -> Polynomial:
-    return Polynomial((((((expr, power),)), Fraction(1)),))
-
-
-def inverse(p: Polynomial) -> Polynomial:
-    """1 / p; a polynomial of one term is inverted exactly, a sum becomes an atom."""
-    if not p.terms:
-        raise ZeroDivisionError
-    if len(p.terms) == 1:
-        ((monomial, c),) = p.terms
-        return Polynomial((((tuple((a, -n) for a, n in monomial)), 1 / c),))
-    return atom(to_expr(p), -1)
+from specgen.expr.polynomial import Polynomial, TooComplex
 
 
 def normalize(expr: Expr) -> Polynomial:
@@ -141,14 +53,14 @@ def normalized(expr: Expr) -> Polynomial:
         kept = [canonical(arg) for arg in expr.args]
         if expr.op in ("+", "*"):  # the one law that rounding obeys
             kept.sort(key=repr)
-        return atom(Apply(expr.op, tuple(kept)))
+        return Polynomial.of_atom(Apply(expr.op, tuple(kept)))
     match expr:
         case Const(value=value):
             if value is None or isinstance(value, bool | str) or not isfinite(value):
-                return atom(expr)
-            return constant(Fraction(value))
+                return Polynomial.of_atom(expr)
+            return Polynomial.of_number(Fraction(value))
         case Sym():
-            return atom(expr)
+            return Polynomial.of_atom(expr)
         case Apply(op="+", args=(a, b)):
             return normalize(a) + normalize(b)
         case Apply(op="-", args=(a, b)):
@@ -159,57 +71,27 @@ def normalized(expr: Expr) -> Polynomial:
             return normalize(a) * normalize(b)
         case Apply(op="/", args=(a, b)):
             try:
-                return normalize(a) * inverse(normalize(b))
+                return normalize(a) * normalize(b).inverse()
             except ZeroDivisionError:
-                return atom(expr)
+                return Polynomial.of_atom(expr)
         case Apply(op="**", args=(a, Const(value=int(n)))) if not isinstance(n, bool):
             try:
-                return raised(normalize(a), n)
+                return normalize(a) ** n
             except ZeroDivisionError:
-                return atom(expr)
+                return Polynomial.of_atom(expr)
         case Apply(op="ceil" | "floor" as op, args=(a,)):
             inner = normalize(a)
             if inner.constant is not None:
                 rounded = -(-inner.constant // 1) if op == "ceil" else inner.constant // 1
-                return constant(rounded)
-            if integral(inner):
+                return Polynomial.of_number(rounded)
+            if inner.integral:
                 return inner
-            return atom(Apply(op, (to_expr(inner),)))
+            return Polynomial.of_atom(Apply(op, (inner.to_expr(),)))
         case Apply(op="length", args=(Apply(op="list", args=items),)):
-            return constant(len(items))
+            return Polynomial.of_number(len(items))
         case Apply(op=op, args=args):
-            return atom(Apply(op, tuple(canonical(arg) for arg in args)))
+            return Polynomial.of_atom(Apply(op, tuple(canonical(arg) for arg in args)))
     assert_never(expr)
-
-
-def raised(p: Polynomial, n: int) -> Polynomial:
-    if abs(n) > 64:
-        raise TooComplex
-    base = p if n >= 0 else inverse(p)
-    result = constant(1)
-    for _ in range(abs(n)):
-        result = result * base
-    return result
-
-
-def integral(p: Polynomial) -> bool:
-    """Whether the polynomial is visibly a whole number, whatever values its names have."""
-    return all(integral_term(monomial, c) for monomial, c in p.terms)
-
-
-def integral_term(monomial: Monomial, c: Fraction) -> bool:
-    return c.denominator == 1 and all(power > 0 and whole(base) for base, power in monomial)
-
-
-def bounds(p: Polynomial, known: Callable[[Expr], Extent] = extent) -> Extent:
-    """Bounds on the value of the polynomial, from those of its atoms."""
-    result = Extent(Fraction(0), Fraction(0))
-    for monomial, c in p.terms:
-        term = Extent(c, c)
-        for base, power in monomial:
-            term = term * known(base).power(power)
-        result = result + term
-    return result
 
 
 def canonical(expr: Expr) -> Expr:
@@ -223,40 +105,13 @@ def canonical(expr: Expr) -> Expr:
         ):
             return Apply(op, tuple(canonical(arg) for arg in args))
         case _:
-            return to_expr(normalize(expr))
-
-
-def to_expr(p: Polynomial) -> Expr:
-    """The polynomial as an expression, its terms in canonical order."""
-    result: Expr | None = None
-    for monomial, c in p.terms:
-        numerator: Expr | None = None
-        denominator: Expr | None = None
-        magnitude = abs(c)
-        if magnitude.numerator != 1:
-            numerator = Const(magnitude.numerator)
-        if magnitude.denominator != 1:
-            denominator = Const(magnitude.denominator)
-        for base, power in monomial:
-            factor: Expr = base if abs(power) == 1 else Apply("**", (base, Const(abs(power))))
-            if power > 0:
-                numerator = factor if numerator is None else Apply("*", (numerator, factor))
-            else:
-                denominator = factor if denominator is None else Apply("*", (denominator, factor))
-        term = numerator if numerator is not None else Const(1)
-        if denominator is not None:
-            term = Apply("/", (term, denominator))
-        if result is None:
-            result = term if c > 0 else Apply("neg", (term,))
-        else:
-            result = Apply("+" if c > 0 else "-", (result, term))
-    return result if result is not None else Const(0)
+            return normalize(expr).to_expr()
 
 
 def tidy(expr: Expr) -> Expr:
     """The normal form where that is shorter; else the expression as it was written."""
     try:
-        simple = to_expr(normalize(expr))
+        simple = normalize(expr).to_expr()
     except (TooComplex, ZeroDivisionError):
         return expr
     return simple if sum(1 for _ in walk(simple)) < sum(1 for _ in walk(expr)) else expr

@@ -6,6 +6,7 @@ What is left is in the free names alone and is the same function of them.  Knows
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from fractions import Fraction
 
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, expression
 from specgen.expr.facts import exact, is_int, whole
@@ -22,7 +23,8 @@ from specgen.expr.node import (
     total,
     transform,
 )
-from specgen.expr.normal import Polynomial, TooComplex, normalize, to_expr
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 
 #: A value, or a definition in other names.
 Known = Value | Expr
@@ -94,16 +96,15 @@ def quotient(above: Expr, below: Expr) -> Expr:
     match below:
         case Const(value=int(divisor)) if is_int(divisor) and divisor and exact(above):
             try:
-                p = normalize(above)
+                p = normalize(above).scaled(Fraction(1, divisor))
             except TooComplex:
                 return computed(Apply("/", (above, below)))
-            terms = tuple((monomial, c / divisor) for monomial, c in p.terms)
-            if all(c.denominator == 1 for _, c in terms) and all(
-                isinstance(base, Sym) and power > 0
-                for monomial, _ in terms
-                for base, power in monomial
+            if all(
+                c.denominator == 1
+                and all(isinstance(b, Sym) and power > 0 for b, power in monomial)
+                for monomial, c in p.terms
             ):
-                return to_expr(Polynomial(terms))
+                return p.to_expr()
     return computed(Apply("/", (above, below)))
 
 
@@ -167,7 +168,7 @@ def collected(expr: Expr) -> Expr:
 
     plain = numbered(skeleton(expr))
     try:
-        short = to_expr(normalize(plain))
+        short = normalize(plain).to_expr()
     except TooComplex:
         short = plain
     chosen = short if weight(short) <= weight(plain) else plain

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from specgen.expr.node import ONE, Apply, Const, Expr, Sym, product, symbols, walk
-from specgen.expr.normal import TooComplex, integral, inverse, normalize, to_expr
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 from specgen.records import dataclass
 
 
@@ -88,10 +89,10 @@ def quotient(whole: Expr, part: Expr) -> Expr:
     if simple is not None:
         return simple
     try:
-        ratio = normalize(whole) * inverse(normalize(part))
+        ratio = normalize(whole) * normalize(part).inverse()
     except (TooComplex, ZeroDivisionError):
         return Apply("/", (whole, part))
-    return to_expr(ratio) if integral(ratio) else Apply("/", (whole, part))
+    return ratio.to_expr() if ratio.integral else Apply("/", (whole, part))
 
 
 def without_factors(whole: Expr, parts: Iterable[Expr]) -> Expr | None:

@@ -17,7 +17,8 @@ from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions, Bounds
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import TRUE, ZERO, Apply, Const, Expr, negation, symbols
-from specgen.expr.normal import Polynomial, normalize
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import Polynomial
 from specgen.frontend import values as bind
 from specgen.frontend.conditions.oracle import ByValues, simplified
 from specgen.frontend.conditions.ranges import Known, Range, assume, bounds_of, shifted

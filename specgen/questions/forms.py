@@ -28,7 +28,8 @@ from specgen.expr.node import (
     substitute,
     symbols,
 )
-from specgen.expr.normal import TooComplex, integral, normalize, settled
+from specgen.expr.normal import normalize, settled
+from specgen.expr.polynomial import TooComplex
 from specgen.expr.simplify import Known, fold
 from specgen.frontend.files import Definition, Loaded
 from specgen.frontend.opened import Opened
@@ -139,7 +140,7 @@ def sized(
     for dim in dict.fromkeys((*counts, *(dim for shape in shapes for dim in shape))):
         written = substitute(dim, lets)
         try:
-            if integral(normalize(written)):
+            if normalize(written).integral:
                 continue
         except (TooComplex, ZeroDivisionError):
             pass

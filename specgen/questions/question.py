@@ -17,13 +17,12 @@ from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.table.instances import definitions
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.diagnostics.source import Source
-from specgen.expr.evaluate import Value
+from specgen.expr.evaluate import Value, exact_fraction
 from specgen.expr.node import COMPARISONS, Apply, Expr, Operator, Sym, substitute, symbols
 from specgen.expr.simplify import Known
 from specgen.frontend.scope import Unresolved
 from specgen.language import tree
 from specgen.language.parser import parse_expression
-from specgen.questions.equations.powers import exact
 from specgen.questions.session import Inquiry
 from specgen.questions.variables import variables_of
 from specgen.records import dataclass
@@ -173,7 +172,7 @@ def open_names(question: Question, inquiry: Inquiry) -> frozenset[str]:
 
 def plain(number: Fraction | int | float) -> Exact:
     """The number as it is, whole where it is whole."""
-    found = exact(number)
+    found = exact_fraction(number)
     return found.numerator if found.denominator == 1 else found
 
 

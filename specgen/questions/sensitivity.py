@@ -12,10 +12,16 @@ from math import ceil
 from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.expr.evaluate import EvaluationError, Value
+from specgen.expr.evaluate import EvaluationError, Value, exact_fraction
 from specgen.expr.node import Expr, conjunction, symbols
 from specgen.frontend.values import MAX_SIZE
-from specgen.questions.equations.powers import NotPolynomial, Powers, exact, powers, without
+from specgen.questions.equations.quotients import (
+    NotPolynomial,
+    Quotient,
+    differentiate,
+    drop_cancelled,
+    read_quotient,
+)
 from specgen.questions.equations.zeros import number_at
 from specgen.questions.forms import Known, fold
 from specgen.questions.question import Exact, QuestionError, plain
@@ -66,18 +72,10 @@ class Sensitivity:
     other: tuple[str, ...]
 
 
-def elasticity(terms: Powers, at: Fraction) -> Fraction | None:
-    """d ln Q / d ln p of a polynomial Q at p, None where it has none.
-
-    Each term c p^n adds n c p^n to p dQ/dp.
-    """
-    if at == 0:
-        return None
-    parts = {n: c * at**n for n, c in terms.items()}
-    whole = sum(parts.values(), start=Fraction(0))
-    return (
-        sum((n * part for n, part in parts.items()), start=Fraction(0)) / whole if whole else None
-    )
+def elasticity(form: Quotient, at: Fraction) -> Fraction | None:
+    """d ln Q / d ln p of a closed form Q at p, None where it has none."""
+    slope = differentiate(form, at)
+    return None if at == 0 or slope is None else at * slope
 
 
 def sensitivity(
@@ -153,22 +151,27 @@ class Asked:
 
     def influence(self, name: str, value: Exact) -> Influence | None:
         """What a name does to the quantity; None where it does nothing."""
-        form = without(self.alone(self.form(self.inquiry.base), name), name)
+        form = drop_cancelled(self.alone(self.form(self.inquiry.base), name), name)
         own = self.inquiry.params.get(name, self.variables.get(name))
         conditions = self.conditions(name) if name in self.inquiry.params else conjunction()
         moves = name in symbols(form)
         if not moves and not symbols(conditions):
             return None
         assert isinstance(own, int | float | Fraction)
-        step = self.step(name, exact(own), form, conditions)
+        step = self.step(name, exact_fraction(own), form, conditions)
         if not moves and (step is None or step.quantity == value):
             return None
         follow = tuple(self.inquiry.followers(name)) if name in self.inquiry.params else ()
         try:
-            found = elasticity(powers(form, name), exact(own))
+            quotient = read_quotient(form, name)
+            if not quotient.is_of_powers:
+                raise NotPolynomial
+            found = elasticity(quotient, exact_fraction(own))
             return Influence(name, own, found if moves else None, moves, step, follow)
         except NotPolynomial:
-            return Influence(name, own, between(exact(own), value, step), False, step, follow)
+            return Influence(
+                name, own, between(exact_fraction(own), value, step), False, step, follow
+            )
 
     def step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> Step | None:
         """The nearest allowed value a step away, and the quantity there."""
@@ -214,7 +217,7 @@ def between(own: Fraction, value: Exact, step: Step | None) -> Fraction | None:
     """The elasticity between the two ends of a step."""
     if step is None or own == 0:
         return None
-    return Fraction(step.quantity - value) / value / ((exact(step.to) - own) / own)
+    return Fraction(step.quantity - value) / value / ((exact_fraction(step.to) - own) / own)
 
 
 def strength(one: Influence, value: Exact) -> tuple[bool, Fraction]:

@@ -21,7 +21,7 @@ from specgen.frontend.values import MAX_SIZE
 from specgen.questions.bound_question import Posed
 from specgen.questions.equations.nearest import Near, nearest
 from specgen.questions.equations.piecewise import Piece, Pieces, Structure
-from specgen.questions.equations.powers import without
+from specgen.questions.equations.quotients import drop_cancelled
 from specgen.questions.equations.zeros import Found, number_at, zeros
 from specgen.questions.question import (
     Exact,
@@ -227,7 +227,7 @@ class Solver:
         pieces = self.pieces(low, high, base)
         pieces = [self.answered(piece) for piece in pieces]
         exprs = {
-            id(p.structure): without(self.posed.difference(p.structure.found), self.unknown)
+            id(p.structure): drop_cancelled(self.posed.difference(p.structure.found), self.unknown)
             for p in pieces
             if p.structure
         }

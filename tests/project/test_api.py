@@ -39,6 +39,28 @@ def test_quantities_are_ints_and_formulas_are_theirs(folder: Path) -> None:
     assert "B" in flops
 
 
+def test_every_symbolic_value_is_sympys_too() -> None:
+    """Shapes, multiplicities, formulas, closed forms and their assumptions, at the table's values."""
+    model = specgen.load("deepseek_v3", variant="v3_671b")
+    values = {**model.ledger.values, "B": 2, "S": 3, "T": 5, "W": 2, "G": 2, "O": 12}
+
+    def at(expr: sympy.Basic) -> object:
+        return expr.subs({symbol: values[str(symbol)] for symbol in expr.free_symbols})
+
+    for row in model.rows:
+        assert tuple(map(at, row.shape_sympy)) == row.dims
+        assert at(row.multiplicity_sympy) == row.instances
+        assert at(row.formula_sympy) == row.elements
+    for quantity in model.ledger.quantities.values():
+        if quantity.value is not None:
+            assert at(quantity.sympy) == quantity.value
+        assert all(at(condition) == sympy.true for condition in quantity.assumptions_sympy)
+        figure = model.quantity(quantity.name)
+        assert (figure.sympy is None) == (quantity.sympy is None)
+        if figure.sympy is not None:
+            assert figure.sympy == model.formula(quantity.name)
+
+
 def test_rows_and_tensors_sum_to_the_parameters(folder: Path) -> None:
     model = specgen.load(folder / "tiny.dsv3", variant="deep")
     assert sum(row.elements for row in model.rows) == model.quantities["parameters"]

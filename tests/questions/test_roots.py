@@ -9,45 +9,38 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sympy import Poly
 
 from specgen.expr.evaluate import EvaluationError, expression
 from specgen.expr.node import Apply, Const, Expr, Sym
-from specgen.questions.equations.powers import classes
-from specgen.questions.equations.roots import Integers, crossings, trimmed, value
+from specgen.questions.equations.quotients import K, split_by_remainder
+from specgen.questions.equations.roots import find_crossings
 from specgen.questions.equations.zeros import number_at, trend, zeros
 
 X = Sym("x")
 
 
-def multiplied(p: Integers, root: int, scale: int) -> Integers:
-    """p times (scale × x - scale × root)."""
-    return tuple(
-        scale * ((p[i - 1] if i else 0) - root * (p[i] if i < len(p) else 0))
-        for i in range(len(p) + 1)
-    )
-
-
 @st.composite
-def polynomials(draw: st.DrawFn) -> Integers:
+def polynomials(draw: st.DrawFn) -> Poly:
     """Any, and those with several and with multiple integer roots, shifted or not."""
     if draw(st.booleans()):
-        return trimmed(draw(st.lists(st.integers(-60, 60), min_size=1, max_size=7)))
-    p: Integers = (draw(st.sampled_from([-2, -1, 1, 3])),)
+        return Poly(draw(st.lists(st.integers(-60, 60), min_size=1, max_size=7)), K)
+    p = Poly(draw(st.sampled_from([-2, -1, 1, 3])), K)
     for root in draw(st.lists(st.integers(-12, 12), max_size=6)):
-        p = multiplied(p, root, draw(st.integers(1, 3)))
-    return trimmed((p[0] + draw(st.sampled_from([0, 0, 0, -1, 1])), *p[1:]))
+        p *= Poly(draw(st.integers(1, 3)) * (K - root), K)
+    return p + draw(st.sampled_from([0, 0, 0, -1, 1]))
 
 
 @settings(max_examples=50, deadline=None)
 @given(polynomials(), st.integers(-20, 0), st.integers(0, 40))
-def test_crossings(p: Integers, low: int, width: int) -> None:
+def test_crossings(p: Poly, low: int, width: int) -> None:
     high = low + width
-    if not p:
+    if p.is_zero:
         with pytest.raises(ValueError, match="no crossings"):
-            crossings(p, low, high)
+            find_crossings(p, low, high)
         return
-    found = crossings(p, low, high)
-    values = {x: value(p, x) for x in range(low, high + 1)}
+    found = find_crossings(p, low, high)
+    values = {x: int(p.eval(x)) for x in range(low, high + 1)}
     assert found.roots == tuple(x for x in values if values[x] == 0)
     assert found.gaps == tuple(x for x in range(low, high) if values[x] * values[x + 1] < 0)
     for a, b in pairwise(found.turns):
@@ -56,9 +49,8 @@ def test_crossings(p: Integers, low: int, width: int) -> None:
 
 
 def test_roots_far_out() -> None:
-    """(x - 2**40) (x - 2**47) (3 x + 1), over 2**48 integers."""
-    p = multiplied(multiplied((1, 3), 2**40, 1), 2**47, 1)
-    assert crossings(p, 0, 2**48).roots == (2**40, 2**47)
+    p = Poly((K - 2**40) * (K - 2**47) * (3 * K + 1), K)
+    assert find_crossings(p, 0, 2**48).roots == (2**40, 2**47)
 
 
 def expressions(depth: int) -> st.SearchStrategy[Expr]:
@@ -156,7 +148,7 @@ def test_quotients(above: Expr, below: Expr, wanted: Fraction) -> None:
 def test_blocks_have_a_polynomial_for_each_remainder() -> None:
     """The scales of a matrix stored in blocks of 128 × 128."""
     blocks = Apply("*", (Const(4), Apply("ceil", (Apply("/", (X, Const(128))),))))
-    found = classes(Apply("+", (Apply("*", (X, X)), blocks)), "x")
+    found = split_by_remainder(Apply("+", (Apply("*", (X, X)), blocks)), "x")
     assert found is not None
     period, quotients = found
     assert (period, len(quotients)) == (128, 128)

@@ -16,7 +16,7 @@ from specgen.expr.node import Apply, Const, Sym
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
 from specgen.questions.compare import complete
-from specgen.questions.equations.powers import powers
+from specgen.questions.equations.quotients import read_quotient
 from specgen.questions.question import QuestionError
 from specgen.questions.sensitivity import Sensitivity, elasticity, sensitivity
 from specgen.questions.session import Inquiry
@@ -36,9 +36,9 @@ def test_of_a_polynomial() -> None:
     x = Sym("x")
     cube = Apply("*", (Const(5), Apply("**", (x, Const(3)))))
     expr = Apply("+", (cube, Apply("*", (Const(2), x))))
-    assert elasticity(powers(expr, "x"), Fraction(10)) == Fraction(15_020, 5020)
-    assert elasticity(powers(Apply("/", (Const(7), x)), "x"), Fraction(3)) == -1
-    assert elasticity(powers(expr, "x"), Fraction(0)) is None
+    assert elasticity(read_quotient(expr, "x"), Fraction(10)) == Fraction(15_020, 5020)
+    assert elasticity(read_quotient(Apply("/", (Const(7), x)), "x"), Fraction(3)) == -1
+    assert elasticity(read_quotient(expr, "x"), Fraction(0)) is None
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from specgen.expr.node import (
     substitute,
     symbols,
 )
-from specgen.expr.normal import Monomial, TooComplex, normalize
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import Monomial, TooComplex
 from specgen.records import dataclass
 
 ACTIVATION_PEAK_BYTES: Final = QuantityRecord(

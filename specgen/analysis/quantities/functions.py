@@ -14,7 +14,8 @@ from specgen.analysis.table.instances import definitions
 from specgen.expr.arithmetic import evident
 from specgen.expr.evaluate import EvaluationError, Value, expression
 from specgen.expr.node import Apply, Expr, substitute
-from specgen.expr.normal import TooComplex, normalize, to_expr
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 from specgen.records import dataclass
 
 
@@ -79,7 +80,7 @@ def tidied(expr: Expr) -> Expr:
             return reduce(lambda left, right: Apply("max", (left, right)), kept)
         case _:
             try:
-                return to_expr(normalize(expr))
+                return normalize(expr).to_expr()
             except (TooComplex, ZeroDivisionError):
                 return expr
 

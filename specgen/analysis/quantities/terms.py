@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from specgen.analysis.quantities.record import QuantityRecord
 from specgen.expr.arithmetic import added, summed
@@ -15,6 +15,10 @@ from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import Apply, Const, Expr, product
 from specgen.expr.printing import TABLE, to_text
 from specgen.records import dataclass
+
+if TYPE_CHECKING:
+    from sympy import Basic as Condition
+    from sympy import Expr as Symbolic
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,20 @@ class Quantity:
     absent: str | None = None
     recipes: tuple[Recipe, ...] = ()
     limits: tuple[Expr, ...] = ()
+
+    @property
+    def sympy(self) -> Symbolic | None:
+        """The closed form as a sympy expression, in the model's params and lets and the variables."""
+        from specgen.expr.sympy_bridge import to_sympy
+
+        return None if self.expr is None else to_sympy(self.expr)
+
+    @property
+    def assumptions_sympy(self) -> tuple[Condition, ...]:
+        """The conditions under which the closed form holds, in sympy's logic."""
+        from specgen.expr.sympy_bridge import to_condition
+
+        return tuple(map(to_condition, self.assumptions))
 
     @property
     def remark(self) -> str:

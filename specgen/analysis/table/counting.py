@@ -13,7 +13,6 @@ the assumptions of the closed form.  `%` does the same on the axis of residues.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
 from itertools import groupby, pairwise
 from math import lcm
 
@@ -24,7 +23,6 @@ from specgen.expr.arithmetic import (
     folded,
     minus,
     plus,
-    readable,
     rounded,
     shifted,
     summed,
@@ -46,7 +44,8 @@ from specgen.expr.node import (
     symbols,
     transform,
 )
-from specgen.expr.normal import Polynomial, TooComplex, normalize
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 from specgen.records import dataclass
 
 Environment = Mapping[str, Value]
@@ -304,7 +303,7 @@ def read(atom: Expr, index: str, env: Environment) -> Atom:
             shift = normalize(dividend) - normalize(Sym(index))
             if any(index in symbols(base) for monomial, _ in shift.terms for base, _ in monomial):
                 raise NoClosedForm
-            return Residue(readable(shift), period, window)
+            return Residue(shift.to_expr(positive_first=True), period, window)
         case _:
             raise NoClosedForm
 
@@ -331,9 +330,9 @@ def isolated(op: Operator, left: Expr, right: Expr, index: str) -> tuple[Expr, O
     ((monomial, coefficient),) = held
     if len(monomial) != 1 or monomial[0][1] != 1:
         raise NoClosedForm
-    rest = Polynomial(tuple(term for term in difference.terms if term[0] != monomial))
-    scale = Polynomial.of({(): Fraction(-1) / coefficient})
-    return monomial[0][0], op if coefficient > 0 else FLIPPED[op], readable(rest * scale)
+    rest = difference.where(lambda other, _: other != monomial).scaled(-1 / coefficient)
+    direction = op if coefficient > 0 else FLIPPED[op]
+    return monomial[0][0], direction, rest.to_expr(positive_first=True)
 
 
 def window_of(op: Operator, bound: Expr) -> Window:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.table.cases import Case, Folder, Index, Indexed, Site
@@ -21,6 +22,9 @@ from specgen.expr.node import Expr, conjunction, product, substitute
 from specgen.expr.printing import to_text
 from specgen.ir.model import Program, Template, Tensor
 from specgen.records import dataclass
+
+if TYPE_CHECKING:
+    import sympy
 
 __all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "fold", "rows"]
 
@@ -74,6 +78,25 @@ class Row(Indexed):
     def formula(self) -> Expr:
         """Elements over all instances, symbolic: multiplicity first, then the table's order."""
         return product(self.multiplicity, *self.in_out)
+
+    @property
+    def shape_sympy(self) -> tuple[sympy.Expr, ...]:
+        """The shape as sympy expressions, in the model's params and lets."""
+        from specgen.expr.sympy_bridge import to_sympy
+
+        return tuple(map(to_sympy, self.shape))
+
+    @property
+    def multiplicity_sympy(self) -> sympy.Expr:
+        from specgen.expr.sympy_bridge import to_sympy
+
+        return to_sympy(self.multiplicity)
+
+    @property
+    def formula_sympy(self) -> sympy.Expr:
+        from specgen.expr.sympy_bridge import to_sympy
+
+        return to_sympy(self.formula)
 
     @property
     def in_out(self) -> tuple[Expr, ...]:

@@ -10,15 +10,8 @@ from typing import Final
 from specgen.expr.assumptions import Assumptions, said, split
 from specgen.expr.facts import exact
 from specgen.expr.node import ZERO, Apply, Expr, substitute, symbols
-from specgen.expr.normal import (
-    Monomial,
-    Polynomial,
-    TooComplex,
-    integral,
-    integral_term,
-    inverse,
-    normalize,
-)
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import Monomial, Polynomial, TooComplex, is_integral
 from specgen.frontend.scope import Scope
 from specgen.ops.context import size_text
 
@@ -65,7 +58,7 @@ def doubtful(
         p = normalize(expr)
     except (TooComplex, ZeroDivisionError):
         p = None
-    if p is not None and integral(p):
+    if p is not None and p.integral:
         return
     cases = split(expr) if p is not None else []
     if not cases:
@@ -89,7 +82,7 @@ class Facts:
 def multiple(target: Term, term: Term) -> Polynomial | None:
     """The target divided by a term; None where that divides by more than the target does, which
     might be zero."""
-    found = Polynomial((target,)) * inverse(Polynomial((term,)))
+    found = Polynomial((target,)) * Polynomial((term,)).inverse()
     divisors = {base for base, power in target[0] if power < 0}
     ((monomial, _),) = found.terms
     return found if all(power > 0 or base in divisors for base, power in monomial) else None
@@ -100,7 +93,7 @@ def follows(p: Polynomial, facts: Facts, budget: list[int], done: tuple[Polynomi
 
     `done` are the polynomials on the way here, to which a step must not lead back.
     """
-    rest = Polynomial(tuple(term for term in p.terms if not integral_term(*term)))
+    rest = p.where(lambda monomial, c: not is_integral(monomial, c))
     if not rest.terms:
         return True
     if rest in done or len(done) > 8:

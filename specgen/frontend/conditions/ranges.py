@@ -8,7 +8,8 @@ from fractions import Fraction
 from specgen.expr.assumptions import Assumptions, Bounds
 from specgen.expr.evaluate import Value
 from specgen.expr.node import Expr, Sym, substitute
-from specgen.expr.normal import TooComplex, normalize
+from specgen.expr.normal import normalize
+from specgen.expr.polynomial import TooComplex
 from specgen.frontend.conditions.oracle import literals
 from specgen.frontend.modules.module import ModuleView
 from specgen.records import dataclass

@@ -15,8 +15,8 @@ from typing import Final
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import COMPARISONS, Apply, Expr, symbols, walk
-from specgen.questions.equations.powers import NotPolynomial, numerator, powers
-from specgen.questions.equations.roots import crossings
+from specgen.questions.equations.quotients import NotPolynomial, read_quotient
+from specgen.questions.equations.roots import find_crossings
 from specgen.questions.equations.zeros import bisected, trend
 from specgen.questions.session import true_at
 from specgen.records import dataclass
@@ -80,13 +80,15 @@ def cuts(condition: Expr, unknown: str, low: int, high: int) -> set[int] | None:
 def cuts_of(comparison: Apply, unknown: str, low: int, high: int) -> set[int] | None:
     difference = Apply("-", comparison.args)
     try:
-        terms = powers(difference, unknown)
-        if any(n < 0 for n in terms) and low < 1:
+        quotient = read_quotient(difference, unknown)
+        if not quotient.is_of_powers:
+            raise NotPolynomial
+        p, below = quotient.cleared()
+        if not below.is_ground and low < 1:
             return None
-        p = numerator(terms)
-        if len(p) <= 1:
+        if p.is_ground:
             return set()
-        found = crossings(p, low, high)
+        found = find_crossings(p, low, high)
         roots, gaps = found.roots, found.gaps
     except NotPolynomial:
         if trend(difference, unknown, low, high) is None:

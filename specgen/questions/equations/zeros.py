@@ -5,21 +5,17 @@ Knows expressions, not what they count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, assert_never
 
-from specgen.expr.evaluate import EvaluationError, evaluate
+from sympy import Poly
+
+from specgen.expr.evaluate import EvaluationError, evaluate, exact_fraction
 from specgen.expr.node import Apply, Const, Expr, Sym
-from specgen.questions.equations.powers import ONE, Quotient, classes, exact
-from specgen.questions.equations.roots import (
-    Integers,
-    crossings,
-    derivative,
-    product,
-    subtracted,
-    value,
-)
+from specgen.questions.equations.quotients import Quotient, split_by_remainder
+from specgen.questions.equations.roots import find_crossings
 from specgen.records import dataclass
 
 #: Values that are tried one by one where nothing better is known.
@@ -55,7 +51,7 @@ def zeros(expr: Expr, unknown: str, low: int, high: int, near: int | None = None
         ValueError: it is zero everywhere.
         EvaluationError: it has no value there.
     """
-    periodic = classes(expr, unknown)
+    periodic = split_by_remainder(expr, unknown)
     if periodic is not None:
         return of_classes(*periodic, low, high)
     direction = trend(expr, unknown, low, high)
@@ -67,45 +63,45 @@ def zeros(expr: Expr, unknown: str, low: int, high: int, near: int | None = None
 
 def of_classes(period: int, quotients: Sequence[Quotient], low: int, high: int) -> Found:
     """The zeros of a quotient of polynomials for each remainder."""
-    if not any(one.above for one in quotients):
+    if all(one.above.is_zero for one in quotients):
         raise ValueError("zero everywhere")
     roots: list[int] = []
     near: list[tuple[int, int]] = []
     same: list[range] = []
     for r, one in enumerate(quotients):
         first, last = -((r - low) // period), (high - r) // period
-        above, below = one.integers()
-        if period == 1 and not (value(below, 0)):
+        above, below = one.cleared()
+        if period == 1 and not below.eval(0):
             first = max(first, 1)
         if first > last:
             continue
-        if not above:  # all of one remainder: the ends stand for them
+        if above.is_zero:  # all of one remainder: the ends stand for them
             same.append(range(first * period + r, last * period + r + 1, period))
             roots += sorted({same[-1][0], same[-1][-1]})
             continue
         found, beside = around(above, below, first, last)
         roots += [k * period + r for k in found]
         near += [(k * period + r, period) for k in beside]
-    what = "polynomial" if all(one.below == ONE for one in quotients) else "quotient"
+    what = "polynomial" if all(one.is_of_powers for one in quotients) else "quotient"
     method = what if period == 1 else f"{what}s, one for each remainder by {period}"
     return Found(tuple(sorted(roots)), tuple(sorted(near)), method, True, tuple(same))
 
 
-def around(above: Integers, below: Integers, first: int, last: int) -> tuple[list[int], list[int]]:
+def around(above: Poly, below: Poly, first: int, last: int) -> tuple[list[int], list[int]]:
     """The roots of above / below, and the integers among which it is nearest to zero."""
     shapes = [above]
-    if len(below) > 1:
+    if not below.is_ground:
         # Its slope has the sign of above' × below - above × below'.
-        slope = subtracted(product(derivative(above), below), product(above, derivative(below)))
-        shapes += [below, *([slope] if slope else [])]
+        slope = above.diff() * below - above * below.diff()
+        shapes += [below, *([] if slope.is_zero else [slope])]
     points: set[int] = {first, last}
     for shape in shapes:
-        found = crossings(shape, first, last)
+        found = find_crossings(shape, first, last)
         points |= {*found.turns, *(k + d for k in found.roots for d in (-1, 0, 1))}
         points |= {k + d for k in found.gaps for d in (0, 1)}
-    kept = [k for k in sorted(points) if first <= k <= last and value(below, k)]
-    roots = [k for k in kept if value(above, k) == 0]
-    return roots, [k for k in kept if value(above, k)]
+    kept = [k for k in sorted(points) if first <= k <= last and below.eval(k)]
+    roots = [k for k in kept if above.eval(k) == 0]
+    return roots, [k for k in kept if k not in roots]
 
 
 def number_at(expr: Expr, unknown: str, x: int | float) -> Fraction:
@@ -117,26 +113,21 @@ def number_at(expr: Expr, unknown: str, x: int | float) -> Fraction:
     found = evaluate(expr, {unknown: x})
     if isinstance(found, bool) or not isinstance(found, int | float | Fraction):
         raise EvaluationError("a number is needed")
-    return exact(found)
+    return exact_fraction(found)
 
 
 def bisected(expr: Expr, unknown: str, low: int, high: int) -> Found:
     """The zeros of a monotone expression: one stretch of integers, of which the ends are given."""
     rising = number_at(expr, unknown, low) <= number_at(expr, unknown, high)
 
-    def first(reached: Callable[[Fraction], bool]) -> int:
-        """The first integer where that is so, high + 1 where none is."""
-        a, b = low, high + 1
-        while a < b:
-            middle = (a + b) // 2
-            if reached(number_at(expr, unknown, middle)):
-                b = middle
-            else:
-                a = middle + 1
-        return a
+    toward = 1 if rising else -1
 
-    start = first((lambda v: v >= 0) if rising else (lambda v: v <= 0))
-    end = first((lambda v: v > 0) if rising else (lambda v: v < 0)) - 1
+    def key(x: int) -> Fraction:
+        return toward * number_at(expr, unknown, x)
+
+    zero, every = Fraction(0), range(low, high + 1)
+    start = low + bisect_left(every, zero, key=key)
+    end = low + bisect_right(every, zero, key=key) - 1
     roots = sorted({start, end}) if start <= end else []
     near = {x for x in (low, high, start - 1, start, end, end + 1) if low <= x <= high}
     same = (range(start, end + 1),) if len(roots) > 1 else ()
