@@ -27,7 +27,8 @@ from specgen.frontend.load import load_program
 from specgen.ir import interpret
 from specgen.ir import numpy as numpy_ops
 from specgen.ir.model import Op, Program
-from specgen.ir.verify import InternalFault, inside
+from specgen.ir.verify import InternalFault
+from specgen.ir.visit import walk
 from specgen.ops.record import OpRecord
 from specgen.ops.registry import FILES, OPS, complete, fault
 from tests.operations.entries import ENTRIES, table
@@ -46,7 +47,7 @@ def tried(op: str, folder: Path) -> Program:
 
 def uses(program: Program, op: str) -> list[Op]:
     bodies = (f.body for f in (*program.model.forwards, *program.functions.values()))
-    found = (value for body in bodies for value in inside(body) if isinstance(value, Op))
+    found = (value for body in bodies for value in walk(body) if isinstance(value, Op))
     return [value for value in found if value.name == op]
 
 
