@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "say what a diagnostic's code means, with an example",
     "params": "print the table of tensors and the exact counts",
     "formula": "print the closed form of a quantity",
+    "ir": "print the typed program that back ends read",
     "solve": "ask the other way round: which parameters give a figure, exactly",
     "sensitivity": "print how a quantity moves with each parameter, sorted",
     "whatif": "every quantity of a changed table, or of many configurations",

@@ -130,7 +130,8 @@ def test_a_name_is_known_however_it_is_spelt(name: str, sign: str, upper: bool) 
 
 
 def test_every_command_says_it_alike(inside: Path) -> None:
-    for command in ("check {}", "params {}", "formula {} parameters", "whatif {}", "build {}",
+    for command in ("check {}", "params {}", "formula {} parameters", "ir {}", "whatif {}",
+                    "build {}",
                     "diff {} llama", "diff llama {}", "sensitivity {} parameters"):  # fmt: skip
         done = specgen_here(*command.format("deepseek").split(), cwd=inside)
         assert done.status == 1, command

@@ -17,6 +17,7 @@ from tests.cli.running import ROOT, TINY, specgen_here
 PRINTING = [
     ["params", "tiny.dsv3"],
     ["formula", "tiny.dsv3", "parameters"],
+    ["ir", "tiny.dsv3"],
     ["whatif", "tiny.dsv3"],
     ["solve", "tiny.dsv3", "parameters == 3", "--for", "dim"],
     ["sensitivity", "tiny.dsv3", "parameters"],

@@ -32,6 +32,7 @@ COMMANDS = (
     "params {} --expand",
     "params {} --all-variants",
     "formula {} parameters",
+    "ir {}",
     "whatif {}",
     "whatif {} --sweep dim=1,2",
     "solve {} 'parameters == 8' --for dim",
