@@ -302,18 +302,36 @@ class Joining(Interpreter[T]):
 
 
 class Noting(Joining[None]):
-    """A domain in which values mean nothing: to go over them notes something."""
+    """A domain in which values mean nothing: to go over them notes something.
 
-    def var(self, value: ir.Var) -> None:
-        pass
-
-    def scalar(self, value: ir.Scalar) -> None:
-        pass
+    What a domain notes nothing of is gone over; what calls mean is its own.
+    """
 
     def over(self, value: ir.Value) -> None:
         """Goes over the operands of a value."""
         for _ in self.operands(value):
             pass
+
+    def var(self, value: ir.Var) -> None:
+        pass
+
+    def weight(self, value: ir.Weight) -> None:
+        pass
+
+    def scalar(self, value: ir.Scalar) -> None:
+        pass
+
+    def op(self, value: ir.Op) -> None:
+        self.over(value)
+
+    def apply_map(self, value: ir.ApplyMap) -> None:
+        self.over(value)
+
+    def mixture(self, value: ir.Mixture) -> None:
+        self.over(value)
+
+    def append(self, value: ir.Append) -> None:
+        self.over(value)
 
     def assign(self, statement: ir.Assign) -> None:
         self.value(statement.value)
@@ -322,5 +340,8 @@ class Noting(Joining[None]):
         for value in statement.values:
             self.value(value)
 
-    def join(self, sides: object, returned: object) -> None:
+    def under(self, condition: Expr, holds: bool) -> Self:
+        return self
+
+    def join(self, sides: tuple[Self, Self], returned: object) -> None:
         pass

@@ -104,15 +104,6 @@ class GrowthInterpreter(Noting):
     scope: Mapping[str, Expr]
     found: dict[Growth, None]
 
-    def weight(self, value: ir.Weight) -> None:
-        pass
-
-    def op(self, value: ir.Op) -> None:
-        self.over(value)
-
-    def apply_map(self, value: ir.ApplyMap) -> None:
-        self.over(value)
-
     def call_part(self, value: ir.CallPart) -> None:
         for part in meant(self.calls.program, self.module, value):
             for growth in self.calls.part(part, value.args, self.scope):
@@ -124,9 +115,6 @@ class GrowthInterpreter(Noting):
             function = next(f for f in self.module.functions if f.name == value.function)
             called = {axis: substitute(dim, self.scope) for axis, dim in value.dims.items()}
             replace(self, scope={**self.scope, **called}).run(function.body)
-        self.over(value)
-
-    def mixture(self, value: ir.Mixture) -> None:
         self.over(value)
 
     def append(self, value: ir.Append) -> None:
@@ -142,9 +130,6 @@ class GrowthInterpreter(Noting):
             )
         )
         self.over(value)
-
-    def under(self, condition: Expr, holds: bool) -> GrowthInterpreter:
-        return self
 
 
 def bound(

@@ -20,7 +20,6 @@ from specgen.ir.model import (
     CallFunction,
     CallPart,
     Mixture,
-    Op,
     Program,
     Weight,
 )
@@ -147,9 +146,6 @@ class StageInterpreter(Noting):
     def weight(self, value: Weight) -> None:
         self.note(value.row)
 
-    def op(self, value: Op) -> None:
-        self.over(value)
-
     def apply_map(self, value: ApplyMap) -> None:
         self.over(value)
         self.note(value.row)
@@ -174,12 +170,8 @@ class StageInterpreter(Noting):
             self.order.walked.add(known)
             self.run(method(self.instance.module, value.function).body)
 
-    def mixture(self, value: Mixture) -> None:
-        self.call_part(value)
+    mixture = call_part
 
     def append(self, value: Append) -> None:
         self.over(value)
         self.note(value.cache)
-
-    def under(self, condition: Expr, holds: bool) -> StageInterpreter:
-        return self

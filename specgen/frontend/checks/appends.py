@@ -6,13 +6,15 @@ Works on a variant's IR: parts that are called twice, and functions, are seen th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import field
-from typing import assert_never
+from dataclasses import replace
 
+from specgen.expr.node import Expr
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.visit import children, walk
+from specgen.ir.visit import Noting
+from specgen.ir.visit import walk
 from specgen.records import dataclass
 
 #: How often each cache row, by its path from the module, grows in one evaluation.
@@ -34,21 +36,21 @@ def repeated(program: ir.Program) -> Iterator[Repeated]:
 
     Functions of the model are called from outside, as its forward is.
     """
-    walk, seen = Walk(program), set[tuple[str, str, str]]()
+    modules, seen = Modules(program), set[tuple[str, str, str]]()
     for module in program.modules.values():
         called = module.functions if module.id == program.root else ()
         for forward in (*module.forwards, *called):
-            times = walk.body(module, forward.body)
+            times = modules.body(module, forward)
             for path in sorted(path for path, count in times.items() if count > 1):
                 if (module.name, forward.name, path) not in seen:
                     seen.add((module.name, forward.name, path))
                     yield Repeated(module.name, forward.name, path, "it is appended to twice")
-        for part in sorted(walk.mixed(module)):
+        for part in sorted(modules.mixed(module)):
             yield Repeated(module.name, "", part, "a mixture evaluates it for some tokens only")
 
 
 @dataclass(slots=True)
-class Walk:
+class Modules:
     """Counts once for each module; a row that is at fault inside counts once around it."""
 
     program: ir.Program
@@ -58,9 +60,14 @@ class Walk:
         """What the main forward of a module appends to."""
         if id_ not in self.times:
             module = self.program.modules[id_]
-            found = self.body(module, module.forward.body) if module.forward else Times()
+            found = self.body(module, module.forward) if module.forward else Times()
             self.times[id_] = Times(dict.fromkeys(found, 1))
         return self.times[id_]
+
+    def body(self, module: ir.Module, function: ir.Function) -> Times:
+        run = AppendInterpreter(self, module, Times())
+        run.run(function.body)
+        return run.times
 
     def mixed(self, module: ir.Module) -> set[str]:
         """The cache rows of parts that a mixture of the module evaluates."""
@@ -77,39 +84,35 @@ class Walk:
             for cache in self.module(part.module)
         }
 
-    def body(self, module: ir.Module, body: Sequence[ir.Statement]) -> Times:
-        total = Times()
-        for statement in body:
-            match statement:
-                case ir.Assign(value=value):
-                    total += self.value(module, value)
-                case ir.Return(values=several):
-                    for value in several:
-                        total += self.value(module, value)
-                case ir.Branch(then=then, otherwise=otherwise):
-                    total += self.body(module, then) | self.body(module, otherwise)
-                case _:
-                    assert_never(statement)
-        return total
 
-    def value(self, module: ir.Module, value: ir.Value) -> Times:
-        if isinstance(value, ir.Choose):
-            return self.value(module, value.then) | self.value(module, value.otherwise)
-        total = Times()
-        for inner in children(value):
-            total += self.value(module, inner)
-        match value:
-            case ir.Append(cache=cache):
-                total[cache] += 1
-            case ir.CallPart(part=name):
-                below = Times()
-                for part in meant(
-                    self.program, module, value
-                ):  # alternatives: one of them is there
-                    found = self.module(part.module)
-                    below |= Times({f"{name}.{path}": n for path, n in found.items()})
-                total += below
-            case ir.CallFunction(function=name, method=True):
-                function = next(f for f in module.functions if f.name == name)
-                total += self.body(module, function.body)
-        return total
+@dataclass(frozen=True)
+class AppendInterpreter(Noting):
+    """Counts in `times` what one evaluation of a body appends to."""
+
+    modules: Modules
+    module: ir.Module
+    times: Times
+
+    def call_part(self, value: ir.CallPart) -> None:
+        self.over(value)
+        below = Times()
+        for part in meant(self.modules.program, self.module, value):  # one of them is there
+            found = self.modules.module(part.module)
+            below |= Times({f"{value.part}.{path}": n for path, n in found.items()})
+        self.times.update(below)
+
+    def call_function(self, value: ir.CallFunction) -> None:
+        self.over(value)
+        if value.method:
+            self.run(next(f for f in self.module.functions if f.name == value.function).body)
+
+    def append(self, value: ir.Append) -> None:
+        self.over(value)
+        self.times[value.cache] += 1
+
+    def under(self, condition: Expr, holds: bool) -> AppendInterpreter:
+        return replace(self, times=Times(self.times))
+
+    def join(self, sides: tuple[AppendInterpreter, AppendInterpreter], returned: object) -> None:
+        then, otherwise = sides
+        self.times.update((then.times | otherwise.times) - self.times)
