@@ -5,29 +5,15 @@ Follows one main forward and the module's own functions; knows no sizes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import field
-from typing import assert_never
+from dataclasses import replace
+from itertools import chain
+from itertools import zip_longest
 
-from specgen.ir.model import (
-    Append,
-    ApplyMap,
-    Assign,
-    Branch,
-    CallFunction,
-    CallPart,
-    Choose,
-    Function,
-    Mixture,
-    Module,
-    Op,
-    Return,
-    Scalar,
-    Statement,
-    Value,
-    Var,
-    Weight,
-)
+from specgen.expr.node import Expr
+from specgen.ir import model as ir
+from specgen.ir.visit import Joining
 from specgen.records import dataclass
 
 #: Names of rows and parts whose results a value is made of.
@@ -40,85 +26,88 @@ NONE: Sources = frozenset()
 class Flow:
     """`order` are the rows and parts that the forward uses; `feeds` what each takes values from."""
 
-    module: Module
     order: dict[str, None] = field(default_factory=dict)
     feeds: dict[str, Sources] = field(default_factory=dict)
 
-    def function(self, function: Function, args: Sequence[Sources]) -> tuple[Sources, ...]:
-        """Follows a body; what each of its results is made of."""
-        names = {arg.name: given for arg, given in zip(function.args, args, strict=False)}
-        results: list[Sources] = [NONE] * len(function.results)
-        self.statements(function.body, names, results)
-        return tuple(results)
 
-    def statements(
-        self, body: Sequence[Statement], names: dict[str, Sources], results: list[Sources]
-    ) -> None:
-        for statement in body:
-            match statement:
-                case Assign(names=targets, value=value):
-                    found = self.values(value, names)
-                    for position, target in enumerate(targets):
-                        names[target] = found[min(position, len(found) - 1)]
-                case Branch(then=then, otherwise=otherwise):
-                    other = dict(names)
-                    self.statements(then, names, results)
-                    self.statements(otherwise, other, results)
-                    for name, sources in other.items():
-                        names[name] = names.get(name, NONE) | sources
-                case Return(values=values):
-                    for position, value in enumerate(values):
-                        results[position] |= self.value(value, names)
-                case _:
-                    assert_never(statement)
-
-    def values(self, value: Value, names: Mapping[str, Sources]) -> tuple[Sources, ...]:
-        """What each result of a value is made of; one entry where they cannot be told apart."""
-        if isinstance(value, CallFunction) and value.method:
-            args = [self.value(arg, names) for arg in value.args]
-            for function in self.module.functions:
-                if function.name == value.function:
-                    return self.function(function, args) or (NONE,)
-        return (self.value(value, names),)
-
-    def value(self, value: Value, names: Mapping[str, Sources]) -> Sources:
-        match value:
-            case Var(name=name):
-                return names.get(name, NONE)
-            case Weight(row=row):
-                return self.use(row, NONE)
-            case Scalar():
-                return NONE
-            case Op(args=args):
-                return self.all(args, names)
-            case ApplyMap(row=row, value=given):
-                return self.use(row, self.value(given, names))
-            case CallPart(part=part, args=args):
-                return self.use(part, self.all(args, names))
-            case CallFunction(method=True):
-                return frozenset().union(*self.values(value, names))
-            case CallFunction(args=args):
-                return self.all(args, names)
-            case Mixture(part=part, value=given, weights=weights, index=index):
-                return self.use(part, self.all((given, weights, index), names))
-            case Append(value=given):
-                return self.value(given, names)
-            case Choose(then=then, otherwise=otherwise):
-                return self.all((then, otherwise), names)
-        assert_never(value)
-
-    def all(self, values: Sequence[Value], names: Mapping[str, Sources]) -> Sources:
-        return NONE.union(*(self.value(value, names) for value in values))
-
-    def use(self, name: str, sources: Sources) -> Sources:
-        self.order.setdefault(name)
-        self.feeds[name] = self.feeds.get(name, NONE) | sources
-        return frozenset((name,))
-
-
-def flow(module: Module) -> Flow:
+def flow(module: ir.Module) -> Flow:
     """The flow of the main forward; without one, nothing is used."""
-    found = Flow(module)
+    found = Flow()
     if module.forward is not None:
-        found.function(module.forward, ())
+        FlowInterpreter(module, found, {}).run(module.forward.body)
     return found
+
+
+@dataclass(frozen=True)
+class FlowInterpreter(Joining[tuple[Sources, ...]]):
+    """What each result of a value is made of; one entry where they cannot be told apart."""
+
+    module: ir.Module
+    flow: Flow
+    names: dict[str, Sources]
+
+    def together(self, values: Iterable[tuple[Sources, ...]]) -> Sources:
+        return NONE.union(*chain.from_iterable(values))
+
+    def use(self, name: str, value: ir.Value) -> tuple[Sources, ...]:
+        """The results of a row or part that is given the operands of a value."""
+        sources = self.together(self.operands(value))
+        self.flow.order.setdefault(name)
+        self.flow.feeds[name] = self.flow.feeds.get(name, NONE) | sources
+        return (frozenset((name,)),)
+
+    def var(self, value: ir.Var) -> tuple[Sources, ...]:
+        return (self.names.get(value.name, NONE),)
+
+    def weight(self, value: ir.Weight) -> tuple[Sources, ...]:
+        return self.use(value.row, value)
+
+    def scalar(self, value: ir.Scalar) -> tuple[Sources, ...]:
+        return (NONE,)
+
+    def op(self, value: ir.Op | ir.Append) -> tuple[Sources, ...]:
+        return (self.together(self.operands(value)),)
+
+    def apply_map(self, value: ir.ApplyMap) -> tuple[Sources, ...]:
+        return self.use(value.row, value)
+
+    def call_part(self, value: ir.CallPart) -> tuple[Sources, ...]:
+        return self.use(value.part, value)
+
+    def call_function(self, value: ir.CallFunction) -> tuple[Sources, ...]:
+        """A body of the module is followed; a free function mixes all that it is given."""
+        args = [self.together((found,)) for found in self.operands(value)]
+        if not value.method:
+            return (NONE.union(*args),)
+        function = next(f for f in self.module.functions if f.name == value.function)
+        names = dict(zip((arg.name for arg in function.args), args, strict=True))
+        return replace(self, names=names).run(function.body) or (NONE,)
+
+    def mixture(self, value: ir.Mixture) -> tuple[Sources, ...]:
+        return self.use(value.part, value)
+
+    append = op
+
+    def assign(self, statement: ir.Assign) -> None:
+        found = self.value(statement.value)
+        for position, name in enumerate(statement.names):
+            self.names[name] = found[min(position, len(found) - 1)]
+
+    def ret(self, statement: ir.Return) -> tuple[Sources, ...]:
+        return tuple(self.together((found,)) for found in map(self.value, statement.values))
+
+    def under(self, condition: Expr, holds: bool) -> FlowInterpreter:
+        return replace(self, names=dict(self.names))
+
+    def join(
+        self,
+        sides: tuple[FlowInterpreter, FlowInterpreter],
+        returned: tuple[tuple[Sources, ...] | None, tuple[Sources, ...] | None],
+    ) -> tuple[Sources, ...] | None:
+        for side in sides:
+            for name, sources in side.names.items():
+                self.names[name] = self.names.get(name, NONE) | sources
+        then, otherwise = returned
+        if then is None or otherwise is None:
+            return None
+        return tuple(a | b for a, b in zip_longest(then, otherwise, fillvalue=NONE))
