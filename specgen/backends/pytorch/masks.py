@@ -7,29 +7,31 @@ if nothing else looks at either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import field
 
 from specgen.expr.node import ZERO, Apply, Const, Expr, Sym
 from specgen.ir.alternatives import meant
 from specgen.ir.model import (
     SCALAR,
+    Append,
+    ApplyMap,
     Arg,
     Assign,
-    Branch,
     CallFunction,
     CallPart,
     Function,
+    Mixture,
     Module,
     Op,
     Program,
     Return,
-    Statement,
-    Value,
+    Scalar,
     Var,
+    Weight,
 )
 from specgen.ir.roots import is_language_model
-from specgen.ir.visit import children, nested
+from specgen.ir.visit import Joining
 from specgen.records import dataclass
 
 #: The model's argument that marks real tokens.
@@ -109,24 +111,24 @@ def is_placed(program: Program, function: Function) -> bool:
 
 def optional_arguments(program: Program) -> frozenset[tuple[Place, str]]:
     """The arguments that are None where no mask is needed; none where a mask always is."""
-    model, walk = program.model, Walk(program)
+    model, found = program.model, Followed(program)
     try:
         for function in (*model.forwards, *model.functions):
             if any(arg.name == MASK for arg in function.args):
                 if not is_placed(program, function):
                     return frozenset()  # behind a cache, no mask would be another mask
-                walk.follow(model, function, MASK)
+                found.follow(model, function, MASK)
     except Inspected:
         return frozenset()
-    return frozenset(walk.found) if walk.ends else frozenset()
+    return frozenset(found.arguments) if found.ends else frozenset()
 
 
 @dataclass
-class Walk:
-    """Follows a mask from body to body."""
+class Followed:
+    """The arguments that a mask was followed to, from body to body."""
 
     program: Program
-    found: set[tuple[Place, str]] = field(default_factory=set)
+    arguments: set[tuple[Place, str]] = field(default_factory=set)
     ends: bool = False  # whether some attention was reached
 
     def follow(self, module: Module | None, function: Function, name: str) -> None:
@@ -136,72 +138,83 @@ class Walk:
             Inspected: not only causal masks and attention look at it.
         """
         key = ((module.id if module else "", function.name), name)
-        if key in self.found:
+        if key in self.arguments:
             return
-        self.found.add(key)
+        self.arguments.add(key)
         if module is None and is_attention(function) and name == function.args[3].name:
             self.ends = True
         elif module is None and is_causal_mask(function) and name == function.args[1].name:
             return
         else:
-            self.statements(module, function.body, {name})
+            MaskInterpreter(self, module, {name}).run(function.body)
 
-    def statements(
-        self, module: Module | None, body: tuple[Statement, ...], names: set[str]
-    ) -> None:
-        """The statements of a body, in which `names` are masks or follow from them."""
-        for statement in body:
-            match statement:
-                case Assign(names=bound, value=value):
-                    self.uses(module, value, names)
-                    if self.carries(value, names):
-                        names.update(bound)
-                case Branch(then=then, otherwise=otherwise):
-                    self.statements(module, then, names)
-                    self.statements(module, otherwise, names)
-                case Return(values=results):
-                    for value in results:
-                        self.uses(module, value, names)
-                        if self.carries(value, names):
-                            raise Inspected
 
-    def carries(self, value: Value, names: set[str]) -> bool:
-        """Whether a value is a mask, or follows from one."""
-        match value:
-            case Var(name=name):
-                return name in names
-            case CallFunction(function=name, method=False, args=args):
-                called = self.program.functions[name]
-                return is_causal_mask(called) and self.carries(args[1], names)
-            case _:
-                return False
+@dataclass(frozen=True)
+class MaskInterpreter(Joining[bool]):
+    """Whether a value is a mask, or follows from one; `names` are those in a body that do.
 
-    def uses(self, module: Module | None, value: Value, names: set[str]) -> None:
-        for outer in nested(value):
-            for position, inner in enumerate(children(outer)):
-                if self.carries(inner, names):
-                    self.given(module, outer, position)
+    Raises:
+        Inspected: something takes one that is no call.
+    """
 
-    def given(self, module: Module | None, value: Value, position: int) -> None:
-        """An operation takes a mask, or what follows from one."""
-        match value:
-            case CallFunction() | CallPart():
-                for owner, function in self.called(module, value):
-                    self.follow(owner, function, function.args[position].name)
-            case _:
-                raise Inspected
+    followed: Followed
+    module: Module | None
+    names: set[str]
 
-    def called(
-        self, module: Module | None, value: CallFunction | CallPart
-    ) -> Iterator[tuple[Module | None, Function]]:
-        if isinstance(value, CallFunction) and not value.method:
-            yield None, self.program.functions[value.function]
-            return
-        assert module is not None
-        if isinstance(value, CallFunction):
-            yield module, next(f for f in module.functions if f.name == value.function)
-            return
-        for part in meant(self.program, module, value):
-            owner = self.program.modules[part.module]
-            for forward in owner.forwards:
-                yield owner, forward
+    def var(self, value: Var) -> bool:
+        return value.name in self.names
+
+    def weight(self, value: Weight) -> bool:
+        return False
+
+    def scalar(self, value: Scalar) -> bool:
+        return False
+
+    def op(self, value: Op | ApplyMap | Mixture | Append) -> bool:
+        if any(self.operands(value)):
+            raise Inspected
+        return False
+
+    apply_map = mixture = append = op
+
+    def call_part(self, value: CallPart) -> bool:
+        given = [*self.operands(value)]
+        if any(given):
+            assert self.module is not None
+            program = self.followed.program
+            for part in meant(program, self.module, value):
+                owner = program.modules[part.module]
+                for forward in owner.forwards:
+                    self.follow(owner, forward, given)
+        return False
+
+    def call_function(self, value: CallFunction) -> bool:
+        given = [*self.operands(value)]
+        if not value.method:
+            function = self.followed.program.functions[value.function]
+            self.follow(None, function, given)
+            return is_causal_mask(function) and given[1]
+        assert self.module is not None
+        function = next(f for f in self.module.functions if f.name == value.function)
+        self.follow(self.module, function, given)
+        return False
+
+    def follow(self, module: Module | None, function: Function, given: Sequence[bool]) -> None:
+        for arg, is_mask in zip(function.args, given, strict=True):
+            if is_mask:
+                self.followed.follow(module, function, arg.name)
+
+    def assign(self, statement: Assign) -> None:
+        if self.value(statement.value):
+            self.names.update(statement.names)
+
+    def ret(self, statement: Return) -> bool:
+        if any(map(self.value, statement.values)):
+            raise Inspected
+        return False
+
+    def under(self, condition: Expr, holds: bool) -> MaskInterpreter:
+        return self
+
+    def join(self, sides: object, returned: tuple[bool | None, bool | None]) -> bool | None:
+        return returned[0]
