@@ -24,7 +24,7 @@ def verify(program: ir.Program, fault: OpFault) -> None:
 
     Parts lead to modules that stand before them, packings to rows; calls lead to functions that
     exist; no op has a `fault`; every variable is bound before it is read; every body ends in a
-    return.
+    return, and so do both sides of a branch or neither.
     """
     seen: set[str] = set()
     for module in program.modules.values():
@@ -86,7 +86,8 @@ def verify_body(
             case ir.Branch(then=then, otherwise=otherwise):
                 left, right = set(bound), set(bound)
                 returns = verify_body(then, left, where, module, program)
-                returns = verify_body(otherwise, right, where, module, program) and returns
+                both = verify_body(otherwise, right, where, module, program) == returns
+                need(both, f"{where} returns on one side of a branch")
                 bound |= left & right
                 if returns:
                     return True

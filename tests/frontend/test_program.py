@@ -146,3 +146,16 @@ def test_verify_finds_a_broken_program() -> None:
     broken = replace(model, parts=(part, *model.parts[1:]))
     with pytest.raises(InternalFault, match="leads to no module"):
         verify(replace(program, modules={**program.modules, model.id: broken}), registry.fault)
+
+
+def test_both_sides_of_a_branch_return_or_neither() -> None:
+    program = deepseek("v3_671b")
+    model = program.model
+    assert model.forward is not None
+    *_, last = model.forward.body
+    for sides in (((last,), ()), ((), (last,))):
+        body = (ir.Branch(TRUE, *sides), *model.forward.body)
+        forward = replace(model.forward, body=body)
+        broken = replace(model, forwards=(forward, *model.forwards[1:]))
+        with pytest.raises(InternalFault, match="returns on one side"):
+            verify(replace(program, modules={**program.modules, model.id: broken}), registry.fault)
