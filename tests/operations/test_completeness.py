@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from specgen.backends.onnx.options import Options
 from specgen.backends.pytorch import emit
 from specgen.backends.pytorch import ops as torch_ops
 from specgen.backends.pytorch.layout import Atom
+from specgen.expr.node import FUNCTIONS, Operator
 from specgen.frontend.load import load_program
 from specgen.ir import interpret
 from specgen.ir import numpy as numpy_ops
@@ -30,7 +31,7 @@ from specgen.ir.model import Op, Program
 from specgen.ir.verify import InternalFault
 from specgen.ir.visit import walk
 from specgen.ops.record import OpRecord
-from specgen.ops.registry import FILES, OPS, complete, fault
+from specgen.ops.registry import FILES, OPERATORS, OPS, complete, fault
 from tests.operations.entries import ENTRIES, table
 from tests.references import REPOSITORY
 
@@ -136,6 +137,11 @@ def records(file: ModuleType) -> list[OpRecord[Any]]:
 def test_every_record_is_registered() -> None:
     assert {record.name for file in FILES for record in records(file)} == OPS.keys()
     assert set(ENTRIES) == OPS.keys()
+
+
+def test_every_operator_of_an_expression_is_an_op() -> None:
+    """Those of compile-time numbers stand for ops where an operand is a tensor."""
+    assert OPERATORS.keys() == {*get_args(Operator)} - FUNCTIONS.keys() - {"cond", "list"}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
