@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import field
-from dataclasses import replace
+from dataclasses import field, replace
 
 from specgen.expr.node import Expr
 from specgen.ir import model as ir
 from specgen.ir.alternatives import meant
-from specgen.ir.visit import Noting
-from specgen.ir.visit import walk
+from specgen.ir.visit import Noting, walk
 from specgen.records import dataclass
 
 #: How often each cache row, by its path from the module, grows in one evaluation.

@@ -6,10 +6,8 @@ Follows one main forward and the module's own functions; knows no sizes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
-from dataclasses import replace
-from itertools import chain
-from itertools import zip_longest
+from dataclasses import field, replace
+from itertools import chain, zip_longest
 
 from specgen.expr.node import Expr
 from specgen.ir import model as ir
