@@ -34,9 +34,12 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
+from specgen.analysis.quantities.ledger import ledger  # noqa: E402
+from specgen.analysis.quantities.terms import evaluated  # noqa: E402
 from specgen.backends.pytorch import emit  # noqa: E402
 from specgen.frontend.load import load_program  # noqa: E402
 from specgen.huggingface.reading import overrides_from_config  # noqa: E402
+from specgen.ir.model import Program  # noqa: E402
 
 SIZES: Mapping[str, Any] = {
     "vocab_size": 8192,
@@ -116,12 +119,82 @@ CASES = (
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What one thread can do at most, as measured: bytes read a second, operations a second."""
+
+    bandwidth: float
+    rate: float
+
+
+def measured() -> Machine:
+    """A matrix larger than the caches times a vector, and a product that stays in them."""
+
+    def seconds(run: Run) -> float:
+        run()
+        times = []
+        for _ in range(9):
+            started = time.process_time()
+            run()
+            times.append(time.process_time() - started)
+        return min(times)
+
+    matrix, vector = torch.randn(8192, 8192), torch.randn(8192)
+    bandwidth = matrix.numel() * 4 / seconds(lambda: matrix.mv(vector))
+    left, right = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    return Machine(bandwidth, 2 * 1024**3 / seconds(lambda: left @ right))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a case cannot do without: bytes of weights to read, and operations."""
+
+    bytes: float
+    operations: float
+
+    def limit(self, machine: Machine) -> float:
+        """Seconds: nothing that reads and multiplies one after the other is quicker."""
+        return max(self.bytes / machine.bandwidth, self.operations / machine.rate)
+
+
+def work(program: Program, case: Case) -> Work:
+    """Every weight that the tokens of the case touch once, and the products of the forward.
+
+    Of the experts those that so many tokens choose if each chooses like by chance.  A prompt needs
+    the logits of its last token only.
+    """
+    found = ledger(program)
+    count, tokens = found.quantities, case.batch * (case.length if case.kind == "prefill" else 1)
+    active = count["parameters_active_no_embedding"].value or 0
+    whole = (count["parameters"].value or 0) - (count["parameters_outside_forward"].value or 0)
+    embedding = (count["parameters_active"].value or 0) - active
+    experts, chosen = expert_counts(program)
+    share = (1 - (1 - chosen / experts) ** tokens) * experts if experts else 0
+    one = (whole - embedding - active) / (experts - chosen) if experts else 0
+    size = 4 * (active + one * (share - chosen if experts else 0))
+    name = "flops_prefill_causal" if case.kind == "prefill" else "flops_decode"
+    values = {**found.values, "B": case.batch, "S": case.length, "T": case.length}
+    operations = evaluated(count[name], values)
+    if case.kind == "prefill":
+        head = 2 * found.values["vocab_size"] * found.values["dim"]
+        operations -= head * (tokens - case.batch)
+    return Work(size, operations)
+
+
+def expert_counts(program: Program) -> tuple[int, int]:
+    """How many experts a layer has, and how many a token chooses; 0 without a mixture."""
+    values = program.values
+    experts = values.get("n_experts", values.get("n_routed_experts", 0))
+    return int(experts), int(values.get("n_activated_experts", 0))
+
+
+@dataclass(frozen=True)
 class Pair:
     """One set of weights in both programs."""
 
     ours: Any
     theirs: Any
     compiled: Any
+    program: Program
 
     def runs(self, case: Case) -> tuple[Run, Run]:
         """What to time: each call is one prompt, or one step further."""
@@ -160,7 +233,7 @@ def pair(shape: str, folder: Path) -> Pair:
     ours = module.Model(module.Config()).eval()
     ours.load_checkpoint(folder)
     module.lay_out(ours)  # for decoding in float32, as docs/pytorch.md says
-    return Pair(ours, theirs, torch.compile(ours, fullgraph=True))
+    return Pair(ours, theirs, torch.compile(ours, fullgraph=True), table)
 
 
 @dataclass
@@ -168,6 +241,7 @@ class Timing:
     """CPU seconds of each call, ours and theirs in turn."""
 
     case: Case
+    limit: float
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
     system_share: float = 0.0
@@ -180,10 +254,12 @@ class Timing:
         ours, theirs = (1000 * statistics.median(times) for times in (self.ours, self.theirs))
         load = os.getloadavg()[0]
         share = f"{self.system_share:.0%}"
-        return f"| {self.case.name} | {theirs:.1f} | {ours:.1f} | {self.ratio:.2f} | {share} | {load:.1f} |"
+        limit = f"{1000 * self.limit / ours:.0%}"
+        cells = [self.case.name, f"{theirs:.1f}", f"{ours:.1f}", f"{self.ratio:.2f}", limit, share]
+        return f"| {' | '.join(cells)} | {load:.1f} |"
 
 
-def timed(both: Pair, case: Case) -> Timing:
+def timed(both: Pair, case: Case, machine: Machine) -> Timing:
     """The case, after both have given the same logits.
 
     Tokens whose experts are a near tie may be routed otherwise by either, so that of several
@@ -195,7 +271,7 @@ def timed(both: Pair, case: Case) -> Timing:
     apart = (ours - theirs).abs().amax(-1).median().item()
     if apart > TOLERANCE:
         sys.exit(f"{case.name}: the logits are {apart} apart")
-    timing = Timing(case)
+    timing = Timing(case, work(both.program, case).limit(machine))
     before = resource.getrusage(resource.RUSAGE_SELF)
     for _ in range(case.rounds):
         for run, seconds in zip(runs, (timing.ours, timing.theirs), strict=True):
@@ -223,18 +299,22 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, float32, 1 thread")
+    machine = measured()
+    print(f"one thread: {machine.bandwidth / 1e9:.1f} GB/s, {machine.rate / 1e9:.0f} GFLOP/s")
     for shape in arguments.shape or SHAPES:
         with tempfile.TemporaryDirectory() as folder:
             both = pair(shape, Path(folder))
         print(f"\n{shape}; transformers with {settings(both.theirs)}, its default and its best\n")
-        print("| case | transformers, ms | model.py, ms | times faster | system time | load |")
-        print("|---|---:|---:|---:|---:|---:|")
+        print(
+            "| case | transformers, ms | model.py, ms | times faster | of the limit | system time | load |"
+        )
+        print("|---|---:|---:|---:|---:|---:|---:|")
         with torch.inference_mode():
             for case in CASES:
                 if case.kind == "compiled" and not arguments.compiled:
                     continue
                 for _ in range(ATTEMPTS):
-                    timing = timed(both, case)
+                    timing = timed(both, case, machine)
                     if timing.system_share <= SYSTEM_SHARE:
                         print(timing.row(), flush=True)
                         break

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 NEEDED = ("lark", "jinja2", "sympy", "numpy", "platformdirs", "rich")
 TESTS = (
-    "tests/syntax", "tests/errors", "tests/sizes", "tests/artefacts",
+    "tests/language", "tests/errors", "tests/expr", "tests/output",
     "tests/project/test_comprehensions.py",
 )  # fmt: skip
 TESTING = ("pytest", "hypothesis", "interegular")
