@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from specgen.analysis.dataflow.activations import Evaluator
+from specgen.analysis.dataflow.activations import Memory
 from specgen.analysis.quantities.activation_peak import TOO_MANY
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.terms import evaluated
@@ -83,6 +83,15 @@ def test_what_is_alive_in_a_layer(block: str, elements: int, tmp_path: Path) -> 
     assert peak(tmp_path, block=block) == 2 * elements
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_branch_may_return_in_the_branches_inside_it(kept: bool, tmp_path: Path) -> None:
+    wide, wider = "return down(up(x))", "return down(silu(up(x)))"
+    inner = f"if layer < 1 {{ {wide} }} else {{ {wider} }}"
+    block = f"if layer < 2 {{ {inner} }} else {{ return x }}"
+    body = "y = layers(take(embed, tokens))\n return head(y)" if kept else PLAIN
+    assert peak(tmp_path, body=body, block=block) == 2 * (8 + 32 + 32)
+
+
 def test_what_a_repeated_part_is_given_may_outlive_it(tmp_path: Path) -> None:
     """The first of the layers is given what is used later: the others are given their own."""
     block = "return down(up(x))"
@@ -133,8 +142,8 @@ def test_no_moment_that_can_be_the_fullest_is_left_out(spec: str) -> None:
     """The closed form against every moment of the forward, at random sizes."""
     found = structure(table(spec))
     quantity = found.found.quantities["activation_peak_bytes"]
-    evaluator = Evaluator()
-    evaluator.run(root(found.program))
+    memory = Memory()
+    memory.run(root(found.program))
     draw = random.Random(spec)
     for sizes in found.drawn(draw, 20):
         tokens = draw.randint(1, 40)
@@ -143,7 +152,7 @@ def test_no_moment_that_can_be_the_fullest_is_left_out(spec: str) -> None:
         folder = Folder(env)
         fullest = max(
             sum(count * evaluate_int(size, env) for size, count in alive.items())
-            for place, all_alive in evaluator.moments.items()
+            for place, all_alive in memory.moments.items()
             if folder.fold(place)
             for alive in all_alive
         )

@@ -18,12 +18,11 @@ tokens' rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from functools import partial
 from itertools import chain
 from itertools import count as counter
-from typing import assert_never
 
 from specgen.analysis.dataflow.products import (
     MAX_STEPS,
@@ -50,22 +49,20 @@ from specgen.ir.model import (
     Append,
     ApplyMap,
     Assign,
-    Branch,
     CallFunction,
     CallPart,
-    Choose,
     Function,
     Mixture,
     Op,
     Return,
     Scalar,
-    Statement,
     Type,
     Value,
     Var,
     Weight,
     stored_dtype,
 )
+from specgen.ir.visit import Joining
 from specgen.ops.registry import OPS
 from specgen.records import dataclass
 
@@ -90,57 +87,47 @@ Sizes = Counter[Expr]
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """An allocation: how large it is, and how many refer to it."""
+class Allocation:
+    """How large it is, and how many refer to it."""
 
     size: Expr
     references: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A body being run: the frame of its expressions, and what its names refer to."""
-
-    frame: Frame
-    names: dict[str, Ref]
-
-    def under(self, condition: Expr) -> Body:
-        """The same with names of its own, where a condition holds as well."""
-        return Body(under(self.frame, condition), dict(self.names))
-
-
 @dataclass
-class Evaluator:
-    """Runs the main forwards; `sizes` counts what is alive, `moments` what was, by places."""
+class Memory:
+    """What is alive: `sizes` counts it, `moments` has what was, by places."""
 
-    alive: dict[int, Memory] = field(default_factory=dict)
+    alive: dict[int, Allocation] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=Counter)
     moments: dict[Site, list[Sizes]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=counter)
     _steps: Iterator[int] = field(default_factory=counter)
 
     def run(self, model: Instance) -> None:
+        """Runs the model's main forward."""
         forward = model.module.forward
         if forward is not None:
             frame = Frame(model, {}, (), model.condition, {})
-            self.body(forward, Body(frame, {argument.name: () for argument in forward.args}))
+            names: dict[str, Ref] = {argument.name: () for argument in forward.args}
+            MemoryInterpreter(self, frame, names).body(forward)
 
-    # ---- memory
+    def step(self) -> None:
+        if next(self._steps) > MAX_STEPS:
+            raise EvaluationError(f"its forward runs through more than {MAX_STEPS} operations")
 
-    def new(self, type_: Type, frame: Frame, *, noted: bool = True) -> Ref:
+    def new(self, type_: Type, frame: Frame) -> Ref:
         """Memory for a value, with one reference to it."""
         dtype = stored_dtype(frame.instance.program, type_.dtype)
         copies = tuple(frame.chosen.values())
-        size = product(expression(DTYPES[dtype].bytes), *copies, *frame.dims(type_))
-        ref = (self.allocated(size),)
-        if noted:
-            self.note(frame)
-        return ref
+        return (
+            self.allocated(product(expression(DTYPES[dtype].bytes), *copies, *frame.dims(type_))),
+        )
 
     def allocated(self, size: Expr) -> int:
         """The number of new memory with one reference."""
         number = next(self._numbers)
-        self.alive[number] = Memory(size, 1)
+        self.alive[number] = Allocation(size, 1)
         self.sizes[size] += 1
         return number
 
@@ -166,198 +153,185 @@ class Evaluator:
                 if not self.sizes[memory.size]:
                     del self.sizes[memory.size]
 
-    def either(self, runs: Iterable[Callable[[], list[Ref]]]) -> list[Ref]:
-        """What alternatives result in, of which one runs: memory for any of them."""
-        before, sizes_before = self.alive, self.sizes
-        outcomes = []
-        for run in runs:
-            self.alive, self.sizes = dict(before), sizes_before.copy()
-            found = run()
-            outcomes.append([(ref, [self.alive[n].size for n in ref]) for ref in found])
-        self.alive, self.sizes = before, sizes_before
+    def beside(self) -> Memory:
+        """The same for one of several alternatives, of which one runs."""
+        return replace(self, alive=dict(self.alive), sizes=self.sizes.copy())
+
+    def either(self, outcomes: Iterable[tuple[Memory, list[Ref]]]) -> list[Ref]:
+        """What alternatives result in, each with the memory behind it: memory for any of them."""
         results = []
-        for together in zip(*outcomes, strict=True):
-            ref = tuple(dict.fromkeys(n for r, _ in together for n in r if n in before))
+        for together in zip(*([(m, ref) for ref in refs] for m, refs in outcomes), strict=True):
+            ref = tuple(dict.fromkeys(n for _, r in together for n in r if n in self.alive))
             self.refer(ref, 1)
             fresh = {
-                tuple(size for n, size in zip(r, sizes, strict=True) if n not in before): None
-                for r, sizes in together
+                tuple(memory.alive[n].size for n in r if n not in self.alive): None
+                for memory, r in together
             }
             results.append((*ref, *map(self.allocated, chain.from_iterable(fresh))))
         return results
 
-    # ---- bodies
 
-    def body(self, function: Function, body: Body) -> list[Ref]:
+@dataclass(frozen=True)
+class MemoryInterpreter(Joining[list[Ref]]):
+    """What results refer to, each with a reference for whoever asked; `names` those of the body."""
+
+    memory: Memory
+    frame: Frame
+    names: dict[str, Ref]
+
+    def begin(self, value: Value) -> None:
+        self.memory.step()
+
+    def body(self, function: Function) -> list[Ref]:
         """The results of a function; its names end with it."""
-        found = self.statements(function.body, body)
-        for ref in body.names.values():
-            self.refer(ref, -1)
+        found = self.run(function.body) or []
+        self.release(self.names.values())
         return found
 
-    def statements(self, statements: tuple[Statement, ...], body: Body) -> list[Ref]:
-        """The results of the statement that returns; none where no statement does."""
-        for statement in statements:
-            match statement:
-                case Assign(names=names, value=value):
-                    refs = self.value(value, body)
-                    for name, ref in zip(names, refs, strict=True):
-                        if name == "_":
-                            self.refer(ref, -1)
-                        else:
-                            body.names[name] = ref
-                case Return(values=values):
-                    return [ref for value in values for ref in self.value(value, body)]
-                case Branch():
-                    returned = self.branch(statement, body)
-                    if returned:
-                        return returned
-                case _:
-                    assert_never(statement)
-        return []
-
-    def branch(self, branch: Branch, body: Body) -> list[Ref]:
-        """Both sides; the names that they bind are then bound to either's values."""
-        then = body.under(branch.condition)
-        otherwise = body.under(negation(branch.condition))
-        names = [n for n in bound_names(branch.then) if n in bound_names(branch.otherwise)]
-        returns = any(isinstance(s, Return) for s in branch.then)
-
-        def side(statements: tuple[Statement, ...], inner: Body) -> list[Ref]:
-            found = self.statements(statements, inner)
-            return found if returns else [inner.names[name] for name in names]
-
-        found = self.either(
-            [partial(side, branch.then, then), partial(side, branch.otherwise, otherwise)]
-        )
-        if returns:
-            return found
-        for name, ref in zip(names, found, strict=True):
-            body.names[name] = ref
-        return []
-
-    def one(self, value: Value, body: Body) -> Ref:
-        """What the single result of a value refers to."""
-        (ref,) = self.value(value, body)
-        return ref
-
-    def value(self, value: Value, body: Body) -> list[Ref]:
-        """What the results refer to, with a reference for whoever asked."""
-        if next(self._steps) > MAX_STEPS:
-            raise EvaluationError(f"its forward runs through more than {MAX_STEPS} operations")
-        frame = body.frame
-        match value:
-            case Var(name=name):
-                ref = body.names.get(name, ())
-                self.refer(ref, 1)
-                return [ref]
-            case Scalar() | Weight():
-                return [()]
-            case Op(args=args, types=types):
-                refs = [self.one(arg, body) for arg in args]
-                if OPS[value.name].view(value, partial(stored_dtype, frame.instance.program)):
-                    (ref,) = refs
-                    self.refer(ref, len(types) - 1)
-                    return [ref] * len(types)
-                return self.result(types, refs, frame)
-            case ApplyMap(value=inner, types=types):
-                return self.result(types, [self.one(inner, body)], frame)
-            case CallPart(args=args):
-                return self.part(args, [self.one(arg, body) for arg in args], frame, value)
-            case CallFunction(args=args):
-                refs = [self.one(arg, body) for arg in args]
-                return self.function(value, refs, frame)
-            case Mixture():
-                return self.mixture(value, body)
-            case Append(value=inner):
-                self.refer(self.one(inner, body), -1)
-                return [()]
-            case Choose(condition=test, then=then, otherwise=otherwise):
-                one = partial(self.value, then, body.under(test))
-                other = partial(self.value, otherwise, body.under(negation(test)))
-                return self.either([one, other])
-            case _:
-                assert_never(value)
+    def release(self, refs: Iterable[Ref]) -> None:
+        for ref in refs:
+            self.memory.refer(ref, -1)
 
     def result(self, types: Iterable[Type], used: Iterable[Ref], frame: Frame) -> list[Ref]:
         """New memory for results, and then the end of what they are computed from."""
-        found = [self.new(type_, frame, noted=False) for type_ in types]
-        self.note(frame)
-        for ref in used:
-            self.refer(ref, -1)
+        found = [self.memory.new(type_, frame) for type_ in types]
+        self.memory.note(frame)
+        self.release(used)
         return found
 
-    def function(self, call: CallFunction, refs: list[Ref], frame: Frame) -> list[Ref]:
-        function, scope, rest = called(call, frame)
+    def refs(self, value: Value) -> list[Ref]:
+        """What the operands of a value refer to, each one result."""
+        return [ref for (ref,) in self.operands(value)]
+
+    # ---- values
+
+    def var(self, value: Var) -> list[Ref]:
+        ref = self.names.get(value.name, ())
+        self.memory.refer(ref, 1)
+        return [ref]
+
+    def weight(self, value: Weight) -> list[Ref]:
+        return [()]
+
+    def scalar(self, value: Scalar) -> list[Ref]:
+        return [()]
+
+    def op(self, value: Op) -> list[Ref]:
+        refs = [ref for (ref,) in self.operands(value)]
+        if not OPS[value.name].view(value, partial(stored_dtype, self.frame.instance.program)):
+            return self.result(value.types, refs, self.frame)
+        (ref,) = refs
+        self.memory.refer(ref, len(value.types) - 1)
+        return [ref] * len(value.types)
+
+    def apply_map(self, value: ApplyMap) -> list[Ref]:
+        return self.result(value.types, self.value(value.value), self.frame)
+
+    def append(self, value: Append) -> list[Ref]:
+        self.release(self.value(value.value))
+        return [()]
+
+    def call_function(self, value: CallFunction) -> list[Ref]:
+        refs = self.refs(value)
+        function, scope, rest = called(value, self.frame)
         if function.intrinsic == NEVER_THERE:
-            for ref in refs:
-                self.refer(ref, -1)
+            self.release(refs)
             return [()]
         if function.intrinsic is not None:
-            return self.result(call.types, refs, frame)
-        names = {argument.name: ref for argument, ref in zip(function.args, refs, strict=True)}
-        return self.body(function, Body(replace(frame, scope=scope, rest=rest), names))
+            return self.result(value.types, refs, self.frame)
+        return self.inside(function, replace(self.frame, scope=scope, rest=rest), refs)
+
+    def inside(self, function: Function, frame: Frame, refs: list[Ref]) -> list[Ref]:
+        """The results of a body that is given these."""
+        names = dict(zip((argument.name for argument in function.args), refs, strict=True))
+        return MemoryInterpreter(self.memory, frame, names).body(function)
+
+    def call_part(self, value: CallPart) -> list[Ref]:
+        refs = self.refs(value)
+        children = list(called_parts(self.frame.instance, value))
+        repeated = any(child.caller and child.caller.index for child in children)
+        if repeated and any(self.memory.alive[n].references > 1 for n in refs[0]):
+            # From the second time on it is given its own result, and the first stays alive.
+            self.memory.refer(refs[0], -1)
+            refs = [self.memory.new(value.args[0].types[0], self.frame), *refs[1:]]
+        return self.part(value, value.args, refs)
+
+    def mixture(self, value: Mixture) -> list[Ref]:
+        used = self.refs(value)
+        chosen = self.frame.dims(value.index.types[0])[-1]
+        each = replace(self.frame, chosen={**self.frame.chosen, "": chosen})
+        rows = self.memory.new(value.value.types[0], each)
+        self.memory.note(each)
+        outputs = self.part(value, (value.value,), [rows], chosen)
+        return self.result(value.types, [*used, *outputs], self.frame)
 
     def part(
         self,
+        call: CallPart | Mixture,
         args: tuple[Value, ...],
         refs: list[Ref],
-        frame: Frame,
-        call: CallPart | Mixture,
         chosen: Expr | None = None,
     ) -> list[Ref]:
         """The results of a part, or of either of its alternatives; a repeated part runs once."""
-
-        def run(child: Instance) -> list[Ref]:
-            forward = chosen_forward(child, {})
-            scope, rest = bound(forward, args, child.scope, frame)
-            picked = frame.chosen
-            if chosen is not None:
-                picked = {**picked, child.indices[-1][0]: chosen}
-            condition = conjunction(frame.condition, child.condition)
-            inner = Frame(child, scope, rest, condition, picked)
-            if forward.intrinsic is not None:  # its types are in the caller's names
-                return self.result(
-                    call.types, refs, replace(inner, scope=frame.scope, rest=frame.rest)
-                )
-            names = {argument.name: ref for argument, ref in zip(forward.args, refs, strict=True)}
-            return self.body(forward, Body(inner, names))
-
-        children = list(called_parts(frame.instance, call))
-        repeated = chosen is None and any(c.caller and c.caller.index for c in children)
-        if repeated and any(self.alive[number].references > 1 for number in refs[0]):
-            # From the second time on it is given its own result, and the first stays alive.
-            self.refer(refs[0], -1)
-            refs = [self.new(args[0].types[0], frame, noted=False), *refs[1:]]
+        children = list(called_parts(self.frame.instance, call))
         if len(children) == 1:
-            return run(children[0])
-        found = self.either([partial(run, child) for child in children])
-        for ref in refs:
-            self.refer(ref, -1)
+            return self.child(children[0], call, args, refs, chosen)
+        sides = [(child, replace(self, memory=self.memory.beside())) for child in children]
+        found = self.memory.either(
+            [(side.memory, side.child(child, call, args, refs, chosen)) for child, side in sides]
+        )
+        self.release(refs)
         return found
 
-    def mixture(self, value: Mixture, body: Body) -> list[Ref]:
-        frame = body.frame
-        x, weights, index = (self.one(v, body) for v in (value.value, value.weights, value.index))
-        chosen = frame.dims(value.index.types[0])[-1]
-        each = replace(frame, chosen={**frame.chosen, "": chosen})
-        rows = self.new(value.value.types[0], each)
-        outputs = self.part((value.value,), [rows], frame, value, chosen)
-        return self.result(value.types, [x, weights, index, *outputs], frame)
+    def child(
+        self,
+        child: Instance,
+        call: CallPart | Mixture,
+        args: tuple[Value, ...],
+        refs: list[Ref],
+        chosen: Expr | None,
+    ) -> list[Ref]:
+        """The results of one module that a call can mean."""
+        frame, forward = self.frame, chosen_forward(child, {})
+        scope, rest = bound(forward, args, child.scope, frame)
+        picked = frame.chosen
+        if chosen is not None:
+            picked = {**picked, child.indices[-1][0]: chosen}
+        inner = Frame(child, scope, rest, conjunction(frame.condition, child.condition), picked)
+        if forward.intrinsic is not None:  # its types are in the caller's names
+            inner = replace(inner, scope=frame.scope, rest=frame.rest)
+            return self.result(call.types, refs, inner)
+        return self.inside(forward, inner, refs)
 
+    # ---- statements
 
-def bound_names(statements: Iterable[Statement]) -> list[str]:
-    """The names that statements bind."""
-    found: list[str] = []
-    for statement in statements:
-        match statement:
-            case Assign(names=names):
-                found += names
-            case Branch(then=then, otherwise=otherwise):
-                inner = bound_names(otherwise)
-                found += [name for name in bound_names(then) if name in inner]
-            case Return():
-                pass
-            case _:
-                assert_never(statement)
-    return list(dict.fromkeys(name for name in found if name != "_"))
+    def assign(self, statement: Assign) -> None:
+        for name, ref in zip(statement.names, self.value(statement.value), strict=True):
+            if name == "_":
+                self.memory.refer(ref, -1)
+            else:
+                self.names[name] = ref
+
+    def ret(self, statement: Return) -> list[Ref]:
+        return list(chain.from_iterable(map(self.value, statement.values)))
+
+    def under(self, condition: Expr, holds: bool) -> MemoryInterpreter:
+        frame = under(self.frame, condition if holds else negation(condition))
+        return replace(self, memory=self.memory.beside(), frame=frame, names=dict(self.names))
+
+    def join(
+        self,
+        sides: tuple[MemoryInterpreter, MemoryInterpreter],
+        returned: tuple[list[Ref] | None, list[Ref] | None],
+    ) -> list[Ref] | None:
+        """Memory for what either side returns, or for the names that both have bound."""
+        then, otherwise = (side.names for side in sides)
+        names = [n for n in then if n in otherwise and n not in self.names]
+        found = self.memory.either(
+            (side.memory, [side.names[n] for n in names] if refs is None else refs)
+            for side, refs in zip(sides, returned, strict=True)
+        )
+        if returned != (None, None):
+            return found
+        self.names.update(zip(names, found, strict=True))
+        return None

@@ -12,7 +12,7 @@ from dataclasses import field, replace
 from fractions import Fraction
 from typing import Final
 
-from specgen.analysis.dataflow.activations import MAX_MOMENTS, Evaluator, Sizes, TooManyMoments
+from specgen.analysis.dataflow.activations import MAX_MOMENTS, Memory, Sizes, TooManyMoments
 from specgen.analysis.quantities.context import CountingContext
 from specgen.analysis.quantities.record import QuantityGroup, QuantityRecord
 from specgen.analysis.quantities.terms import Quantity, Term, absent, gathered
@@ -168,8 +168,8 @@ def fullest(model: Instance, folder: Folder) -> list[Moment]:
     Raises:
         TooManyMoments, TooComplex: the forward is beyond the limits.
     """
-    evaluator = Evaluator()
-    evaluator.run(model)
+    memory = Memory()
+    memory.run(model)
     positive = {param.name for param in model.module.params if param.kind == "size"} | {"B", "S"}
     # T is S and what was there before, under a name that no param has.
     names = {
@@ -178,7 +178,7 @@ def fullest(model: Instance, folder: Folder) -> list[Moment]:
     }
     sizing = Sizing(names, frozenset(positive))
     kept: list[Moment] = []
-    for moment in moments(evaluator.moments, folder, sizing):
+    for moment in moments(memory.moments, folder, sizing):
         if not any(sizing.at_least(other.size, moment.size) for other in kept):
             kept = [other for other in kept if not sizing.at_least(moment.size, other.size)]
             kept.append(moment)
