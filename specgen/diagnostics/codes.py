@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.code import Code, Severity, error, warning
-from specgen.diagnostics.codes_configuration import CONFIGURATION_CODES
-from specgen.diagnostics.codes_counts import COUNT_CODES
-from specgen.diagnostics.codes_dataflow import DATAFLOW_CODES
-from specgen.diagnostics.codes_output import OUTPUT_CODES
-from specgen.diagnostics.codes_rows import ROW_CODES
-from specgen.diagnostics.codes_syntax import SYNTAX_CODES
-from specgen.diagnostics.codes_values import VALUE_CODES
+from specgen.diagnostics.rules.code import Code, Severity, error, warning
+from specgen.diagnostics.rules.configuration import CONFIGURATION_CODES
+from specgen.diagnostics.rules.counts import COUNT_CODES
+from specgen.diagnostics.rules.dataflow import DATAFLOW_CODES
+from specgen.diagnostics.rules.operations import OPERATION_CODES
+from specgen.diagnostics.rules.output import OUTPUT_CODES
+from specgen.diagnostics.rules.rows import ROW_CODES
+from specgen.diagnostics.rules.syntax import SYNTAX_CODES
+from specgen.diagnostics.rules.values import VALUE_CODES
 
 CODES: Final[Mapping[str, Code]] = {
     **SYNTAX_CODES,
     **VALUE_CODES,
+    **OPERATION_CODES,
     **DATAFLOW_CODES,
     **ROW_CODES,
     **COUNT_CODES,

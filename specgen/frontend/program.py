@@ -7,13 +7,10 @@ conditions are decided alike share one IR module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import field, replace
 from functools import cached_property
 
 from specgen.diagnostics.diagnostic import Diagnostics, Label
-from specgen.diagnostics.source import Span
-from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions, Bounds
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, evaluate_int
 from specgen.expr.node import TRUE, ZERO, Apply, Const, Expr, negation, symbols
@@ -27,10 +24,11 @@ from specgen.frontend.dataflow.empty_stacks import Emptied, threaded, unchosen
 from specgen.frontend.dataflow.idle_caches import without_idle
 from specgen.frontend.files import Definition, FreeFunction, Loaded
 from specgen.frontend.modules import tables
-from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews, around
+from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews
 from specgen.frontend.modules.packings import packings
 from specgen.frontend.modules.sharding import sharding
 from specgen.frontend.scope import Scope, Unresolved
+from specgen.frontend.storage import StorageAssembler
 from specgen.ir import model as ir
 from specgen.ir.ties import settled
 from specgen.ir.verify import verify
@@ -52,12 +50,21 @@ class Assembler:
     diagnostics: Diagnostics
     views: ModuleViews
     modules: dict[str, ir.Module] = field(default_factory=dict)
-    formats: dict[str, ir.Module] = field(default_factory=dict)
     functions: dict[str, ir.Function] = field(default_factory=dict)
     function_names: dict[FreeFunction, str] = field(default_factory=dict)
     incomplete: bool = False  # a body is at fault, which may be reported elsewhere
     memo: dict[tuple[Definition, tuple[tuple[str, Known], ...]], str] = field(default_factory=dict)
     stack: list[Definition] = field(default_factory=list)
+
+    @cached_property
+    def storage(self) -> StorageAssembler:
+        return StorageAssembler(
+            self.model,
+            self.values,
+            self.diagnostics,
+            self.views,
+            lambda format_: self.module(format_, {}, f"{format_.name}."),
+        )
 
     # ---- modules
 
@@ -151,7 +158,7 @@ class Assembler:
                     cache.row.name,
                     cache.shape,
                     cache.row.along,
-                    cache.row.format.name if cache.row.format else self.dtype("caches"),
+                    cache.row.format.name if cache.row.format else self.storage.dtype("caches"),
                     cache.row.description,
                 )
                 for cache in view.caches.values()
@@ -284,7 +291,7 @@ class Assembler:
                 shared, target = row.row.storage.kind, row.row.storage.target.text
                 found = view.target(row.row.storage.target, 0)
                 stored = found.row if found is not None else stored
-            dtype, format_ = self.storage(view, stored, row.kind, row.shape, values)
+            dtype, format_ = self.storage.of_row(view, stored, row.kind, row.shape, values)
             done.append(
                 ir.Tensor(
                     row.row.path.text,
@@ -297,108 +304,10 @@ class Assembler:
                     shared,
                     target,
                     row.row.description,
-                    self.fixed(view, stored),
+                    self.storage.is_fixed(view, stored),
                 )
             )
         return tuple(done)
-
-    def fixed(self, view: ModuleView, row: tree.Tensor) -> bool:
-        """Whether the row has a dtype or format of its own, and not that of all maps."""
-        if row.format is None:
-            return False
-        symbol = view.scope.symbols.get(row.format.name)
-        return symbol is None or symbol.kind != "dtype" or symbol.name not in self.of_maps
-
-    @cached_property
-    def of_maps(self) -> frozenset[str]:
-        """The param that gives all maps their dtype or format."""
-        scope = self.views.of(self.model).scope
-        found: set[str] = set()
-        for row in self.model.tree.dtypes:
-            if row.name == "maps":
-                with suppress(Unresolved):
-                    found |= symbols(scope.resolve(row.value))
-        return frozenset(found)
-
-    def dtype(self, name: str) -> str:
-        """The dtype or format that the model's `dtypes` section gives to a kind of row."""
-        for row in self.model.tree.dtypes:
-            if row.name == name:
-                try:
-                    value = evaluate(
-                        self.views.of(self.model).scope.resolve(row.value), self.values
-                    )
-                except (Unresolved, EvaluationError):
-                    return "bf16"
-                if isinstance(value, str):
-                    return value
-                self.diagnostics.report("E0507", row.span, name=name)
-        return "bf16"
-
-    def storage(
-        self,
-        view: ModuleView,
-        row: tree.Tensor,
-        kind: str,
-        shape: Sequence[Expr],
-        values: Mapping[str, Value],
-    ) -> tuple[str | None, ir.Format | None]:
-        format_ = row.format
-        if format_ is None and isinstance(row.storage, tree.SharedStorage):
-            target = view.target(row.storage.target, 0)  # a copy is stored as what it copies
-            format_ = target.row.format if target is not None else None
-        if format_ is not None:
-            name, span = format_.name, format_.span
-            arguments = format_.arguments
-            symbol = view.scope.symbols.get(name)
-            if symbol is not None and symbol.kind == "dtype":
-                name = str(values.get(name, "bf16"))
-        else:
-            name, span, arguments = self.dtype("maps" if kind == "map" else "arrays"), row.span, ()
-        if name in DTYPES:
-            return name, None
-        definition = view.definition.module(name) or self.model.module(name)
-        if definition is None:
-            self.diagnostics.report("E0503", span, name=name)
-            return "bf16", None
-        return None, self.format(definition, view, arguments, shape, span)
-
-    def format(
-        self,
-        definition: Definition,
-        view: ModuleView,
-        arguments: Sequence[tree.Keyword],
-        shape: Sequence[Expr],
-        span: Span,
-    ) -> ir.Format | None:
-        """A storage format applied to a matrix: its R and C are the row's dims."""
-        params = {param.name for param in definition.tree.params}
-        if len(shape) != 2 or not {"R", "C"} <= params:
-            self.diagnostics.report("E0508", span, name=definition.name)
-            return None
-        found: dict[str, Expr] = {"R": shape[0], "C": shape[1]}
-        for keyword in arguments:
-            if keyword.name not in params:
-                self.diagnostics.report(
-                    "E0602", keyword.span, name=keyword.name, module=definition.name
-                )
-                continue
-            try:
-                found[keyword.name] = view.scope.resolve(keyword.value)
-            except Unresolved:
-                continue
-        child = self.views.of(definition)
-        for param in definition.tree.params:
-            if param.name not in found and param.default is not None:
-                try:
-                    found[param.name] = child.scope.resolve(around(param.default)[1])
-                except Unresolved:
-                    continue
-        id_ = definition.name
-        if id_ not in self.formats:
-            module = self.module(definition, {}, f"{id_}.")
-            self.formats[id_] = replace(module, id=id_)
-        return ir.Format(id_, found)
 
     # ---- dataflow
 
@@ -501,8 +410,8 @@ def assembled(
         root=root,
         modules=assembler.modules,
         functions=assembler.functions,
-        formats=assembler.formats,
-        activation_dtype=assembler.dtype("activations"),
+        formats=assembler.storage.formats,
+        activation_dtype=assembler.storage.dtype("activations"),
         configs=tables.configs(view, diagnostics),
         reports=tables.reports(view, diagnostics),
         sharding=sharding(view, diagnostics),

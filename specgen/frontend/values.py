@@ -19,7 +19,7 @@ from specgen.frontend.files import Definition
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir.model import ParamValue
 from specgen.language import tree
-from specgen.language.builder import LIST_ITEMS
+from specgen.language.expressions import LIST_ITEMS
 from specgen.language.parser import parse_expression
 from specgen.records import dataclass
 from specgen.text.reals import rounded

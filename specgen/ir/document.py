@@ -18,6 +18,9 @@ from specgen.ir import model
 MAPPING: Final = "mapping"
 REAL: Final = "real"
 
+#: Where the records of the IR stand.
+ROOM: Final = "specgen.ir."
+
 
 class UnreadableProgram(ValueError):
     """The data is no program; the message says which part of it is not."""
@@ -29,7 +32,7 @@ def classes() -> Mapping[str, type]:
     found = [
         value
         for value in vars(model).values()
-        if isinstance(value, type) and is_dataclass(value) and value.__module__ == model.__name__
+        if isinstance(value, type) and is_dataclass(value) and value.__module__.startswith(ROOM)
     ]
     return {cls.__name__: cls for cls in (*found, Apply, Const, Sym)}
 

@@ -12,7 +12,8 @@ from threading import Lock
 from typing import Any, Final
 
 from specgen.diagnostics.source import Source
-from specgen.language.builder import Builder, Token
+from specgen.language.builder import Builder
+from specgen.language.expressions import Token
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
 from specgen.language.prebuilt import Tables, tables

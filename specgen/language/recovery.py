@@ -19,8 +19,8 @@ from typing import Any, Final
 from specgen.diagnostics.diagnostic import Fix
 from specgen.diagnostics.source import Source, Span
 from specgen.language.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
-from specgen.language.builder import EXPRESSION_DEPTH
 from specgen.language.expected import ROWS, expected, found, listed
+from specgen.language.expressions import EXPRESSION_DEPTH
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
 from specgen.language.machine import State, UnexpectedLexeme, machine

@@ -55,7 +55,7 @@ def test_every_rule_builds_a_node(reference: Lark) -> None:
         name = rule.alias or origin
         if origin.startswith("_") or (rule.options.expand1 and not rule.alias):
             continue
-        assert name in vars(Builder), f"no method for `{name}`"
+        assert name in dir(Builder), f"no method for `{name}`"
 
 
 def test_constructs_use_every_rule(reference: Lark) -> None:

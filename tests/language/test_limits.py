@@ -10,7 +10,7 @@ import pytest
 from specgen.diagnostics import text as renderer
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
-from specgen.language.builder import EXPRESSION_DEPTH, ITEMS, LIST_ITEMS
+from specgen.language.expressions import EXPRESSION_DEPTH, ITEMS, LIST_ITEMS
 from specgen.language.faults import LIMIT
 from specgen.language.lexemes import BRACKET_DEPTH, LEXEMES
 from specgen.language.machine import machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.code import Code, error, warning
+from specgen.diagnostics.rules.code import Code, error, warning
 
 ROW_CODES: Final[Mapping[str, Code]] = {
     # ---- E05xx: rows ------------------------------------------------------------------

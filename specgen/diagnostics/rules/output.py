@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.code import Code, error
+from specgen.diagnostics.rules.code import Code, error
 
 OUTPUT_CODES: Final[Mapping[str, Code]] = {
     "E0901": error(

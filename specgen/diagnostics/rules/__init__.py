@@ -1,0 +1,1 @@
+"""Every diagnostic that specgen can print: title, message, explanation, a wrong and a right example."""
