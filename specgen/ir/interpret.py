@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, assert_never
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from specgen.expr.solving import solve, variables
 from specgen.ir import model as ir
 from specgen.ir.numpy import evaluated
 from specgen.ir.numpy.call import Array
+from specgen.ir.visit import Deciding
 from specgen.records import dataclass
 
 
@@ -101,7 +103,7 @@ class Instance:
         for step in solve(shapes, variables(shapes)):
             length = int(np.shape(args[step.argument])[step.axis])
             known[step.name] = length // evaluate_int(step.divisor, self.environment(known))
-        body = Body(self, self.environment(known), known)
+        body = NumpyInterpreter(self, self.environment(known), known)
         for arg, value in zip(function.args, args, strict=True):
             if arg.type.dtype == ir.SCALAR:
                 body.env[arg.name] = value
@@ -124,29 +126,13 @@ def evaluated_lets(module: ir.Module, env: Mapping[str, Value]) -> dict[str, Val
 
 
 @dataclass
-class Body:
-    """One evaluation of one body."""
+class NumpyInterpreter(Deciding[list[Any]]):
+    """One evaluation of one body: values mean arrays, and numbers where they are compile-time."""
 
     instance: Instance
     env: dict[str, Value]
     axes: Mapping[str, Value]
     vars: dict[str, Array] = field(default_factory=dict)
-
-    def run(self, statements: Sequence[ir.Statement]) -> list[Array] | None:
-        for statement in statements:
-            match statement:
-                case ir.Assign(names=names, value=value):
-                    self.vars.update(zip(names, self.values(value), strict=True))
-                case ir.Branch(condition=condition, then=then, otherwise=otherwise):
-                    chosen = then if evaluate(condition, self.env) else otherwise
-                    found = self.run(chosen)
-                    if found is not None:
-                        return found
-                case ir.Return(values=values):
-                    return [array for value in values for array in self.values(value)]
-                case _:
-                    assert_never(statement)
-        return None
 
     def size(self, expr: Expr) -> int:
         return evaluate_int(expr, self.env)
@@ -156,46 +142,45 @@ class Body:
         assert not isinstance(value, str | tuple | None)
         return value if isinstance(value, int) else float(value)
 
-    def value(self, value: ir.Value) -> Any:
-        (found,) = self.values(value)
-        return found
+    def holds(self, condition: Expr) -> bool:
+        return bool(evaluate(condition, self.env))
 
-    def values(self, value: ir.Value) -> list[Any]:
-        match value:
-            case ir.Var(name=name):
-                return [self.vars[name]]
-            case ir.Weight(row=row):
-                return [self.instance.weight(row)]
-            case ir.Scalar(expr=expr):
-                return [self.number(expr)]
-            case ir.ApplyMap(row=row, value=inner):
-                result = self.value(inner) @ self.instance.weight(row).T
-                if self.instance.has(f"{row}.bias"):
-                    result = result + self.instance.weight(f"{row}.bias")
-                return [result]
-            case ir.Append(cache=cache, value=inner):
-                return [self.append(cache, self.value(inner))]
-            case ir.Choose(condition=condition, then=then, otherwise=otherwise):
-                return self.values(then if evaluate(condition, self.env) else otherwise)
-            case ir.CallPart(part=part, args=args):
-                return self.call_part(part, [self.value(arg) for arg in args])
-            case ir.CallFunction():
-                return self.call_function(value)
-            case ir.Mixture():
-                return [self.mixture(value)]
-            case ir.Op(args=args):
-                return evaluated(value, [self.value(arg) for arg in args], self.env)
-        assert_never(value)
+    def assign(self, statement: ir.Assign) -> None:
+        self.vars.update(zip(statement.names, self.value(statement.value), strict=True))
 
-    def append(self, name: str, new: Array) -> Array:
-        cache = next(row for row in self.instance.module.caches if row.name == name)
+    def ret(self, statement: ir.Return) -> list[Any]:
+        return list(chain.from_iterable(map(self.value, statement.values)))
+
+    def single(self, value: ir.Value) -> list[Any]:
+        """The operands, each one result."""
+        return [array for (array,) in self.operands(value)]
+
+    def var(self, value: ir.Var) -> list[Any]:
+        return [self.vars[value.name]]
+
+    def weight(self, value: ir.Weight) -> list[Any]:
+        return [self.instance.weight(value.row)]
+
+    def scalar(self, value: ir.Scalar) -> list[Any]:
+        return [self.number(value.expr)]
+
+    def apply_map(self, value: ir.ApplyMap) -> list[Any]:
+        (x,) = self.value(value.value)
+        result = x @ self.instance.weight(value.row).T
+        if self.instance.has(f"{value.row}.bias"):
+            result = result + self.instance.weight(f"{value.row}.bias")
+        return [result]
+
+    def append(self, value: ir.Append) -> list[Any]:
+        cache = next(row for row in self.instance.module.caches if row.name == value.cache)
         axis = cache.shape.index(Sym(cache.along))
+        (new,) = self.value(value.value)
         grown = np.concatenate([self.instance.cached(cache, self.env), new], axis)
-        self.instance.grown[name] = grown
-        return grown
+        self.instance.grown[cache.name] = grown
+        return [grown]
 
-    def call_part(self, name: str, args: list[Any]) -> list[Array]:
-        parts = self.instance.module.parts_named(name)
+    def call_part(self, value: ir.CallPart) -> list[Any]:
+        args, parts = self.single(value), self.instance.module.parts_named(value.part)
         counts = [self.size(part.count) if part.count is not None else 1 for part in parts]
         env = self.instance.environment({})
         found: list[Array] = args[:1]
@@ -206,29 +191,29 @@ class Body:
                 for p, count in zip(parts, counts, strict=True)
             ):
                 continue
-            child = self.instance.child(name, number)
+            child = self.instance.child(value.part, number)
             assert child.module.forward is not None
             found = child.call(child.module.forward, args, self.axes)
             args = [found[0], *args[1:]]
         return found
 
-    def call_function(self, value: ir.CallFunction) -> list[Array]:
-        args = [self.value(arg) for arg in value.args]
+    def call_function(self, value: ir.CallFunction) -> list[Any]:
+        args = self.single(value)
         dims = {name: self.size(dim) for name, dim in value.dims.items()}
         if value.method:
             functions = self.instance.module.functions
             function = next(f for f in functions if f.name == value.function)
             return self.instance.call(function, args, {**self.axes, **dims})
         function = self.instance.program.functions[value.function]
-        body = Body(self.instance, dict(dims), dims)
+        body = NumpyInterpreter(self.instance, dict(dims), dims)
         for arg, given in zip(function.args, args, strict=True):
             (body.env if arg.type.dtype == ir.SCALAR else body.vars)[arg.name] = given
         found = body.run(function.body)
         assert found is not None
         return found
 
-    def mixture(self, value: ir.Mixture) -> Array:
-        x, weights, index = (self.value(v) for v in (value.value, value.weights, value.index))
+    def mixture(self, value: ir.Mixture) -> list[Any]:
+        x, weights, index = self.single(value)
         flat, result = x.reshape(-1, x.shape[-1]), np.zeros((x.size // x.shape[-1], x.shape[-1]))
         for row, (w, e) in enumerate(
             zip(weights.reshape(len(flat), -1), index.reshape(len(flat), -1), strict=True)
@@ -238,4 +223,7 @@ class Body:
                 assert child.module.forward is not None
                 (found,) = child.call(child.module.forward, [flat[row]], self.axes)
                 result[row] += weight * found
-        return result.reshape(x.shape)
+        return [result.reshape(x.shape)]
+
+    def op(self, value: ir.Op) -> list[Any]:
+        return evaluated(value, self.single(value), self.env)

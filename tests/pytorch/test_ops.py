@@ -49,7 +49,7 @@ def meaning(table: Program, name: str, x: np.ndarray, *scalars: float) -> np.nda
     nowhere = interpret.Instance(table, table.model, table.values, np.random.default_rng(0))
     env = {"B": x.shape[0], "S": x.shape[1], "D": x.shape[2] // 12}
     given = dict(zip([arg.name for arg in function.args[1:]], scalars, strict=True))
-    body = interpret.Body(nowhere, {**env, **given}, env, {function.args[0].name: x})
+    body = interpret.NumpyInterpreter(nowhere, {**env, **given}, env, {function.args[0].name: x})
     (found,) = body.run(function.body) or ()
     return np.asarray(found)
 
