@@ -62,7 +62,13 @@ ONNX: Final = "model.onnx; where it has weights, model.genai.onnx and genai_conf
 TARGETS: Final[Mapping[str, Target]] = {
     target.name: target
     for target in (
-        Target("pytorch", "specgen.backends.pytorch", True, "model.py", needs_counts=True),
+        Target(
+            "pytorch",
+            "specgen.backends.pytorch",
+            True,
+            "model.py, checkpoint.py",
+            needs_counts=True,
+        ),
         Target("onnx", "specgen.backends.onnx", True, ONNX, has_options=True),
         Target(
             "report",

@@ -72,10 +72,11 @@ def of_model(program: Program, folder: Path) -> dict[str, tuple[int, ...]]:
     module = imported(program, folder)
     model = module.Model(module.Config())
     found = {}
-    for _, _, stored in module.stored_tensors(model):
-        found |= {name: shape for name, (_, shape) in stored.items()}
-    if hasattr(module, "stored_copies"):
-        found |= {copy: found[name] for copy, name in module.stored_copies(model)}
+    released = module.checkpoints()
+    for stored in released.stored_tensors(model):
+        found |= {name: shape for name, (_, shape) in stored.kinds.items()}
+    if hasattr(released, "stored_copies"):
+        found |= {copy: found[name] for copy, name in released.stored_copies(model)}
     return found
 
 

@@ -31,9 +31,10 @@ def program(spec: str, variant: str | None = None, **overrides: Any) -> Program:
 
 
 def imported(table: Program, folder: Path) -> ModuleType:
-    """model.py of a program, written to the folder and imported."""
+    """model.py of a program, written to the folder with checkpoint.py and imported."""
+    for name, text in emit(table).items():
+        (folder / name).write_bytes(text)
     path = folder / "model.py"
-    path.write_bytes(emit(table)["model.py"])
     spec = spec_from_file_location(f"generated_{next(NUMBERS)}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -89,7 +90,13 @@ def form(module: ModuleType, name: str | None) -> Iterator[None]:
 def stored(module: ModuleType, model: torch.nn.Module) -> Mapping[str, torch.Tensor]:
     """The model's tensors under their released names."""
     return {
-        name: row.detach().clone().contiguous()
-        for row, _, names in module.stored_tensors(model)
-        for name in names
+        name: tensor.detach().clone().contiguous()
+        for stored in module.checkpoints().stored_tensors(model)
+        for name, tensor in zip(stored.kinds, stored.pack(*stored.rows), strict=True)
     }
+
+
+def kinds(module: ModuleType, model: torch.nn.Module) -> Mapping[str, tuple[str | None, Any]]:
+    """Dtype and shape of each tensor that a checkpoint needs."""
+    plan = module.checkpoints().stored_tensors(model)
+    return {name: kind for stored in plan for name, kind in stored.kinds.items()}

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from specgen.frontend.load import load_program  # noqa: E402
-from tests.numeric.generated import imported, program, randomised, stored  # noqa: E402
+from tests.numeric.generated import imported, kinds, program, randomised, stored  # noqa: E402
 from tests.numeric.test_padding import FAMILIES  # noqa: E402
 from tests.packing import by_hand  # noqa: E402
 
@@ -67,7 +67,8 @@ def fresh(module: ModuleType, seed: int = 0) -> Any:
 def tensors(module: ModuleType, model: Any) -> Tensors:
     """The checkpoint of a model that is stored as it is, copies among its tensors."""
     found = dict(stored(module, model))
-    return found | {copy: found[name].clone() for copy, name in module.stored_copies(model)}
+    copies = module.checkpoints().stored_copies(model)
+    return found | {copy: found[name].clone() for copy, name in copies}
 
 
 def same(a: Any, b: Any) -> bool:
@@ -142,9 +143,9 @@ def test_blocks_are_dequantised(blocks: ModuleType, tmp_path: Path) -> None:
     model = fresh(blocks)
     held: Tensors = {}
     wanted: Tensors = {}
-    for row, restore, names in blocks.stored_tensors(model):
+    for names, (row,), _, _ in blocks.checkpoints().stored_tensors(model):
         first = next(iter(names))
-        if restore is torch.as_tensor:
+        if len(names) == 1:
             held[first] = row.detach().clone()
             wanted[first] = held[first]
         else:
@@ -155,7 +156,7 @@ def test_blocks_are_dequantised(blocks: ModuleType, tmp_path: Path) -> None:
     save_file(held, tmp_path / "model.safetensors")
     other = fresh(blocks, 1)
     other.load_checkpoint(tmp_path)
-    for row, _, names in blocks.stored_tensors(other):
+    for names, (row,), _, _ in blocks.checkpoints().stored_tensors(other):
         assert torch.equal(row, wanted[next(iter(names))])
 
 
@@ -219,16 +220,14 @@ def test_blocks_without_scales(blocks: ModuleType, tmp_path: Path) -> None:
 
 
 def stored_as_floats(module: ModuleType) -> Tensors:
-    found = {}
-    for row, _, names in module.stored_tensors(fresh(module)):
-        found[next(iter(names))] = row.detach().clone()
-    return found
+    plan = module.checkpoints().stored_tensors(fresh(module))
+    return {next(iter(names)): row.detach().clone() for names, (row,), _, _ in plan}
 
 
 def test_many_faults_stay_readable(blocks: ModuleType, tmp_path: Path) -> None:
     """The first of each kind, and how many more there are."""
     strays = {f"model.layers.61.{n}.weight": torch.zeros(1) for n in range(45)}
-    needed = [name for _, _, names in blocks.stored_tensors(fresh(blocks)) for name in names]
+    needed = kinds(blocks, fresh(blocks))
     _, *faults = refused(blocks, strays, tmp_path).splitlines()
     missing = [line for line in faults if line.startswith("missing: ")]
     assert len(missing) == 21
@@ -490,11 +489,7 @@ def saved_again(module: ModuleType, tensors: Tensors, folder: Path) -> None:
 def test_what_was_loaded_can_be_saved(spec: str, tmp_path: Path) -> None:
     """Maps that are stored transposed, joined, interleaved, as they are, and experts of one tensor."""
     module = imported(program(spec, **FAMILIES[spec][1]), tmp_path)
-    rows = {
-        name: kind
-        for _, _, stored in module.stored_tensors(fresh(module))
-        for name, kind in stored.items()
-    }
+    rows = kinds(module, fresh(module))
     random = torch.Generator().manual_seed(3)
     drawn = {name: torch.randn(shape, generator=random) for name, (_, shape) in rows.items()}
     saved_again(module, drawn, tmp_path)
@@ -530,14 +525,15 @@ spec.loader.exec_module(module)
 def own():  # what the process holds itself, the mapped pages of the files aside
     fields = dict(line.split(":") for line in open("/proc/self/status"))
     return int(fields["RssAnon"].split()[0]) * 1024
-class Watching(module.Checkpoint):
+released = module.checkpoints()
+class Watching(released.Checkpoint):
     def read(self, name):
         found = super().read(name)
         found.abs().sum()  # all of it is touched
         peaks.append(own())
         return found
-module.Checkpoint = Watching
-module.Checkpoint(sys.argv[2])  # what is imported, and made once, is there before
+released.Checkpoint = Watching
+released.Checkpoint(sys.argv[2])  # what is imported, and made once, is there before
 torch.ones(4).abs().sum()
 peaks = [0]
 with torch.device("meta"):
@@ -639,7 +635,7 @@ def test_progress(plain: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixtu
     save_file(tensors(plain, fresh(plain)), tmp_path / "model.safetensors")
     seen = []
     fresh(plain, 1).load_checkpoint(tmp_path, progress=lambda work: seen.append(len(work)) or work)
-    total = len(list(plain.stored_tensors(fresh(plain))))
+    total = len(list(plain.checkpoints().stored_tensors(fresh(plain))))
     assert seen == [total]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, "isatty", lambda: True)

@@ -24,7 +24,7 @@ from specgen.output.build import folder_name, produce
 from tests.cli.running import PURE, ROOT, TINY, specgen, specgen_here
 
 CONTRACT = {
-    "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.html",
+    "checkpoint.py", "config.json", "formulas.json", "manifest.json", "model.onnx", "model.py", "report.html",
     "report.md", "tensors.json",
 }  # fmt: skip
 PURE_FILES = {"formulas.json", "manifest.json", "report.html", "report.md", "tensors.json"}

@@ -1,22 +1,22 @@
-"""The PyTorch back end: model.py, one readable file that stands alone.
+"""The PyTorch back end: model.py, which stands alone, and checkpoint.py beside it.
 
-Reads the IR; the parts of the file that no table changes stand in templates/model.py.j2.
+Reads the IR; what no table changes is taken from the modules of `runtime`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from specgen.backends.layout import template
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.configuration import ConfigWriter
-from specgen.backends.pytorch.constructors import words
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import function
 from specgen.backends.pytorch.masks import Needed
+from specgen.backends.pytorch.outline import checkpoint_file, model_file
 from specgen.backends.pytorch.plan import Plan
 from specgen.backends.pytorch.quoting import quote
 from specgen.backends.pytorch.released import Released
@@ -40,7 +40,7 @@ LARGE: Final = 10**9
 
 
 def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:
-    """model.py, the same bytes for the same program; `counts` are its own, if they are known.
+    """The files, the same bytes for the same program; `counts` are its own, if they are known.
 
     Raises:
         SpecError: the table has no forward.
@@ -52,17 +52,17 @@ def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:
         diagnostics.raise_errors()
     try:
         try:
-            text = File(program, counts=counts).text()
+            texts = Files(program, counts=counts).texts()
         except Needed:
-            text = File(program, counts=counts, masked=True).text()
-        return {"model.py": text.encode()}
+            texts = Files(program, counts=counts, masked=True).texts()
+        return {name: text.encode() for name, text in texts.items()}
     except Inexpressible as error:
         raise Refusal("pytorch", error, error.site) from None
 
 
 @dataclass
-class File:
-    """The blocks of one model.py, and what they turn out to need."""
+class Files:
+    """The blocks of model.py and checkpoint.py, and what they turn out to need."""
 
     program: Program
     used: Used = field(default_factory=Used)
@@ -93,8 +93,8 @@ class File:
         return blocks
 
     def fresh(self) -> Used:
-        """Attributes are a class's own; functions and helpers are the file's."""
-        return Used({}, self.used.functions, self.used.helpers)
+        """Attributes are a class's own; functions are the file's."""
+        return Used({}, self.used.functions)
 
     @cached_property
     def functions(self) -> list[list[str]]:
@@ -116,50 +116,84 @@ class File:
             counts = ledger(self.program)
         return counts.value("parameters")
 
-    def text(self) -> str:
-        """The file."""
+    def texts(self) -> Mapping[str, str]:
+        """The files by their names."""
         classes, functions = self.classes, self.functions
-        released = Released(self.plan, self.used)
-        *formats, tables = released.lines()
-        filling = released.filling()
-        mentioned = words("\n".join(map(joined, [*classes, *functions, filling, tables])))
-        config = ConfigWriter(self.plan, mentioned)
-        head = config.write()
         program = self.program
-        forward = program.model.forwards[0]
-        return template("model.py.j2").render(
-            source=quote(program.which),
-            parameters=self.parameters,
-            is_large=self.parameters > LARGE,
-            title=quote(program.model.title or program.name),
-            takes_tokens=is_language_model(forward),
-            takes_cache=is_language_model(forward) and self.plan.uses_cache(program.model, forward),
-            inputs=", ".join(arg.name for arg in forward.args),
-            result=shape_text(forward.results[0].shape, {}),
-            uses_math=config.uses_math or "math" in self.used.helpers,
-            helpers=self.used.helpers,
-            is_cached=program.root in self.plan.cached,
-            has_stretches=len(set(self.plan.stretches.values())) > 1,
-            places_tokens="placed" in self.used.helpers,
-            is_mask_optional=self.plan.is_mask_optional,
-            config=joined(head),
-            has_fixed=bool(config.fixed),
-            kinds={p.kind for p in program.model.params if p.name not in config.fixed},
-            has_params=bool(program.model.params),
-            functions=list(map(joined, functions)),
-            classes=list(map(joined, classes)),
-            formats=list(map(joined, formats)),
-            tables=joined(tables),
-            has_copies=bool(released.copies),
-            has_conditions=bool(released.conditions),
-            has_packed=bool(released.packed),
-            has_respellings=bool(released.leeway.respellings),
-            has_besides=bool(released.leeway.besides),
-            has_joined=released.has_joined,
-            has_rearranged=released.has_rearranged,
-            filling=joined(filling),
-            dtype=DTYPES[program.activation_dtype].torch,
+        mentioned = set(re.findall(r"\bconfig\.(\w+)", "\n".join(map(joined, classes))))
+        config = ConfigWriter(self.plan, mentioned).write()
+        source = quote(program.which)
+        blocks = [*map(joined, [config, *reversed(classes), *functions])]
+        stored = Used()
+        released = Released(self.plan, stored)
+        *formats, tables = map(joined, released.lines())
+        formats += [joined(function(self.plan, name, stored)) for name in sorted(stored.functions)]
+        title = quote(program.model.title or program.name)
+        return {
+            "model.py": model_file(source, self.said(), blocks, self.command()),
+            "checkpoint.py": checkpoint_file(
+                source,
+                [
+                    f"Checkpoints of {title}: how the release calls each tensor, and stores it.",
+                    "",
+                    "Model.load_checkpoint and Model.save_checkpoint of model.py, beside this file, call it.",
+                ],
+                formats,
+                [tables],
+                released.tables,
+            ),
+        }
+
+    @property
+    def takes_cache(self) -> bool:
+        forward = self.program.model.forwards[0]
+        return is_language_model(forward) and self.plan.uses_cache(self.program.model, forward)
+
+    def said(self) -> list[str]:
+        """The docstring of model.py: how it is used, and what its letters stand for."""
+        program, forward = self.program, self.program.model.forwards[0]
+        lines = [f"{quote(program.model.title or program.name)}.", ""]
+        is_large = self.parameters > LARGE
+        if is_large:
+            dtype = DTYPES[program.activation_dtype].torch
+            lines += [
+                f'    with torch.device("meta"):  # takes no memory for {self.parameters:,} parameters',
+                f"        model = Model(Config()).to(torch.{dtype})",
+                '    model.to_empty(device="cpu")',
+            ]
+        else:
+            lines.append("    model = Model(Config())  # with what a training begins with")
+        lines.append("    model.load_checkpoint(path)  # safetensors in the released naming")
+        if is_language_model(forward):
+            lines.append(
+                f"    logits = model(tokens)  # [B, S] -> {shape_text(forward.results[0].shape, {})}"
+            )
+        else:
+            lines.append(f"    results = model({', '.join(arg.name for arg in forward.args)})")
+        if self.takes_cache:
+            lines += [
+                "    cache = model.new_cache(batch, length)",
+                "    logits = model(tokens, cache=cache)  # the prompt, then any number of tokens at a time",
+            ]
+        lines.append("")
+        if is_large:
+            lines.append(
+                "Off the meta device `Model(Config())` has what a training begins with: `reset_parameters`."
+            )
+        lines.append(
+            "Shapes: B sequences, S new tokens, T tokens in all, those in the cache among them."
         )
+        return lines
+
+    def command(self) -> list[str]:
+        """The end of model.py: what it does as a script; a step for torch.export, if it has steps."""
+        if not is_language_model(self.program.model.forwards[0]):
+            return []
+        dtype = DTYPES[self.program.activation_dtype].torch
+        continued = "greedy" if self.takes_cache else "greedy_without_cache"
+        return [
+            f'if __name__ == "__main__":\n    main(lambda: Model(Config()), {continued}, "{dtype}")'
+        ]
 
 
 def joined(lines: Sequence[str]) -> str:

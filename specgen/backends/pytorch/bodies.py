@@ -206,7 +206,6 @@ class Body(Scope):
         cache = self.cache_of(value.part)
         if cache:
             rows = self.fresh("rows")
-            self.used.helpers.add("repeat")
             nothing = call("repeat", Atom("None"))
             whole: Node = Binary("or", cache[0], nothing)
             if isinstance(cache[0], Binary):  # cache and what it holds for the part

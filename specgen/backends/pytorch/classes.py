@@ -92,7 +92,6 @@ class ClassWriter(Constructor):
             arguments.append(DEVICE_ARGUMENT)
         if self.plan.uses_cache(self.module, function):
             arguments.append(f"cache: {'Cache' if self.is_root else 'Rows'} | None = None")
-            self.used.helpers.add("Rows")
         return arguments, returned(function.results)
 
     def methods(self) -> list[list[str]]:
@@ -194,10 +193,10 @@ class ClassWriter(Constructor):
             own = Attribute(SELF, attribute(name))
             stretch = self.stretch_of(name)
             if part.count is None:
-                entries[name] = layout.method(own, "cache_rows", stretch)
+                entries[name] = layout.method(stretch, "rows_of", own)
             else:
                 item = self.plan.instance_name(part)
-                each = layout.method(Atom(item), "cache_rows", stretch)
+                each = layout.method(stretch, "rows_of", Atom(item))
                 entries[name] = layout.listing([Comprehension(each, item, own)])
         return entries
 
@@ -233,10 +232,10 @@ class ClassWriter(Constructor):
             names = " or ".join(f'"{attribute(f.name) or MAIN}"' for f in self.module.forwards)
             lines += ["", f"{INDENT}form: str | None = None  # {names}; None chooses by the step"]
         if self.has_parameters:
-            lines += ["", f"{INDENT}extra_repr = shapes"]
-            self.used.helpers.add("shapes")
-        blocks = [self.constructor(), *methods]
-        blocks += self.wide_rows()
+            methods.append(
+                [f"{INDENT}def extra_repr(self) -> str:", f"{INDENT * 2}return shapes(self)"]
+            )
+        blocks = [self.constructor(), *methods, *self.wide_rows()]
         for block in blocks:
             lines += ["", *block]
         return lines
@@ -256,7 +255,6 @@ class ClassWriter(Constructor):
         ]
         if not wide:
             return []
-        self.used.helpers.add("Callable")
         lines = definition("_apply", ["self", f"fn: {FN}", "recurse: bool = True"], "nn.Module", 1)
         rows = {
             flat(stack(row) if self.stacked else row_tensor(self.plan, row, False)): row.compute

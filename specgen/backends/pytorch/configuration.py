@@ -52,11 +52,10 @@ GENERATED_FOR: Final = "as this file was generated"
 
 @dataclass
 class ConfigWriter:
-    """Writes Config; `mentioned` are the names in the rest of the file."""
+    """Writes Config; `mentioned` are those of its names that the rest of the file reads."""
 
     plan: Plan
     mentioned: Set[str] = field(default_factory=frozenset)
-    uses_math: bool = field(default=False)
 
     @property
     def program(self) -> Program:
@@ -78,10 +77,13 @@ class ConfigWriter:
             which += f", but for {', '.join(self.program.overridden)}"
         title = quote(model.title or model.name)
         lines = ["@dataclass(frozen=True)", "class Config:"]
-        lines += docstring(f"Parameters of {title}; the values are those of {which}.", 1)
+        lines += docstring(
+            f"Parameters of {title}; the values are those of {which}.", 1, self.purpose()
+        )
         lines.append("")
         for param in model.params:
-            lines += self.field(param)
+            if param.name not in self.left:
+                lines += self.field(param)
         lines += self.checks()
         for let in self.lets():
             lines += ["", *self.property(let)]
@@ -94,6 +96,22 @@ class ConfigWriter:
             annotation = f"Literal[{flat(value)}]"
         lines = layout.lines(f"{variable(param.name)}: {annotation} = ", value, 1)
         return layout.remarked(lines, described(param), 1)
+
+    def purpose(self) -> str:
+        """What was decided for the file, and is no field."""
+        facts = [to_text(fact, PYTHON) for fact in self.decisions if symbols(fact) <= self.left]
+        shown = [quote(fact.replace('"', "'")) for fact in facts]
+        return f"This file is for {', '.join(shown)}." if shown else ""
+
+    @cached_property
+    def left(self) -> frozenset[str]:
+        """The params that can have no other value, and that nothing in the file reads."""
+        read = {name for let in self.lets() for name in symbols(transform(let.expr, self.chosen))}
+        read |= {name for demand in self.demands for name in symbols(demand)}
+        read |= {
+            name for d in self.decisions if not symbols(d) <= self.fixed for name in symbols(d)
+        }
+        return frozenset(name for name in self.fixed - read if variable(name) not in self.mentioned)
 
     def lets(self) -> list[Let]:
         """The lets that the file mentions, and those in them."""
@@ -110,7 +128,6 @@ class ConfigWriter:
         expr = transform(let.expr, self.chosen)
         whole = self.plan.is_whole(self.program.model, expr)
         node = sizes.written(expr, self.naming, whole)
-        self.uses_math = self.uses_math or "math." in flat(node)
         annotation = "int" if whole else "bool" if is_flag(expr) else "float"
         head = definition(variable(let.name), ["self"], annotation, 1)
         return [
@@ -196,13 +213,17 @@ class ConfigWriter:
         """What refuses values that the table does not allow, or that the file is not for."""
         texts = dict(self.demands)
         for condition in self.decisions:
-            if not symbols(condition) <= self.fixed:
+            if not symbols(condition) <= self.left:
                 texts[condition] = f"{to_text(condition, PYTHON)}, {GENERATED_FOR}"
         params = self.program.model.params
         if not params:
             return []
         lines = ["", *definition("__post_init__", ["self"], "None", 1)]
-        counts = [literal(variable(param.name)) for param in params if param.kind == "count"]
+        counts = [
+            literal(variable(param.name))
+            for param in params
+            if param.kind == "count" and param.name not in self.left
+        ]
         lines += layout.lines("", call("check_values", Atom("self"), *map(Atom, counts)), 2)
         for condition, text in texts.items():
             node = sizes.condition(condition, self.naming)

@@ -157,10 +157,7 @@ class Constructor:
 
     def argument(self, expr: Expr, whole: bool, naming: sizes.Naming | None = None) -> Node:
         """The value of a param or a let, a whole number or any."""
-        node = sizes.written(expr, naming or self.naming, exact=whole)
-        if "math." in flat(node):
-            self.used.helpers.add("math")
-        return node
+        return sizes.written(expr, naming or self.naming, exact=whole)
 
     # ---- the constructor
 
@@ -214,14 +211,16 @@ class Constructor:
         for name in self.in_order_of_use():
             tensors = [row for row in self.module.tensors_named(name) if row.target is None]
             parts = self.module.parts_named(name)
+            classes = list(dict.fromkeys(self.made_of(part) for part in parts))
             made: list[tuple[Expr, list[str]]] = [
                 (row.condition, self.row_lines(row, 2 + (row.condition != TRUE))) for row in tensors
             ]
             made += self.biases_alone(name)
-            made += [
-                (part.condition, self.part_lines(part, 2 + (part.condition != TRUE)))
-                for part in parts
-            ]
+            for part in parts:
+                kind = f": {' | '.join(classes)}" if len(classes) > 1 and part is parts[0] else ""
+                made.append(
+                    (part.condition, self.part_lines(part, kind, 2 + (part.condition != TRUE)))
+                )
             lines += self.alternatives(made)
         return lines
 
@@ -318,11 +317,16 @@ class Constructor:
             indent,
         )
 
-    def part_lines(self, part: Part, indent: int) -> list[str]:
+    def made_of(self, part: Part) -> str:
+        """The class of what stands under a part's name."""
+        is_list = part.count is not None and not self.plan.is_stacked(part)
+        return "nn.ModuleList" if is_list else self.plan.class_of(part)
+
+    def part_lines(self, part: Part, kind: str, indent: int) -> list[str]:
         made: Node = self.made(part)
         if part.count is not None and not self.plan.is_stacked(part):
             made = self.listed(part, made)
-        return self.described(f"self.{attribute(part.name)} = ", made, part, indent)
+        return self.described(f"self.{attribute(part.name)}{kind} = ", made, part, indent)
 
     def made(self, part: Part) -> Bracketed:
         """One instance of a part, or its stack."""

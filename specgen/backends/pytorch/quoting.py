@@ -35,7 +35,7 @@ training type xpu zero_grad
 
 #: Attributes and methods that generated classes have beside those of the table.
 OWN_ATTRIBUTES: Final = """
-config form main one cache_rows new_cache load_checkpoint reset_parameters
+config form main expert cache_rows new_cache load_checkpoint save_checkpoint reset_parameters
 """
 
 #: Python's functions; listed, so that the file does not depend on the Python that writes it.
@@ -49,18 +49,21 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor append committed mixture placed product repeat last
-traceable
+self cache config e F nn math torch Tensor append checkpoints committed last linear_rows mixture
+placed placed_alone placed_alone_with_mask placed_with_mask repeat shapes traceable
 """
 
-#: What stands at the top of the file.
+#: What stands at the top of the files; a test holds it against the runtime.
 FILE_NAMES: Final = """
-annotations argparse json re sys dataclass fields fnmatchcase partial commonprefix
-Any Literal NamedTuple Callable Iterator Mapping Sequence Path
-Cache CacheRow Step Stretch Config Model Rows Stored Checkpoint NAMES FORMATS WHERE COPIES PACKED Packed
-stored_tensors stored_copies RESPELLINGS BESIDES usual_names is_besides
-instances filled unpacking require check_values fields shortened counted main
-OSError ValueError ImportError FileNotFoundError SafetensorError safe_open lay_out shapes
+require check_values check_tokens masked CacheRow Stretch Rows named_rows Cache Step lay_out
+Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
+differences usual_names is_besides shortened Stored stored_tensors as_they_are listing in_dtype
+called filled instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind
+INDEX FLOATS Format Packed Packing NAMES DTYPES FORMATS PACKED WHERE NUMBERS COPIES RESPELLINGS
+BESIDES Callable Sequence dataclass Path Any Literal fields Iterator module_from_spec
+spec_from_file_location argparse sys json re fnmatchcase commonprefix TemporaryDirectory
+SafetensorError safe_open save_file Mapping NamedTuple annotations OSError ValueError ImportError
+FileNotFoundError ModuleNotFoundError Config Model
 """
 
 

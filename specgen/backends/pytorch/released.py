@@ -1,7 +1,7 @@
 """The tables that tie parameters to the tensors of the released checkpoint.
 
-One entry for each tensor of the checkpoint, folded as the table is; `load_checkpoint` in the
-template reads them.
+One entry for each tensor of the checkpoint, folded as the table is; `stored_tensors` of the runtime
+reads them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from specgen.analysis.table.leeway import Leeway, leeway
 from specgen.analysis.table.rows import Entry, entries, pattern
 from specgen.analysis.table.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
-from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.faults import Inexpressible
-from specgen.backends.pytorch.functions import storage_format
+from specgen.backends.pytorch.formats import Format
 from specgen.backends.pytorch.layout import (
     INDENT,
     Atom,
@@ -32,7 +31,7 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
-from specgen.dtypes import DTYPES
+from specgen.dtypes import COMPUTED_FLOATS, DTYPES
 from specgen.expr.evaluate import Value, evaluate
 from specgen.expr.node import FALSE, Expr, Sym, disjunction
 from specgen.expr.printing import to_text
@@ -66,8 +65,7 @@ class Released:
     numbers: dict[str, Expr] = field(default_factory=dict)
     conditions: dict[Pairing, Expr] = field(default_factory=dict)
     leeway: Leeway = field(init=False)
-    has_joined: bool = False
-    has_rearranged: bool = False
+    dtypes: dict[str, str] = field(default_factory=dict)  # of tensors of no usual float
 
     def __post_init__(self) -> None:
         scheme = scheme_of(self.program)
@@ -111,6 +109,7 @@ class Released:
         name = self.released(tensor)
         own = self.own(tensor.first.own, entry.tensor.kind)
         if entry.tensor.format is None:
+            self.note_dtype(name, tensor)
             self.plain[name, own] = None
             return [(name, own)]
         env = environment(self.program)
@@ -129,6 +128,7 @@ class Released:
     ) -> Sequence[Pairing]:
         """A tensor that holds several rows, or all instances of one, or one rearranged."""
         name = self.released(tensor)
+        self.note_dtype(name, tensor)
         rows = [self.own(row.own, places[row.path][0].tensor.kind) for row in tensor.rows]
         apart = list(tensor.stacked)  # the indices whose instances are parameters of their own
         if apart and rows[0].endswith(f"[{{{apart[-1].name}}}]"):
@@ -155,15 +155,20 @@ class Released:
         outer = whole.inputs[: len(apart) + (len(rows) > 1)] if whole else ()
         if len(apart) > 1 or any(len(group) != 1 for group in outer):
             raise Inexpressible(f"`{name}` holds rows in more than two axes")
-        self.has_joined = self.has_joined or "*" in arrangement
-        self.has_rearranged = self.has_rearranged or "->" in arrangement
         owned = listing([Atom(literal(row)) for row in rows])
-        entry: list[Node] = [Atom(literal(name)), owned, Atom(literal(arrangement))]
+        way = Atom("joined" if "*" in arrangement else "rearranged")
+        entry: list[Node] = [Atom(literal(name)), owned, way, Atom(literal(arrangement))]
         if given:
             known = flat(layout.Bracketed(None, "{", tuple(given)))
             entry.append(Atom(f"lambda config: {known}"))
         self.packed[call("Packed", *entry)] = None
         return [(name, row) for row in rows]
+
+    def note_dtype(self, name: str, tensor: StoredTensor) -> None:
+        """Remembers what a tensor is of that is not of a float which is computed in."""
+        dtype = DTYPES[tensor.dtype]
+        if tensor.dtype not in COMPUTED_FLOATS:
+            self.dtypes[name] = dtype.safetensors
 
     def in_config(self, sym: Sym) -> Node:
         if sym.name not in declared(self.program.model):
@@ -218,7 +223,8 @@ class Released:
         for number, ((id_, values), names) in enumerate(self.formats.items()):
             module = self.program.formats[id_]
             name = self.format_name(module, number if self.is_repeated(id_) else None)
-            blocks += [self.stored(module, name, values), self.restored(module, name, values)]
+            format = Format(module, name, values)
+            blocks += [format.tensors(), format.restored(self.plan, self.used)]
             tables.append(
                 self.table(
                     f"{name.upper()}_NAMES",
@@ -226,19 +232,37 @@ class Released:
                     names,
                 )
             )
-            listed.append(f"({name.upper()}_NAMES, {name}_tensors, {name})")
-        kind = "list[tuple[str, str]], Callable[..., Stored], Callable[..., Tensor]"
-        lines = [f"FORMATS: list[tuple[{kind}]] = ["]
-        lines.append(INDENT + '(NAMES, lambda *shape: {"": (None, shape)}, torch.as_tensor),')
-        tables.append([*lines, *(f"{INDENT}{entry}," for entry in listed), "]"])
+            given = [f"{name.upper()}_NAMES", f"{name}_tensors", name, format.stored()]
+            listed += layout.lines("", call("Format", *map(Atom, given)), 1, ",")
+        if listed:
+            tables.append(["FORMATS = [", *listed, "]"])
+        if self.dtypes:
+            tables.append(self.mapping_table("DTYPES", "Tensors of no usual float.", self.dtypes))
         if self.packed:
             tables.append(self.packed_table())
         if self.conditions:
             tables.append(self.condition_table())
+        if self.numbers:
+            tables.append(self.number_table())
         if self.copies:
             tables.append(self.copy_table())
         tables += self.leeway_tables()
         return [*blocks, [line for table in tables for line in (*table, "")][:-1]]
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of the tables that the file has beside `NAMES`."""
+        found = {
+            "FORMATS": self.formats,
+            "DTYPES": self.dtypes,
+            "PACKED": self.packed,
+            "WHERE": self.conditions,
+            "NUMBERS": self.numbers,
+            "COPIES": self.copies,
+            "RESPELLINGS": self.leeway.respellings,
+            "BESIDES": self.leeway.besides,
+        }
+        return frozenset(name for name, entries in found.items() if entries)
 
     def format_name(self, module: Module, number: int | None) -> str:
         """The function of a storage format; the table may have functions of its name, too."""
@@ -281,14 +305,14 @@ class Released:
             yield [*lines, "]"]
 
     def packed_table(self) -> list[str]:
-        lines = ["PACKED = ["]
+        lines = ["# Tensors that hold several parameters, or one in another order.", "PACKED = ["]
         for entry in self.packed:
             lines += layout.lines("", entry, 1, ",")
         return [*lines, "]"]
 
     def condition_table(self) -> list[str]:
         lines = ["# For which indices a pair holds, where a parameter is in several."]
-        lines.append("WHERE: dict[tuple[str, str], Callable[[Config, dict[str, int]], bool]] = {")
+        lines.append("WHERE: dict[tuple[str, str], Callable[[Any, dict[str, int]], bool]] = {")
         for pair, condition in self.conditions.items():
             key = flat(grouping([Atom(literal(text)) for text in pair]))
             test = flat(sizes.condition(condition, self.at_index))
@@ -301,55 +325,25 @@ class Released:
             return self.in_config(sym)
         return subscript(Atom("index"), Atom(literal(sym.name)))
 
-    def filling(self) -> list[str]:
-        """The function that fills indices, and expressions of them, into a released name."""
-        if not self.numbers:
-            return []
-        arguments = ["released: str", "index: dict[str, int]", "config: Config"]
-        lines = definition("filled", arguments, "str", 0)
-        lines += docstring("A released name with its indices filled in.", 1)
+    def number_table(self) -> list[str]:
+        lines = ["# Numbers in released names that are computed from an index."]
+        lines.append("NUMBERS: dict[str, Callable[[Any, dict[str, int]], int]] = {")
         for text, expr in self.numbers.items():
+            number = flat(sizes.size(expr, self.at_index))
             braces = literal("{" + text + "}")
-            replaced = call(
-                "released.replace", Atom(braces), call("str", sizes.size(expr, self.at_index))
-            )
-            lines.append(f"{INDENT}if {braces} in released:")
-            lines += layout.lines("released = ", replaced, 2)
-        lines.append(f"{INDENT}return released.format(**index)")
-        return lines
+            lines += layout.lines(f"{braces}: ", Atom(f"lambda config, index: {number}"), 1, ",")
+        return [*lines, "}"]
 
-    # ---- storage formats
-
-    def stored(self, module: Module, name: str, values: Sequence[tuple[str, Value]]) -> list[str]:
-        """The function that says which tensors hold a matrix [R, C]."""
-        names = {"R", "C", *(param for param, _ in values)}
-        arguments = ["R: int", "C: int", *(default(*pair) for pair in values)]
-
-        def naming(sym: Sym) -> Node:
-            return Atom(variable(sym.name)) if sym.name in names else Atom("0")
-
-        lines = definition(f"{name}_tensors", arguments, "Stored", 0)
-        lines += docstring("Dtype and shape of each tensor that holds a matrix [R, C].", 1)
-        lines.append(f"{INDENT}return {{")
-        for row in module.tensors:
-            shape = grouping([sizes.size(dim, naming) for dim in row.shape])
-            kind = grouping([Atom(literal(DTYPES[row.dtype or "bf16"].safetensors)), shape])
-            lines += layout.lines(f"{literal('.' + row.name)}: ", kind, 2, ",")
-        return [*lines, f"{INDENT}}}"]
-
-    def restored(self, module: Module, name: str, values: Sequence[tuple[str, Value]]) -> list[str]:
-        """The function that makes the matrix of those tensors."""
-        numbers = {k: v for k, v in values if isinstance(v, int | float)}
-        return storage_format(self.plan, name, module, numbers, self.used)
+    def mapping_table(self, name: str, text: str, entries: Mapping[str, str]) -> list[str]:
+        lines = [f"# {text}", f"{name} = {{"]
+        for key, value in entries.items():
+            lines += layout.lines(f"{literal(key)}: ", Atom(literal(value)), 1, ",")
+        return [*lines, "}"]
 
 
 def groups(side: Sequence[Sequence[str]]) -> str:
     """One side of a pattern."""
     return " ".join(g[0] if len(g) == 1 else f"({' '.join(g)})" for g in side)
-
-
-def default(param: str, value: Value) -> str:
-    return f"{variable(param)}: {type(value).__name__} = {value!r}"
 
 
 def leads_to_row(program: Program, module: Module, names: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, g
 from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
+from specgen.backends.pytorch.sources import methods
 from specgen.expr.node import Sym, symbols
 from specgen.expr.solving import solve, variables
 from specgen.ir.model import (
@@ -43,11 +44,17 @@ HELD = layout.method(CACHE, "rows_of", SELF)
 
 @dataclass
 class RootWriter(ClassWriter):
-    """Writes `Model`; the loader of checkpoints is a method that the template adds."""
+    """Writes `Model`, with what loads and saves checkpoints."""
 
     @property
     def is_cached(self) -> bool:
         return self.module.id in self.plan.cached
+
+    @property
+    def places(self) -> str:
+        """The function of the runtime that says where tokens stand."""
+        whole = "placed" if self.is_cached else "placed_alone"
+        return whole if self.plan.is_mask_optional else f"{whole}_with_mask"
 
     def methods(self) -> list[list[str]]:
         """The forward, the table's own functions, and what makes a cache and first values."""
@@ -64,7 +71,7 @@ class RootWriter(ClassWriter):
             done.append(lines)
         if self.is_cached:
             done.append(self.new_cache())
-        return [*done, reset_parameters(self.plan)]
+        return [*done, reset_parameters(self.plan), *methods("Checkpointed")]
 
     def constructor(self) -> list[str]:
         margin = INDENT * 2
@@ -111,8 +118,7 @@ class RootWriter(ClassWriter):
         given += self.cache_and_stretches(function)
         keyword = [Keyword("positions", Atom(positions))] if positions else []
         targets = f"{positions or '_'}, {mask or '_'} = "
-        self.used.helpers.add("placed")
-        return layout.lines(targets, call("placed", *given, *keyword), 2)
+        return layout.lines(targets, call(self.places, *given, *keyword), 2)
 
     def cache_and_stretches(self, function: Function) -> list[Node]:
         """What places tokens behind those that the cache holds for a function."""
@@ -157,8 +163,7 @@ class RootWriter(ClassWriter):
         text.append(f'{margin}"""')
         head = definition("forward", arguments, returned(function.results), 1)
         taken = "" if supplied == "_, _" else f"{supplied} = "
-        self.used.helpers.add("placed")
-        return [*head, *text, *layout.lines(taken, call("placed", *given), 2), *lines]
+        return [*head, *text, *layout.lines(taken, call(self.places, *given), 2), *lines]
 
     def new_cache(self) -> list[str]:
         first = dict.fromkeys(self.plan.stretches.values())

@@ -61,11 +61,10 @@ DEVICE = Atom("device")
 
 @dataclass
 class Used:
-    """What the bodies of one class took from it: names to keep as attributes, and features."""
+    """What the bodies of one class took from it: names to keep as attributes, and functions."""
 
     attributes: dict[str, None] = field(default_factory=dict)  # ordered
     functions: set[str] = field(default_factory=set)  # free functions that are called
-    helpers: set[str] = field(default_factory=set)  # names that the file has to define or import
 
 
 @dataclass
@@ -159,10 +158,7 @@ class Scope:
         return sizes.size(expr, self.naming)
 
     def real(self, expr: Expr) -> Node:
-        node = sizes.real(expr, self.naming)
-        if "math." in flat(node):
-            self.used.helpers.add("math")
-        return node
+        return sizes.real(expr, self.naming)
 
     def condition(self, expr: Expr) -> Node:
         return sizes.condition(expr, self.naming)
@@ -227,8 +223,7 @@ class Scope:
 
         if not self.stacked:
             return self.chosen(row, written)
-        self.used.helpers.add("product")
-        applied: Node = call("product", value, self.weight(row))
+        applied: Node = call("linear_rows", value, self.weight(row))
         for bias in biases:
             applied = Binary("+", applied, row_tensor(self.plan, bias, True))
         return applied
@@ -300,12 +295,10 @@ class Scope:
         row = Attribute(SELF, attribute(value.part))
         if self.plan.is_stacked(self.module.parts_named(value.part)[0]):
             return call(row, *arguments)
-        self.used.helpers.add("mixture")
         one = f"lambda e, x: {flat(row)}[e](x)"
         return call("mixture", Atom(one), call("len", row), *arguments)
 
     def append(self, value: Append, new: Node) -> Node:
-        self.used.helpers.add("append")
         return call("append", self.if_cached(self.held), Atom(f'"{value.cache}"'), new)
 
     def choose(self, value: Choose) -> Node:

@@ -38,17 +38,16 @@ class StackWriter(ClassWriter):
         margin = INDENT * 2
         arguments = ["self", f"{value}: Tensor", "weights: Tensor", "index: Tensor"]
         count = f"len({flat(stack(self.module.tensors[0]))})"
-        self.used.helpers.add("mixture")
         return [
             [
                 *definition("forward", arguments, "Tensor", 1),
                 *docstring(
                     None, 2, f"{value}: {given}, weights: [..., K], index: i64 [..., K] -> {made}"
                 ),
-                f"{margin}return mixture(self.one, {count}, {value}, weights, index)",
+                f"{margin}return mixture(self.expert, {count}, {value}, weights, index)",
             ],
             [
-                *definition("one", ["self", "e: Any", f"{own}: Tensor"], "Tensor", 1),
+                *definition("expert", ["self", "e: Any", f"{own}: Tensor"], "Tensor", 1),
                 *docstring(described(main), 2, self.shapes(main)),
                 *lines,
             ],
