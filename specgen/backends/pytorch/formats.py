@@ -6,7 +6,6 @@ A format is a module without arguments, whose rows are the tensors and whose for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
@@ -20,6 +19,7 @@ from specgen.expr.evaluate import Value
 from specgen.expr.node import ZERO, Expr, Sym
 from specgen.ir.model import Assign, Module, Op, Return, Tensor, Var, Weight
 from specgen.ir.model import Value as Dataflow
+from specgen.records import dataclass
 
 
 @dataclass(frozen=True)

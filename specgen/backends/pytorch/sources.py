@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from specgen.records import dataclass
 from specgen.regular_files import read_regular
 from specgen.resources import PACKAGE
 
