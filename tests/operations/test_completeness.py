@@ -96,7 +96,7 @@ def evaluated(program: Program) -> bool:
     assert forward is not None
     axes = {"B": 2, "S": 5, "T": 5}
     (found,) = instance.call(forward, [given[arg.name] for arg in forward.args], axes)
-    body = interpret.Body(instance, instance.environment(axes), axes)
+    body = interpret.NumpyInterpreter(instance, instance.environment(axes), axes)
     assert np.shape(found) == tuple(map(body.size, forward.results[0].shape))
     return bool(np.isfinite(found).all())
 

@@ -71,7 +71,7 @@ def of_classes(period: int, quotients: Sequence[Quotient], low: int, high: int) 
     for r, one in enumerate(quotients):
         first, last = -((r - low) // period), (high - r) // period
         above, below = one.cleared()
-        if period == 1 and not below.eval(0):
+        if period == 1 and not below(0):
             first = max(first, 1)
         if first > last:
             continue
@@ -99,8 +99,8 @@ def around(above: Poly, below: Poly, first: int, last: int) -> tuple[list[int], 
         found = find_crossings(shape, first, last)
         points |= {*found.turns, *(k + d for k in found.roots for d in (-1, 0, 1))}
         points |= {k + d for k in found.gaps for d in (0, 1)}
-    kept = [k for k in sorted(points) if first <= k <= last and below.eval(k)]
-    roots = [k for k in kept if above.eval(k) == 0]
+    kept = [k for k in sorted(points) if first <= k <= last and below(k)]
+    roots = [k for k in kept if above(k) == 0]
     return roots, [k for k in kept if k not in roots]
 
 
