@@ -252,7 +252,7 @@ def differentiate(quotient: Quotient, at: Fraction) -> Fraction | None:
     """The slope in proportion to the value, Q' / Q, at a value of the unknown; None where Q is 0."""
     x = Rational(at.numerator, at.denominator)
     above, below = quotient.above, quotient.below
-    if not above.eval(x) or not below.eval(x):
+    if not above(x) or not below(x):
         return None
-    slope = above.diff().eval(x) / above.eval(x) - below.diff().eval(x) / below.eval(x)
+    slope = above.diff()(x) / above(x) - below.diff()(x) / below(x)
     return to_fraction(slope)

@@ -34,7 +34,7 @@ class Crossings:
 
 
 def sign_at(p: Poly, x: int) -> int:
-    value = int(p.eval(x))
+    value = int(p(x))
     return (value > 0) - (value < 0)
 
 
