@@ -6,11 +6,10 @@ names are bound `frame`'s, and how a protobuf is written `proto`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import assert_never
 
 from specgen.backends.onnx import alternatives, contrib, dims, functions, intrinsics, ops, replay
 from specgen.backends.onnx.dims import Extent
@@ -25,8 +24,10 @@ from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym
 from specgen.ir import model as ir
 from specgen.ir.verify import InternalFault
+from specgen.ir.visit import Deciding
 from specgen.ops.record import Trait
 from specgen.ops.registry import has
+from specgen.records import dataclass
 
 #: A graph with more is of no use to any runtime, and takes gigabytes to build.
 MAX_NODES = 500_000
@@ -34,16 +35,19 @@ MAX_NODES = 500_000
 #: One name for each result of a value.
 Names = tuple[str, ...]
 
+#: The results of a value.
+Operands = tuple[Operand, ...]
+
 #: The symbolic dim of a cache before the new tokens.
 PAST = dims.symbol("past")
 
 # ---- statements and values -------------------------------------------------------------
 
 
-def run(frame: Frame, function: ir.Function, names: Names) -> tuple[Operand, ...]:
+def run(frame: Frame, function: ir.Function, names: Names) -> Operands:
     """The results, under the names, of a body whose arguments are bound."""
     try:
-        results = statements(frame, function.body, names)
+        results = GraphInterpreter(frame, names).run(function.body)
     except EvaluationError as error:
         module = frame.module.name if frame.module is not None else ""
         note_site(error, Site(module, function.name))
@@ -53,80 +57,170 @@ def run(frame: Frame, function: ir.Function, names: Names) -> tuple[Operand, ...
     return results
 
 
-def statements(
-    frame: Frame, body: Iterable[ir.Statement], names: Names
-) -> tuple[Operand, ...] | None:
-    """Carries statements out; the results, under the names, if one of them returns."""
-    for statement in body:
-        match statement:
-            case ir.Assign(names=targets, value=value):
-                # A result that is dropped has no name of its own; its operator has one.
-                dropped = value.name if isinstance(value, ir.Op) else "dropped"
-                labels = tuple(frame.name(dropped if t == "_" else t) for t in targets)
-                if not frame.unpacking:
-                    frame.graph.places.update(labels)
-                results = evaluate(frame, value, labels)
-                bound = zip(targets, results, strict=True)
-                frame.values.update((target, x) for target, x in bound if target != "_")
-            case ir.Branch(condition=condition, then=then, otherwise=otherwise):
-                chosen = then if dims.holds(condition, frame.env) else otherwise
-                returned = statements(frame, chosen, names)
-                if returned is not None:
-                    return returned
-            case ir.Return(values=(value,)):
-                return evaluate(frame, value, names)
-            case ir.Return(values=values):
-                named = zip(values, names, strict=True)
-                return tuple(single(evaluate(frame, value, (name,))) for value, name in named)
+@dataclass
+class GraphInterpreter(Deciding[Operands]):
+    """Values mean edges, and numbers where they are compile-time; the results get the names."""
+
+    frame: Frame
+    names: Names
+
+    def holds(self, condition: Expr) -> bool:
+        return dims.holds(condition, self.frame.env)
+
+    def assign(self, statement: ir.Assign) -> None:
+        frame, value = self.frame, statement.value
+        # A result that is dropped has no name of its own; its operator has one.
+        dropped = value.name if isinstance(value, ir.Op) else "dropped"
+        labels = tuple(frame.name(dropped if t == "_" else t) for t in statement.names)
+        if not frame.unpacking:
+            frame.graph.places.update(labels)
+        results = GraphInterpreter(frame, labels).value(value)
+        bound = zip(statement.names, results, strict=True)
+        frame.values.update((target, x) for target, x in bound if target != "_")
+
+    def ret(self, statement: ir.Return) -> Operands:
+        match statement.values:
+            case (value,):
+                return self.value(value)
+            case values:
+                named = zip(values, self.names, strict=True)
+                return tuple(
+                    single(GraphInterpreter(self.frame, (name,)).value(value))
+                    for value, name in named
+                )
+
+    def operand(self, value: ir.Value) -> Operand:
+        """The result of a value inside the one that gets the names."""
+        match value:
+            case ir.Op(name=own) | ir.CallFunction(function=own):
+                name = self.frame.name(own)
             case _:
-                assert_never(statement)
-    return None
+                name = self.names[0]
+        return single(GraphInterpreter(self.frame, (name,)).value(value))
+
+    def tensor(self, value: ir.Value) -> Edge:
+        return edge(self.operand(value), self.names[0])
+
+    def var(self, value: ir.Var) -> Operands:
+        return (self.frame.values[value.name],)
+
+    def scalar(self, value: ir.Scalar) -> Operands:
+        return (scalar(self.frame, value.expr),)
+
+    def weight(self, value: ir.Weight) -> Operands:
+        return (weight(self.frame, value.row),)
+
+    def op(self, value: ir.Op) -> Operands:
+        frame = self.frame
+        looks_up = has(value, Trait.LOOKS_UP)
+        match value:
+            case ir.Op(args=(ir.Weight(row=row), index)) if looks_up and plain(frame, row):
+                # Rows are taken first and cast then: a table of many rows is never cast whole.
+                operands: Operands = (stored(frame, frame.row_path(row)), self.operand(index))
+            case _:
+                operands = tuple(map(self.operand, value.args))
+        dtypes = tuple(frame.dtype(type_.dtype) for type_ in value.types)
+        return ops.lower(
+            OnnxCall(frame.graph, self.names, value.name, operands, value.attrs, dtypes, frame.env)
+        )
+
+    def apply_map(self, value: ir.ApplyMap) -> Operands:
+        """A map applied; its operator has the name of the row."""
+        frame, x = self.frame, self.tensor(value.value)
+        path, bias = frame.row_path(value.row), f"{value.row}.bias"
+        matrix = weight(frame, value.row)
+        x = convert(frame.graph, f"{path}.input", x, matrix.dtype)
+        added = weight(frame, bias) if frame.row(bias) is not None else None
+        frame.graph.places.add(path)
+        return (linear(frame.graph, path, x, matrix, added),)
+
+    def append(self, value: ir.Append) -> Operands:
+        """The cache with new values behind the old: an input, an output, and what is read."""
+        frame, new = self.frame, self.tensor(value.value)
+        cache, state = frame.cache(value.cache), frame.state
+        axis = cache.shape.index(Sym(cache.along))
+        shape = tuple(dims.dim(expr, frame.env) for expr in cache.shape)
+        before = (*shape[:axis], PAST, *shape[axis + 1 :])
+        home = frame.row_path(cache.name)
+        old = past(state, home, frame.layer, new.dtype, before)
+        key = state.caches[home]
+        # The output's name is taken where another forward of the module has appended before.
+        label = frame.name(cache.name) if key in state.presents else f"present.{key}"
+        present = frame.graph.one(label, "Concat", (old, new), new.dtype, shape, axis=axis)
+        state.presents[key] = present
+        return (present,)
+
+    def call_part(self, value: ir.CallPart) -> Operands:
+        """A part called; a repeated one threads its first argument through its instances."""
+        frame, arguments = self.frame, tuple(map(self.operand, value.args))
+        count = frame.instances(value.part)
+        if count is None:
+            return instance(frame.child(value.part, None), arguments)
+        results: Operands = arguments[:1]
+        for index in range(count):
+            if frame.state.graph.position > MAX_NODES:
+                reason = f"a flat graph of {count:,} × `{frame.name(value.part)}` has over"
+                raise EvaluationError(f"{reason} {MAX_NODES:,} nodes")
+            results = instance(frame.child(value.part, index), (*results[:1], *arguments[1:]))
+            edges = (edge for edge in results if isinstance(edge, Edge))
+            frame.state.landmarks.update(frame.graph.view(edge).name for edge in edges)
+        return results
+
+    def call_function(self, value: ir.CallFunction) -> Operands:
+        """A free function or a method of the module, inlined."""
+        frame = self.frame
+        place = frame.name(value.function)
+        arguments = list(map(GraphInterpreter(frame, (place,)).operand, value.args))
+        variables = {key: dims.dim(expr, frame.env) for key, expr in value.dims.items()}
+        if value.method:
+            function = next(f for f in frame.table.functions if f.name == value.function)
+            inner = replace(frame, place=place)
+        else:
+            function = frame.state.program.functions[value.function]
+            inner = replace(frame, module=None, place=place, scope={})
+            fused = platform(frame, self.names[0], function, arguments)
+            if fused is not None:
+                return (fused,)
+        return run(inner.enter(function, arguments, variables), function, self.names)
+
+    def mixture(self, value: ir.Mixture) -> Operands:
+        """The weighted sum of the chosen instances of a part."""
+        frame, name = self.frame, self.names[0]
+        count = frame.instances(value.part)
+        if count is None:
+            raise InternalFault(f"{name} mixes a part that is not repeated")
+        child = frame.child(value.part, None)
+        frame.graph.places.add(child.path)
+
+        def part(read: Read, tokens: Edge) -> Edge:
+            return edge(single(instance(replace(child, read=read), (tokens,))), name)
+
+        def stacks(path: str) -> Edge:
+            return frame.state.weights.instances(frame.graph, path, frame.read(path))
+
+        pieces = frame.state.weights.pieces(child.path)
+        for path in frame.state.weights.rearranged(pieces):
+            stacks(path)  # here once, and not in a loop over the instances
+        mixed = Mixture(
+            graph=frame.graph,
+            name=child.path,
+            x=self.tensor(value.value),
+            weights=self.tensor(value.weights),
+            index=self.tensor(value.index),
+            instances=Instances(frame.graph, child.path, count, pieces, stacks),
+            part=part,
+        )
+        if contrib.DOMAIN in frame.graph.level.domains and stacked(child, mixed.instances):
+            rows, definitions = partial(all_instances, child), frame.state.definitions
+            fused = contrib.mixture(mixed, child.table.forward, rows, definitions)
+            if fused is not None:
+                return (fused,)
+        return (mixed.evaluated(),)
 
 
-def evaluate(frame: Frame, value: ir.Value, names: Names) -> tuple[Operand, ...]:
-    """The results of a value; what the operator computes gets the names."""
-    match value:
-        case ir.Var(name=variable):
-            return (frame.values[variable],)
-        case ir.Scalar(expr=expr):
-            return (scalar(frame, expr),)
-        case ir.Weight(row=row):
-            return (weight(frame, row),)
-        case ir.Op():
-            return operation(frame, value, names)
-        case ir.ApplyMap():
-            return (apply_map(frame, value, names[0]),)
-        case ir.CallPart():
-            return call_part(frame, value, names[0])
-        case ir.CallFunction():
-            return call_function(frame, value, names)
-        case ir.Mixture():
-            return (mixture(frame, value, names[0]),)
-        case ir.Append():
-            return (append(frame, value, names[0]),)
-        case ir.Choose(condition=condition, then=then, otherwise=otherwise):
-            return evaluate(frame, then if dims.holds(condition, frame.env) else otherwise, names)
-        case _:
-            assert_never(value)
-
-
-def single(results: tuple[Operand, ...]) -> Operand:
+def single(results: Operands) -> Operand:
     (result,) = results
     return result
-
-
-def operand(frame: Frame, value: ir.Value, name: str) -> Operand:
-    """The result of a value inside the one that gets the name."""
-    match value:
-        case ir.Op(name=op):
-            name = frame.name(op)
-        case ir.CallFunction(function=function):
-            name = frame.name(function)
-    return single(evaluate(frame, value, (name,)))
-
-
-def tensor(frame: Frame, value: ir.Value, name: str) -> Edge:
-    return edge(operand(frame, value, name), name)
 
 
 def edge(value: Operand, name: str) -> Edge:
@@ -143,19 +237,6 @@ def scalar(frame: Frame, expr: Expr) -> Operand:
     if isinstance(value, str | tuple | None):
         raise InternalFault(f"{frame.place}: {value} is no number")
     return value
-
-
-def operation(frame: Frame, op: ir.Op, names: Names) -> tuple[Operand, ...]:
-    looks_up = has(op, Trait.LOOKS_UP)
-    match op:
-        case ir.Op(args=(ir.Weight(row=row), index)) if looks_up and plain(frame, row):
-            # Rows are taken first and cast then: a table of many rows is never cast whole.
-            table = stored(frame, frame.row_path(row))
-            operands: tuple[Operand, ...] = (table, operand(frame, index, names[0]))
-        case _:
-            operands = tuple(operand(frame, arg, names[0]) for arg in op.args)
-    dtypes = tuple(frame.dtype(type_.dtype) for type_ in op.types)
-    return ops.lower(OnnxCall(frame.graph, names, op.name, operands, op.attrs, dtypes, frame.env))
 
 
 # ---- rows ------------------------------------------------------------------------------
@@ -208,10 +289,10 @@ def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
     return edge(single(matrix(inner)), path)
 
 
-def matrix(frame: Frame) -> tuple[Operand, ...]:
+def matrix(frame: Frame) -> Operands:
     """The result of a storage format's forward, by its function if there are functions."""
 
-    def body(inside: Frame, _: Sequence[Operand]) -> tuple[Operand, ...]:
+    def body(inside: Frame, _: Sequence[Operand]) -> Operands:
         function = inside.table.forward
         if function is None:
             raise InternalFault(f"the format {inside.table.name} has no forward")
@@ -223,55 +304,10 @@ def matrix(frame: Frame) -> tuple[Operand, ...]:
     return functions.call(definitions, replace(frame, place=frame.name("matrix")), (), body)
 
 
-def apply_map(frame: Frame, value: ir.ApplyMap, name: str) -> Edge:
-    """A map applied; its operator has the name of the row."""
-    x = tensor(frame, value.value, name)
-    path, bias = frame.row_path(value.row), f"{value.row}.bias"
-    matrix = weight(frame, value.row)
-    x = convert(frame.graph, f"{path}.input", x, matrix.dtype)
-    added = weight(frame, bias) if frame.row(bias) is not None else None
-    frame.graph.places.add(path)
-    return linear(frame.graph, path, x, matrix, added)
-
-
-def append(frame: Frame, value: ir.Append, name: str) -> Edge:
-    """The cache with new values behind the old: an input, an output, and what is read."""
-    new = tensor(frame, value.value, name)
-    cache, state = frame.cache(value.cache), frame.state
-    axis = cache.shape.index(Sym(cache.along))
-    shape = tuple(dims.dim(expr, frame.env) for expr in cache.shape)
-    before = (*shape[:axis], PAST, *shape[axis + 1 :])
-    home = frame.row_path(cache.name)
-    old = past(state, home, frame.layer, new.dtype, before)
-    key = state.caches[home]
-    # The output's name is taken where another forward of the module has appended before.
-    label = frame.name(cache.name) if key in state.presents else f"present.{key}"
-    present = frame.graph.one(label, "Concat", (old, new), new.dtype, shape, axis=axis)
-    state.presents[key] = present
-    return present
-
-
 # ---- calls -----------------------------------------------------------------------------
 
 
-def call_part(frame: Frame, value: ir.CallPart, name: str) -> tuple[Operand, ...]:
-    """A part called; a repeated one threads its first argument through its instances."""
-    arguments = tuple(operand(frame, arg, name) for arg in value.args)
-    count = frame.instances(value.part)
-    if count is None:
-        return instance(frame.child(value.part, None), arguments)
-    results: tuple[Operand, ...] = arguments[:1]
-    for index in range(count):
-        if frame.state.graph.position > MAX_NODES:
-            reason = f"a flat graph of {count:,} × `{frame.name(value.part)}` has over"
-            raise EvaluationError(f"{reason} {MAX_NODES:,} nodes")
-        results = instance(frame.child(value.part, index), (*results[:1], *arguments[1:]))
-        edges = (edge for edge in results if isinstance(edge, Edge))
-        frame.state.landmarks.update(frame.graph.view(edge).name for edge in edges)
-    return results
-
-
-def instance(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+def instance(frame: Frame, arguments: Sequence[Operand]) -> Operands:
     """The main forward of the frame's module: its function called, or walked, or repeated."""
     definitions, recordings = frame.state.definitions, frame.state.recordings
     if definitions is not None:
@@ -281,7 +317,7 @@ def instance(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
     return replay.forward(recordings, frame, arguments, forward)
 
 
-def forward(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+def forward(frame: Frame, arguments: Sequence[Operand]) -> Operands:
     """The forward of the frame's module: the main one, or for few tokens a cheaper one."""
     function = frame.table.forward
     if function is None:
@@ -303,29 +339,12 @@ def forward(frame: Frame, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
     )
 
 
-def walk(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> tuple[Operand, ...]:
+def walk(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Operands:
     """The results of a forward, named after the frame's place."""
     names: Names = (frame.place,)
     if len(function.results) > 1:
         names = tuple(frame.name(result) for result in function.result_names)
     return run(frame.enter(function, arguments), function, names)
-
-
-def call_function(frame: Frame, value: ir.CallFunction, names: Names) -> tuple[Operand, ...]:
-    """A free function or a method of the module, inlined."""
-    arguments = [operand(frame, arg, frame.name(value.function)) for arg in value.args]
-    variables = {key: dims.dim(expr, frame.env) for key, expr in value.dims.items()}
-    place = frame.name(value.function)
-    if value.method:
-        function = next(f for f in frame.table.functions if f.name == value.function)
-        inner = replace(frame, place=place)
-    else:
-        function = frame.state.program.functions[value.function]
-        inner = replace(frame, module=None, place=place, scope={})
-        fused = platform(frame, names[0], function, arguments)
-        if fused is not None:
-            return (fused,)
-    return run(inner.enter(function, arguments, variables), function, names)
 
 
 def normalised(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Edge | None:
@@ -388,37 +407,3 @@ def stacked(frame: Frame, instances: Instances) -> bool:
 def all_instances(frame: Frame, name: str) -> Edge | None:
     """A row of all instances of a mixture's part, if there is one."""
     return weight(frame, name) if frame.row(name) is not None else None
-
-
-def mixture(frame: Frame, value: ir.Mixture, name: str) -> Edge:
-    """The weighted sum of the chosen instances of a part."""
-    count = frame.instances(value.part)
-    if count is None:
-        raise InternalFault(f"{name} mixes a part that is not repeated")
-    child = frame.child(value.part, None)
-    frame.graph.places.add(child.path)
-
-    def part(read: Read, tokens: Edge) -> Edge:
-        return edge(single(instance(replace(child, read=read), (tokens,))), name)
-
-    def stacks(path: str) -> Edge:
-        return frame.state.weights.instances(frame.graph, path, frame.read(path))
-
-    pieces = frame.state.weights.pieces(child.path)
-    for path in frame.state.weights.rearranged(pieces):
-        stacks(path)  # here once, and not in a loop over the instances
-    mixed = Mixture(
-        graph=frame.graph,
-        name=child.path,
-        x=tensor(frame, value.value, name),
-        weights=tensor(frame, value.weights, name),
-        index=tensor(frame, value.index, name),
-        instances=Instances(frame.graph, child.path, count, pieces, stacks),
-        part=part,
-    )
-    if contrib.DOMAIN in frame.graph.level.domains and stacked(child, mixed.instances):
-        rows, definitions = partial(all_instances, child), frame.state.definitions
-        fused = contrib.mixture(mixed, child.table.forward, rows, definitions)
-        if fused is not None:
-            return fused
-    return mixed.evaluated()
