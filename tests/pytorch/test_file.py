@@ -100,6 +100,13 @@ def test_as_ruff_would_write_it(table: str, file: str) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_what_is_offered(table: str) -> None:
+    """What docs/pytorch.md names, though nothing in the file may call it."""
+    defined = {getattr(node, "name", None) for node in ast.parse(text(table)).body}
+    assert {"Config", "Model", "Step", "lay_out", "main"} <= defined
+
+
 @pytest.mark.slow
 def test_as_mypy_would_have_it(tmp_path: Path) -> None:
     """Strict: every function says what it takes and gives, and keeps to it."""

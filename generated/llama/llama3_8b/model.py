@@ -569,6 +569,26 @@ def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
     return new if rows is None else rows[name].append(new)
 
 
+class Step(nn.Module):
+    """The model as a function of a cache's tensors, as torch.export needs it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, tokens: Tensor, past: Sequence[Tensor] = (), mask: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """tokens: int64 [B, S] -> what Model gives for them, and the tensors with S more tokens.
+
+        past: what this gave for the tokens before these; behind a mask, a mask is among it.
+        """
+        cache = self.model.new_cache(tokens.size(0))
+        if past:
+            cache.restore(past)
+        return self.model(tokens, mask, cache), cache.tensors()
+
+
 def shapes(module: nn.Module) -> str:
     """What the repr of a module shows: the shapes of the parameters that are its own."""
     own = module.named_parameters(recurse=False)

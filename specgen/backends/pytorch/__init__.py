@@ -130,7 +130,7 @@ class Files:
         formats += [joined(function(self.plan, name, stored)) for name in sorted(stored.functions)]
         title = quote(program.model.title or program.name)
         return {
-            "model.py": model_file(source, self.said(), blocks, self.command()),
+            "model.py": model_file(source, self.said(), blocks, self.offered(), self.command()),
             "checkpoint.py": checkpoint_file(
                 source,
                 [
@@ -185,8 +185,12 @@ class Files:
         )
         return lines
 
+    def offered(self) -> list[str]:
+        """What model.py has for who uses it: a step for torch.export, if it has steps."""
+        return ["lay_out", "Step"] if self.takes_cache else ["lay_out"]
+
     def command(self) -> list[str]:
-        """The end of model.py: what it does as a script; a step for torch.export, if it has steps."""
+        """The end of model.py: what it does as a script."""
         if not is_language_model(self.program.model.forwards[0]):
             return []
         dtype = DTYPES[self.program.activation_dtype].torch

@@ -16,9 +16,18 @@ FIRST: Final = frozenset({
 })  # fmt: skip
 
 
-def model_file(source: str, said: Sequence[str], blocks: Sequence[str], end: Sequence[str]) -> str:
-    """model.py: what is said of it, its own blocks from the top down, what they need, and an end."""
-    imports, texts = taken("\n".join([*blocks, *end]))
+def model_file(
+    source: str,
+    said: Sequence[str],
+    blocks: Sequence[str],
+    offered: Sequence[str],
+    end: Sequence[str],
+) -> str:
+    """model.py: what is said of it, its own blocks from the top down, what they need, and an end.
+
+    `offered` are functions and classes that nothing in it needs, but who uses it may.
+    """
+    imports, texts = taken("\n".join([*blocks, *offered, *end]))
     return assembled(source, said, imports, [*blocks, *texts.values(), *end])
 
 
