@@ -172,7 +172,11 @@ def measured(model: Any, tokens: Any, cache: Any) -> int:
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
-    before = [*model.parameters(), *(row.values for row in cache.all), tokens]
+    before = [
+        *model.parameters(),
+        *(row.values for kept in cache.stretches.values() for row in kept.rows),
+        tokens,
+    ]
     known = {id(storage): storage for storage in (t.untyped_storage() for t in before)}
 
     class Allocations(TorchDispatchMode):

@@ -132,7 +132,7 @@ def test_the_operator_of_onnxruntime_is_used_where_it_is_exact(
 def mixed(tokens: np.ndarray, weights: dict[str, np.ndarray], share: str) -> np.ndarray:
     """The table written out in numpy."""
     x = weights["embed"][tokens]
-    scores = x @ weights["router"].T
+    scores = x @ weights["router.weight"].T
     index = np.argsort(-scores, -1)[..., :2]
     best = np.take_along_axis(scores, index, -1)
     exponents = np.exp((best - best.max(-1, keepdims=True)) * (1000 if share == "sharp" else 1))
@@ -147,10 +147,11 @@ def mixed(tokens: np.ndarray, weights: dict[str, np.ndarray], share: str) -> np.
     for place in np.ndindex(index.shape):
         row, at = x[place[:-1]], f"experts.{index[place]}"
         a, b = (
-            row @ weights[f"{at}.{w}"].T + weights.get(f"{at}.{w}.bias", 0) for w in ("w1", "w3")
+            row @ weights[f"{at}.{w}.weight"].T + weights.get(f"{at}.{w}.bias", 0)
+            for w in ("w1", "w3")
         )
         y = a / (1 + np.exp(-a)) * b
         result[place[:-1]] += shares[place] * (
-            y @ weights[f"{at}.w2"].T + weights.get(f"{at}.w2.bias", 0)
+            y @ weights[f"{at}.w2.weight"].T + weights.get(f"{at}.w2.bias", 0)
         )
     return result
