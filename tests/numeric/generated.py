@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
@@ -100,3 +100,9 @@ def kinds(module: ModuleType, model: torch.nn.Module) -> Mapping[str, tuple[str 
     """Dtype and shape of each tensor that a checkpoint needs."""
     plan = module.checkpoints().stored_tensors(model)
     return {name: kind for stored in plan for name, kind in stored.kinds.items()}
+
+
+def config_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
+    """The Config with those values that the file leaves open; it is made for the others."""
+    known = {field.name for field in fields(module.Config)}
+    return module.Config(**{name: value for name, value in values.items() if name in known})

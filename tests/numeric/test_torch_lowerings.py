@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,8 +161,8 @@ def test_stacked_mixture(fused: ModuleType, shape: tuple[int, ...]) -> None:
     weights, index = scores.softmax(dim=-1).topk(3, dim=-1)
     with torch.no_grad():
         found = experts(x, weights, index)
-        assert torch.allclose(found, dense(experts.one, x, weights, index), atol=1e-6)
-        traced = fused.traceable(experts.one, 8, x, index)
+        assert torch.allclose(found, dense(experts.expert, x, weights, index), atol=1e-6)
+        traced = fused.traceable(experts.expert, 8, x, index)
         assert traced.shape == (*shape, 3, 48)
         assert torch.allclose((traced * weights[..., None]).sum(-2), found, atol=1e-6)
 

@@ -19,7 +19,7 @@ from specgen.backends.onnx.options import DEFAULT  # noqa: E402
 from specgen.backends.onnx.weights import Weights  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
 from tests.analysis.released import SPECS  # noqa: E402
-from tests.numeric.generated import imported  # noqa: E402
+from tests.numeric.generated import config_of, imported  # noqa: E402
 from tests.onnx.session import parsed, weights_of  # noqa: E402
 from tests.promises.configurations import structures  # noqa: E402
 
@@ -68,7 +68,7 @@ def test_formula_rows_model_and_graph_count_the_same(
             if module is None:
                 continue
             with torch.device("meta"):
-                model = module.Model(module.Config(**values))
+                model = module.Model(config_of(module, values))
             assert sum(p.numel() for p in model.parameters()) == parameters, values
             # Scales of storage formats are initializers, and no parameters.
             scales = evaluated(quantities["stored_scales"], env)

@@ -31,7 +31,7 @@ from specgen.analysis.quantities.terms import evaluated  # noqa: E402
 from specgen.documents.operations import amount, operations  # noqa: E402
 from specgen.expr.evaluate import evaluate_int  # noqa: E402
 from tests.analysis.released import SPECS, table  # noqa: E402
-from tests.numeric.generated import imported  # noqa: E402
+from tests.numeric.generated import config_of, imported  # noqa: E402
 from tests.promises.configurations import structures  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -116,7 +116,7 @@ def test_every_product_is_what_torch_counts(spec: str, tmp_path: Path) -> None:
             values["max_seq_len"] = max(values["max_seq_len"], TOKENS)
             assert structure.holds(values)
         found = ledger(structure.program_of(values))
-        model = module.Model(module.Config(**values))
+        model = module.Model(config_of(module, values))
         for parameter in model.parameters():
             parameter.data.normal_(0, 0.1)
         tokens = torch.randint(0, values["vocab_size"], (BATCH, TOKENS))
