@@ -8,14 +8,23 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 import specgen
-from specgen.expr.node import Expr, Sym
+from specgen.analysis.dataflow.stages import Stack, positions
+from specgen.analysis.table.instances import root
+from specgen.backends.onnx.build import emit
+from specgen.backends.pytorch.masks import optional_arguments
+from specgen.backends.report.page.flow import flow
+from specgen.expr.node import ONE, Expr, Sym
+from specgen.frontend.checks.appends import repeated
 from specgen.ir import model as ir
 from specgen.ir import visit
+from specgen.ir.interpret import Instance
 
 VALUES = get_args(ir.Value)
 STATEMENTS = get_args(ir.Statement)
@@ -217,3 +226,51 @@ def test_a_choice_is_a_branch_whose_sides_return() -> None:
     for name, side in (("yes", "then"), ("no", "otherwise")):
         choice = ir.Choose(Sym(name), ir.Var("then", ()), ir.Var("otherwise", ()), ())
         assert Taking().value(choice) == side
+
+
+# ---- depth -----------------------------------------------------------------------------
+
+#: Modules in modules, and in the innermost an expression of as many levels as a table may have.
+INSIDE, LEVELS = 20, 195
+
+DEEP = """language 1
+model deep {{
+  params {{ dim : size = 4  vocab : size = 5 }}
+  dtypes {{ maps = f32  arrays = f32  activations = f32 }}
+  parts {{ inner : m0 }}
+  tensors {{ embed : [vocab, dim] }}
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {{ return inner(take(embed, tokens)) }}
+  {modules}
+  module m{inside} {{
+    tensors {{ up : dim -> dim }}
+    forward(x: [..., dim]) -> [..., dim] {{ return up(x){terms} }}
+  }}
+}}
+"""
+AROUND = """module m{n} {{
+    parts {{ inner : m{inner} }}
+    forward(x: [..., dim]) -> [..., dim] {{ return silu(inner(x)) }}
+  }}
+"""
+
+
+def test_every_domain_takes_expressions_as_deep_as_a_table_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "deep.dsv3"
+    modules = "  ".join(AROUND.format(n=n, inner=n + 1) for n in range(INSIDE))
+    terms = " + x" * LEVELS
+    path.write_text(DEEP.format(modules=modules, inside=INSIDE, terms=terms), "utf-8")
+    found = specgen.load(path)
+    assert found.quantities["parameters"] == 5 * 4 + 4 * 4
+    assert found.ledger.quantities["activation_peak_bytes"].expr is not None
+    below = Stack(("inner",) * (INSIDE + 1) + ("nowhere",), "i", ONE)
+    assert positions(root(found.program), below).read[(*below.path[:-1], "up")] == {"first"}
+    assert list(repeated(found.program)) == []
+    assert optional_arguments(found.program) == frozenset()
+    assert set(flow(found.program.modules[f"m{INSIDE}"]).order) == {"up"}
+    assert emit(found.program)["model.onnx"]
+    numbers = np.random.default_rng(0)
+    instance = Instance(found.program, found.program.model, found.params, numbers)
+    forward = found.program.model.forward
+    assert forward is not None
+    (result,) = instance.call(forward, [np.zeros((1, 2), np.int64)], {})
+    assert result.shape == (1, 2, 4)
