@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from specgen.frontend.selection import select  # noqa: E402
-from specgen.questions.compare import complete  # noqa: E402
-from specgen.questions.lattice import search  # noqa: E402
-from specgen.questions.points import axis  # noqa: E402
-from specgen.questions.question import QuestionError, asked  # noqa: E402
-from specgen.questions.sensitivity import sensitivity  # noqa: E402
-from specgen.questions.session import WHOLE, Inquiry  # noqa: E402
-from specgen.questions.solve import solve  # noqa: E402
+from specgen.questions.compare import complete_variables  # noqa: E402
+from specgen.questions.lattice import search_lattice  # noqa: E402
+from specgen.questions.points import make_axis  # noqa: E402
+from specgen.questions.question import QuestionError, read_question  # noqa: E402
+from specgen.questions.sensitivity import find_influences  # noqa: E402
+from specgen.questions.session import WHOLE, Session  # noqa: E402
+from specgen.questions.solve import solve_for  # noqa: E402
 
 V3 = "deepseek_v3@v3_671b"
 SPECS = (V3, "llama@llama3_70b")
@@ -43,11 +43,11 @@ LATTICE = {
 }
 
 
-def timed(job: Callable[[Inquiry], object], spec: str, rounds: int) -> float:
+def timed(job: Callable[[Session], object], spec: str, rounds: int) -> float:
     """Seconds of CPU time, each round with a table that has only been loaded and counted."""
     found = []
     for _ in range(rounds):
-        inquiry = Inquiry(select(spec))
+        inquiry = Session(select(spec))
         _ = inquiry.base
         start = time.process_time()
         job(inquiry)
@@ -55,25 +55,34 @@ def timed(job: Callable[[Inquiry], object], spec: str, rounds: int) -> float:
     return statistics.median(found)
 
 
-def dimension(inquiry: Inquiry, name: str, quantity: str, values: Mapping[str, int]) -> None:
+def dimension(inquiry: Session, name: str, quantity: str, values: Mapping[str, int]) -> None:
     own = values[quantity]
-    found = solve(inquiry, asked(f"{quantity} == {own}", inquiry), name, complete({}))
+    found = solve_for(
+        inquiry, read_question(f"{quantity} == {own}", inquiry), name, complete_variables({})
+    )
     assert [answer.value for answer in found.exact] == [inquiry.params[name]], name
 
 
 def dimensions(spec: str) -> tuple[dict[str, str], list[str], dict[str, int]]:
     """Each dimension with the quantity that gives it back, those without, and the totals."""
-    inquiry = Inquiry(select(spec))
+    inquiry = Session(select(spec))
     totals = {}
     for quantity in QUANTITIES:
-        question = asked(f"{quantity} == 0", inquiry)
-        totals[quantity] = int(solve(inquiry, question, "n_layers", complete({})).base.left)
+        question = read_question(f"{quantity} == 0", inquiry)
+        totals[quantity] = int(
+            solve_for(inquiry, question, "n_layers", complete_variables({})).base.left
+        )
     found: dict[str, str] = {}
     silent = []
     for name in (n for n, kind in inquiry.kinds.items() if kind in WHOLE):
         for quantity in QUANTITIES:
             try:
-                solve(inquiry, asked(f"{quantity} == 0", inquiry), name, complete({}))
+                solve_for(
+                    inquiry,
+                    read_question(f"{quantity} == 0", inquiry),
+                    name,
+                    complete_variables({}),
+                )
             except QuestionError:
                 continue
             found[name] = quantity
@@ -83,14 +92,16 @@ def dimensions(spec: str) -> tuple[dict[str, str], list[str], dict[str, int]]:
     return found, silent, totals
 
 
-def lattice(inquiry: Inquiry) -> None:
-    axes = [axis(name, values) for name, values in LATTICE.items()]
-    found = search(inquiry, asked("parameters == 671_026_419_200", inquiry), axes, {}, 10)
+def lattice(inquiry: Session) -> None:
+    axes = [make_axis(name, values) for name, values in LATTICE.items()]
+    found = search_lattice(
+        inquiry, read_question("parameters == 671_026_419_200", inquiry), axes, {}, 10
+    )
     assert (found.size, found.found) == (716_800, 1)
 
 
-def sensitive(inquiry: Inquiry) -> None:
-    sensitivity(inquiry, "parameters", complete({}), Fraction(1, 100))
+def sensitive(inquiry: Session) -> None:
+    find_influences(inquiry, "parameters", complete_variables({}), Fraction(1, 100))
 
 
 def main() -> None:

@@ -79,15 +79,15 @@ def main(arguments: Sequence[str]) -> int:
     from specgen.expr.columns.vector import evaluate_all
     from specgen.huggingface.select import select
     from specgen.questions.forms import Family, fold
-    from specgen.questions.points import batch, swept
-    from specgen.questions.sweep import sweep
+    from specgen.questions.points import make_columns, read_axes
+    from specgen.questions.sweep import sweep_family
 
     family = Family(select(f"{SPEC}@v3_671b"))
-    axes = swept(AXES, family.loaded[1])
+    axes = read_axes(AXES, family.loaded[1])
     points = 1
     for axis in axes:
         points *= len(axis.values)
-    columns = batch(axes, 0, points)
+    columns = make_columns(axes, 0, points)
     base = family.base
     free = [axis.name for axis in axes]
 
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
         values = evaluate_all(forms, columns)
         evaluating.append(time.process_time() - start)
         start = time.process_time()
-        found = sweep(family, axes, QUANTITIES)
+        found = sweep_family(family, axes, QUANTITIES)
         whole.append(time.process_time() - start)
         if options.peer:
             theirs.append(peer(options.peer, 20_000))

@@ -5,15 +5,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from specgen.version import __version__
 
 if TYPE_CHECKING:
-    from specgen.api import Model, load
-    from specgen.diagnostics.diagnostic import Diagnostic, SpecError
+    from specgen.api import Model, check, import_config, load
+    from specgen.diagnostics.diagnostic import Diagnostic, RequestError, SpecError
+    from specgen.diagnostics.explain import explain
 
-__all__ = ["Diagnostic", "Model", "SpecError", "__version__", "load"]
+__all__ = [
+    "Diagnostic", "Model", "RequestError", "SpecError", "__version__", "check", "explain",
+    "import_config", "load",
+]  # fmt: skip
+
+#: Where each name is that is imported when it is first used.
+MODULES = {
+    **dict.fromkeys(("Model", "check", "import_config", "load"), "specgen.api"),
+    **dict.fromkeys(("Diagnostic", "RequestError", "SpecError"), "specgen.diagnostics.diagnostic"),
+    "explain": "specgen.diagnostics.explain",
+}
 
 
 def __dir__() -> list[str]:
@@ -22,12 +34,6 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Model", "load"):
-        from specgen import api
-
-        return getattr(api, name)
-    if name in ("Diagnostic", "SpecError"):
-        from specgen.diagnostics import diagnostic
-
-        return getattr(diagnostic, name)
+    if name in MODULES:
+        return getattr(import_module(MODULES[name]), name)
     raise AttributeError(f"module 'specgen' has no attribute {name!r}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from specgen.analysis.quantities.ledger import Ledger
     from specgen.analysis.quantities.terms import Quantity
-    from specgen.questions.sheet import Sheet
+    from specgen.questions.sheet import Answer
 
 #: Rows that a notebook shows of a table; `records()` has them all.
 SHOWN: Final = 200
@@ -36,10 +36,21 @@ class Table:
     columns: Mapping[str, Sequence[Value]]
     notes: tuple[str, ...] = ()
     labels: frozenset[str] = field(default=frozenset(), repr=False)
+    answer: Answer | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, sheet: Sheet) -> Table:
-        return cls(dict(sheet.columns), sheet.remarks, sheet.labels)
+    def of(cls, answer: Answer) -> Table:
+        sheet = answer.sheet
+        return cls(dict(sheet.columns), sheet.remarks, sheet.labels, answer)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as the command has it with `--format json`."""
+        return {} if self.answer is None else self.answer.document
+
+    def render(self, form: str) -> bytes:
+        """What the command prints in a format: text, md, csv, json, parquet as far as it has them."""
+        return repr(self).encode() if self.answer is None else self.answer.render(form)
 
     def records(self) -> list[dict[str, Value]]:
         """A dict for each row."""
@@ -61,11 +72,11 @@ class Table:
         return to_text(Sheet(self.columns, self.labels, self.notes)).rstrip("\n")
 
     def _repr_html_(self) -> str:
-        from specgen.questions.sheet import cell
+        from specgen.questions.sheet import write_cell
 
         head = list(self.columns)
         rows = [
-            [cell(value, name not in self.labels) for name, value in row.items()]
+            [write_cell(value, name not in self.labels) for name, value in row.items()]
             for row in self.records()[:SHOWN]
         ]
         right = [all(map(is_number, values)) for values in self.columns.values()]
@@ -115,29 +126,40 @@ class Figure:
             return None
         return to_sympy(substitute(expr, definitions(self.ledger.program)))
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as `specgen formula` has it in JSON."""
+        from specgen.documents.formula import describe_formula
+
+        return describe_formula(self.ledger, self.quantity)
+
+    def render(self, form: str) -> str:
+        """What `specgen formula` prints: text, latex, python, js, json."""
+        from specgen.documents.formula import FORMATS
+
+        return FORMATS[form](self.ledger, self.quantity)
+
     def text(self) -> str:
         """The closed form in the table's own names."""
-        from specgen.documents.formula import as_text
-
-        return as_text(self.ledger, self.quantity)
+        return self.render("text")
 
     def latex(self) -> str:
         """The closed form as LaTeX, names upright and products marked."""
-        from specgen.documents.formula import as_latex
+        from specgen.documents.formula import write_latex
 
-        return as_latex(self.ledger, self.quantity).strip().rpartition("\n")[2]
+        return write_latex(self.ledger, self.quantity).strip().rpartition("\n")[2]
 
     def __repr__(self) -> str:
         said = "" if self.value is None else f" = {self.value:,} {self.unit}"
         return f"{self.name}{said}\n{self.text()}".rstrip("\n")
 
     def _repr_latex_(self) -> str:
-        from specgen.documents.formula import latex_name
+        from specgen.documents.formula import write_latex_name
 
         if self.quantity.expr is None:
-            return f"$\\displaystyle {latex_name(self.name)}$"
+            return f"$\\displaystyle {write_latex_name(self.name)}$"
         number = "" if self.value is None else f" = {f'{self.value:,}'.replace(',', '{,}')}"
-        return f"$\\displaystyle {latex_name(self.name)} = {self.latex()}{number}$"
+        return f"$\\displaystyle {write_latex_name(self.name)} = {self.latex()}{number}$"
 
 
 def is_number(value: Value) -> bool:
@@ -147,11 +169,11 @@ def is_number(value: Value) -> bool:
 
 def model_html(document: dict[str, Any], title: str | None) -> str:
     """The table of a model: every row with its multiplicity, and the totals."""
-    from specgen.documents.params_listing import heading, table_shape
+    from specgen.documents.params_listing import write_heading, write_shape
 
     rows = []
     for row in (*document["rows"], *document["shared"]):
-        names, numbers = table_shape(row)
+        names, numbers = write_shape(row)
         kind = row.get("shared") or ("scale" if row["kind"] == "scale" else "")
         rows.append(
             [
@@ -167,7 +189,7 @@ def model_html(document: dict[str, Any], title: str | None) -> str:
     head = ["row", "dtype", "shape", "numbers", "instances", "elements", ""]
     right = [False, False, False, True, True, True, False]
     totals = [[name, f"{value:,}"] for name, value in document["quantities"].items()]
-    caption = heading(document) + (f": {title}" if title else "")
+    caption = write_heading(document) + (f": {title}" if title else "")
     return (
         paragraph(caption)
         + html_table(head, rows, right)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from specgen.diagnostics.diagnostic import Diagnostics
+from specgen.diagnostics.diagnostic import Diagnostics, no_such
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
@@ -82,6 +82,17 @@ TARGETS: Final[Mapping[str, Target]] = {
         Target("checkpoint", "specgen.huggingface", False, "config.json, tensors.json"),
     )
 }
+
+
+def require_targets(names: Sequence[str]) -> None:
+    """Refuses names of no target.
+
+    Raises:
+        UnknownName: one of them is none.
+    """
+    for name in names:
+        if name not in TARGETS:
+            raise no_such("target", name, TARGETS)
 
 
 def chosen_targets(program: Program, names: Sequence[str] | None) -> tuple[Target, ...]:

@@ -7,14 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from specgen.diagnostics.diagnostic import RequestError
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
 
 DEFINITION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 
 
-class Usage(Exception):
-    """The command line is at fault; the message says how."""
+class UsageError(RequestError):
+    """Options are at fault, or exclude each other; the message says how."""
 
 
 def add_diagnostics_option(parser: argparse.ArgumentParser) -> None:

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from specgen.backends.base import TARGETS
-from specgen.backends.onnx.options import BESIDE, CHOICES, Options, OptionsError
-from specgen.cli.arguments import Usage, add_spec, selections
+from specgen.backends.base import TARGETS, require_targets
+from specgen.backends.onnx.options import BESIDE, CHOICES, Options
+from specgen.cli.arguments import UsageError, add_spec, selections
 from specgen.cli.output import emit, remark
-from specgen.diagnostics.diagnostic import suggestion
-from specgen.output.build import Artefacts, differences, produce, write
+from specgen.diagnostics.diagnostic import no_such
+from specgen.output.build import differences, produce, require_places, write
 
 OUTPUT: Final = "generated"
 
@@ -68,24 +68,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    targets = target_names(arguments.target)
+    targets = None
+    if arguments.target is not None:
+        targets = [name.strip() for text in arguments.target for name in text.split(",")]
+        require_targets(targets)
     onnx = onnx_options(arguments)
-    if onnx.given() and targets is not None and "onnx" not in targets:
-        raise Usage(
-            f"{', '.join(onnx.given())}: options of the target `onnx`, which is not asked for"
-        )
     if onnx.checkpoint is not None and len(arguments.spec) > 1:
-        raise Usage("a checkpoint is that of one table")
+        raise UsageError("a checkpoint is that of one table")
     if onnx.beside_checkpoint and arguments.output is not None:
-        raise Usage(
+        raise UsageError(
             "model.onnx points into the checkpoint and goes into its folder: leave out `-o`"
         )
     output = arguments.output or Path(OUTPUT)
-    try:
-        artefacts = [produce(s, targets, onnx) for s in selections(arguments.spec, arguments)]
-    except OptionsError as error:
-        raise Usage(str(error)) from error
-    refuse_twice(artefacts)
+    artefacts = [produce(s, targets, onnx) for s in selections(arguments.spec, arguments)]
+    require_places(artefacts)
     refused = [diagnostic for item in artefacts for diagnostic in item.refused]
     if refused:
         from specgen.cli.output import show
@@ -101,36 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if refused else 0
 
 
-def target_names(given: list[str] | None) -> list[str] | None:
-    """The targets asked for; None where none was."""
-    if given is None:
-        return None
-    names = [name.strip() for text in given for name in text.split(",")]
-    for name in names:
-        if name not in TARGETS:
-            close = suggestion(name, TARGETS)
-            hint = f"did you mean `{close}`?" if close else f"there are {', '.join(TARGETS)}"
-            raise Usage(f"there is no target `{name}`; {hint}")
-    return names
-
-
 def onnx_options(arguments: argparse.Namespace) -> Options:
     """The choices for model.onnx."""
     chosen = {name: v for name in CHOICES if (v := getattr(arguments, name)) is not None}
     for option, (name, _) in ONNX.items():
         if name in chosen and chosen[name] not in CHOICES[name]:
-            close = suggestion(chosen[name], CHOICES[name])
-            hint = f"did you mean `{close}`?" if close else f"there are {', '.join(CHOICES[name])}"
-            raise Usage(f"{option}: there is no `{chosen[name]}`; {hint}")
-    try:
-        return Options(**chosen, checkpoint=arguments.checkpoint, ignore=tuple(arguments.ignore))
-    except OptionsError as error:
-        raise Usage(str(error)) from error
-
-
-def refuse_twice(artefacts: list[Artefacts]) -> None:
-    """Two tables for one folder would leave the second only."""
-    places = [item.folder(Path()) for item in artefacts]
-    for place in places:
-        if places.count(place) > 1:
-            raise Usage(f"two of the tables go to {place.as_posix()}")
+            raise no_such(f"value of {option}", chosen[name], CHOICES[name])
+    return Options(**chosen, checkpoint=arguments.checkpoint, ignore=tuple(arguments.ignore))

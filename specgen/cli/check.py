@@ -7,8 +7,7 @@ import sys
 
 from specgen.cli.arguments import add_spec, selected
 from specgen.cli.output import show
-from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
-from specgen.frontend.selection import Selection
+from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,17 +15,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.frontend.load import check_file
+    from specgen.frontend.load import check_selection
 
     found = Diagnostics()
     overrides = dict(arguments.defines)
     for spec in arguments.spec:
         try:
-            selection = selected(spec, overrides, arguments)
+            diagnostics = check_selection(selected(spec, overrides, arguments))
         except SpecError as error:  # the other tables may have faults of their own
             diagnostics = error.diagnostics
-        else:
-            diagnostics = (*check_file(selection.path).all, *check_choice(selection))
         for diagnostic in diagnostics:
             found.add(diagnostic)
     show(found.all, arguments.diagnostics)
@@ -35,14 +32,3 @@ def run(arguments: argparse.Namespace) -> int:
     if not found.all and arguments.diagnostics == "text":
         print(f"{len(arguments.spec)} checked, no faults", file=sys.stderr)
     return 0
-
-
-def check_choice(selection: Selection) -> tuple[Diagnostic, ...]:
-    """The faults of the variant and overrides that were given, if any were."""
-    if selection.variant is None and not selection.overrides:
-        return ()
-    try:
-        selection.program()
-    except SpecError as error:
-        return error.diagnostics
-    return ()

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from specgen.cli.arguments import Usage, add_format, add_spec, selected
+from specgen.cli.arguments import add_format, add_spec, selected
 from specgen.cli.output import emit
-from specgen.huggingface.select import select
-
-if TYPE_CHECKING:
-    from specgen.expr.evaluate import Value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,40 +14,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.documents import diff_listing
-    from specgen.documents.diff import difference
-    from specgen.questions.compare import complete
+    from specgen.documents.diff_listing import FORMATS
+    from specgen.questions.ask import compare_tables
 
-    overrides, variables = chosen(arguments)
-    a, b = (selected(spec, overrides, arguments) for spec in (arguments.a, arguments.b))
-    found = difference(a.program(), b.program(), complete(variables))
-    renderers = {
-        "text": diff_listing.to_terminal,
-        "md": diff_listing.to_markdown,
-        "json": diff_listing.to_json,
-    }
-    emit(renderers[arguments.format](found).encode())
+    a, b = (selected(spec, {}, arguments) for spec in (arguments.a, arguments.b))
+    found = compare_tables(a, b, dict(arguments.defines))
+    emit(FORMATS[arguments.format](found).encode())
     return 0
-
-
-def chosen(arguments: argparse.Namespace) -> tuple[dict[str, str], dict[str, Value]]:
-    """The params that -D sets, and the variables: names of variables that no table has as params."""
-    from specgen.questions.variables import variables_of
-
-    models = [select(spec).opened().model for spec in (arguments.a, arguments.b)]
-    params = {param.name for model in models for param in model.tree.params}
-    known = {name for model in models for name in variables_of(model)}
-    overrides: dict[str, str] = {}
-    variables: dict[str, Value] = {}
-    for name, text in arguments.defines:
-        if name not in known or name in params:
-            overrides[name] = text
-            continue
-        from specgen.questions.points import SweepError, value, variable  # numpy: 0.1 s
-        from specgen.questions.question import QuestionError
-
-        try:
-            variables[name] = variable(name, value(name, text, None, models[0]))
-        except (SweepError, QuestionError) as error:
-            raise Usage(str(error)) from None
-    return overrides, variables

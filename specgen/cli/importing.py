@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from specgen.cli.arguments import Usage, add_define, add_format
+from specgen.cli.arguments import add_define, add_format
 from specgen.cli.output import emit
-from specgen.huggingface.select import select
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,21 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from specgen.huggingface import imported
-    from specgen.huggingface.binding import bind, load_table
-    from specgen.huggingface.choosing import choose, read_as
-    from specgen.huggingface.configuration import read
 
-    found = read(Path(arguments.config))
-    if arguments.spec is None:
-        table, found = choose(found)
-    else:
-        selection = select(arguments.spec)
-        if selection.variant is not None:
-            raise Usage("--spec takes a table without a variant: the file says the values")
-        table = load_table(selection.path)
-        found = read_as(table, found)
-    bound = bind(table, found, arguments.ignore, dict(arguments.defines))
-    document = imported.document(bound, arguments.config)
+    document = imported.import_configuration(
+        arguments.config, arguments.spec, arguments.ignore, dict(arguments.defines)
+    )
     render = imported.to_json if arguments.format == "json" else imported.to_text
     emit(render(document))
     return 0

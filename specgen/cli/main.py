@@ -15,8 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
-from specgen.cli.arguments import Usage, add_diagnostics_option
-from specgen.diagnostics.diagnostic import SpecError, suggestion
+from specgen.cli.arguments import add_diagnostics_option
+from specgen.diagnostics.diagnostic import RequestError, SpecError, suggestion
 from specgen.text.printable import safe, safe_lines
 from specgen.version import __version__
 
@@ -146,7 +146,7 @@ def run(name: str, argv: Sequence[str]) -> int:
     arguments = parser.parse_intermixed_args(argv)
     try:
         return command.run(arguments)
-    except Usage as error:
+    except RequestError as error:
         parser.error(str(error))
     except SpecError as error:
         from specgen.cli.output import show

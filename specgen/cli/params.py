@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from specgen.cache.results import remembered
-from specgen.cli.arguments import Usage, add_format, add_spec, selections
+from specgen.cli.arguments import UsageError, add_format, add_spec, selections
 from specgen.cli.output import emit
-from specgen.diagnostics.diagnostic import suggestion
-
-if TYPE_CHECKING:
-    from specgen.ir.model import Program
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,35 +27,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.names is not None and not arguments.expand:
-        raise Usage("--names needs --expand")
+        raise UsageError("--names needs --expand")
     scheme = (arguments.names or "own") if arguments.expand else None
     (selection,) = selections([arguments.spec], arguments)
-    if arguments.all_variants and selection.variant is not None:
-        raise Usage(f"--all-variants and @{selection.variant} exclude each other")
-    request = ("params", arguments.format, repr(scheme), str(arguments.all_variants))
+    every = arguments.all_variants
+    if every and selection.variant is not None:
+        raise UsageError(f"--all-variants and @{selection.variant} exclude each other")
+    request = ("params", arguments.format, repr(scheme), str(every))
 
     def compute() -> bytes:
-        programs = selection.programs() if arguments.all_variants else [selection.program()]
-        return render(programs, scheme, arguments.format, arguments.all_variants)
+        from specgen.documents.params import render
+
+        programs = selection.programs() if every else [selection.program()]
+        return render(programs, arguments.format, scheme, is_list=every)
 
     emit(remembered(selection, request, compute))
     return 0
-
-
-def render(programs: list[Program], scheme: str | None, form: str, listed: bool) -> bytes:
-    """The documents of the programs in a format; `listed` asks for a list even of one."""
-    from specgen.documents.params import document, schemes, to_json
-
-    for program in programs:
-        if scheme is not None and scheme not in schemes(program):
-            close = suggestion(scheme, schemes(program)) or ", ".join(schemes(program))
-            raise Usage(f"`{program.name}` has no naming scheme `{scheme}`; it has {close}")
-    documents = [document(program, scheme) for program in programs]
-    if form == "json":
-        return to_json(documents if listed else documents[0]).encode()
-    from specgen.documents import params_listing as listing
-
-    renderers = {
-        "text": listing.to_terminal, "md": listing.to_markdown, "csv": listing.to_csv,
-    }  # fmt: skip
-    return renderers[form](documents).encode()

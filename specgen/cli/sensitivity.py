@@ -5,17 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from specgen.cli.arguments import Usage, add_format, add_spec
+from specgen.cli.arguments import add_format, add_spec, selected
 from specgen.cli.output import emit
-from specgen.cli.whatif import chosen, known_quantity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from specgen.expr.evaluate import Value
-    from specgen.questions.session import Inquiry
 
 PERCENT: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%?", re.ASCII)
 
@@ -42,29 +35,10 @@ def percent(text: str) -> Fraction:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.expr.evaluate import EvaluationError
-    from specgen.questions.compare import complete
-    from specgen.questions.points import SweepError
-    from specgen.questions.question import QuestionError
-    from specgen.questions.session import Inquiry
+    from specgen.questions.ask import measure_sensitivity
 
-    quantity = known_quantity(arguments.quantity)
-    try:
-        base, overrides, given = chosen(arguments)
-        inquiry = Inquiry(base.changed(overrides))
-        emit(answer(arguments, quantity, inquiry, complete(given)).encode())
-    except (QuestionError, SweepError) as error:
-        raise Usage(str(error)) from None
-    except EvaluationError as error:
-        raise Usage(f"no value: {error}") from None
+    base = selected(arguments.spec, {}, arguments)
+    changes = dict(arguments.defines)
+    answer = measure_sensitivity(base, arguments.quantity, changes, arguments.step)
+    emit(answer.render(arguments.format))
     return 0
-
-
-def answer(
-    arguments: argparse.Namespace, quantity: str, inquiry: Inquiry, variables: Mapping[str, Value]
-) -> str:
-    from specgen.questions import influences
-    from specgen.questions.sensitivity import sensitivity
-
-    found = sensitivity(inquiry, quantity, variables, arguments.step)
-    return influences.FORMATS[arguments.format](found, inquiry.base.program, variables)

@@ -28,25 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from specgen.huggingface.comparing import compare
-    from specgen.text.json_text import json_text
 
     (selection,) = selections([arguments.spec], arguments)
     found = compare(selection, arguments.path, arguments.ignore)
-    if arguments.format == "json":
-        document = {
-            "fits": not found.differences,
-            "judged": found.judged,
-            "differences": [asdict(one) for one in found.differences],
-        }
-        emit(json_text(document).encode())
-    else:
-        lines = [f"{arguments.spec}: {found.judged}"]
-        for one in found.differences:
-            several = f" ({one.count:,}, the first is {one.name})" if one.count > 1 else ""
-            lines.append(f"{one.kind}: {one.pattern} {one.says}".rstrip() + several)
-        lines.append("they differ" if found.differences else "it fits")
-        emit("\n".join([*lines, ""]).encode())
+    emit(found.render(arguments.format, arguments.spec))
     return 1 if found.differences else 0

@@ -5,29 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from specgen.cli.arguments import Usage, add_format, add_spec, definition, selected
-from specgen.cli.output import emit
-from specgen.cli.output import remark as say
-from specgen.diagnostics.diagnostic import suggestion
-from specgen.frontend.selection import Selection
+from specgen.cli.arguments import UsageError, add_format, add_spec, definition, selected
+from specgen.cli.output import emit, remark
 
 if TYPE_CHECKING:
-    from specgen.analysis.quantities.ledger import Ledger
-    from specgen.expr.evaluate import Value
-    from specgen.expr.node import Expr
-    from specgen.expr.simplify import Known
-    from specgen.questions.session import Inquiry
+    from specgen.questions.answers import ComparisonAnswer, SweepAnswer
+    from specgen.questions.ranks.listing import RankAnswer
     from specgen.questions.sweep import Progress
-
-#: What a sweep shows where nobody says.
-SHOWN: Final = (
-    "parameters", "parameters_active", "stored_bytes", "cache_bytes_per_token", "flops_prefill",
-    "flops_decode",
-)  # fmt: skip
 
 #: A sweep that takes longer says how far it is.
 PATIENCE: Final = 1.0
@@ -56,7 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--quantity",
         dest="quantities",
         metavar="NAME,...",
-        help=f"quantities to show; `all` for all (default: all, of a sweep {', '.join(SHOWN)})",
+        help="quantities to show; `all` for all (default: all, of a sweep parameters,"
+        " parameters_active, stored_bytes, cache_bytes_per_token, flops_prefill, flops_decode)",
     )
     parser.add_argument(
         "--pareto",
@@ -82,40 +70,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from specgen.expr.evaluate import EvaluationError
-    from specgen.questions.forms import TooManyStructures
-    from specgen.questions.plot import FORMATS, PlotError
-    from specgen.questions.points import SweepError
-    from specgen.questions.question import QuestionError
-    from specgen.questions.sheet import MissingPackage
-
-    if arguments.parallel is not None or arguments.stages is not None:
-        return parallel(arguments)
-    if not arguments.sweeps:
-        for option in ("where", "pareto", "plot", "seconds"):
-            if getattr(arguments, option):
-                raise Usage(f"--{option} needs --sweep: it is about many configurations")
-    if arguments.plot is not None and arguments.plot.suffix[1:] not in FORMATS:
-        raise Usage(f"--plot writes FILE.{' or FILE.'.join(FORMATS)}, not `{arguments.plot.name}`")
     if arguments.format == "parquet" and arguments.output is None and sys.stdout.isatty():
-        raise Usage("--format parquet is no text: give -o FILE, or send it to a file")
-    try:
-        data = swept(arguments) if arguments.sweeps else compared(arguments)
-    except (SweepError, QuestionError, PlotError, MissingPackage, TooManyStructures) as error:
-        raise Usage(str(error)) from None
-    except EvaluationError as error:
-        raise Usage(f"no value: {error}") from None
-    return deliver(arguments, data)
-
-
-def deliver(arguments: argparse.Namespace, data: bytes) -> int:
-    """Writes an answer where it is asked for."""
-    is_text = arguments.format != "parquet"
+        raise UsageError("--format parquet is no text: give -o FILE, or send it to a file")
+    answer: ComparisonAnswer | SweepAnswer | RankAnswer
+    if arguments.parallel is not None or arguments.stages is not None:
+        answer = divide(arguments)
+    else:
+        answer = explore(arguments)
+        if arguments.format in ("csv", "parquet"):
+            for notice in answer.notices:
+                remark(f"specgen: {notice}")
+    data = answer.render(arguments.format)
     if arguments.output is None:
-        emit(data, is_text=is_text)
+        emit(data, is_text=arguments.format != "parquet")
     else:
         save(arguments.output, data)
     return 0
+
+
+def divide(arguments: argparse.Namespace) -> RankAnswer:
+    """What each rank of a layout holds."""
+    from specgen.questions.ask import divide_among_ranks
+
+    if arguments.parallel is None:
+        raise UsageError("--stages needs --parallel: it is about the stages of a layout")
+    for option in ("sweeps", "where", "quantities", "pareto", "plot", "seconds"):
+        if getattr(arguments, option):
+            raise UsageError(f"--parallel lists ranks, and takes no --{option.rstrip('s')}")
+    base, changes = selected(arguments.spec, {}, arguments), dict(arguments.defines)
+    return divide_among_ranks(base, arguments.parallel, arguments.stages, changes)
+
+
+def explore(arguments: argparse.Namespace) -> ComparisonAnswer | SweepAnswer:
+    """A changed table beside the base, or many configurations; and their picture."""
+    from specgen.questions import ask
+    from specgen.questions.answers import SweepAnswer
+    from specgen.questions.plot import require_picture
+
+    if arguments.plot is not None:
+        require_picture(arguments.plot.name, arguments.sweeps)
+    base, changes = selected(arguments.spec, {}, arguments), dict(arguments.defines)
+    with Bar() as bar:
+        answer = ask.explore(
+            base, changes, arguments.sweeps, where=arguments.where,
+            quantities=arguments.quantities, pareto=arguments.pareto or (),
+            seconds=arguments.seconds, progress=bar,
+        )  # fmt: skip
+    if arguments.plot is not None and isinstance(answer, SweepAnswer):
+        save(arguments.plot, answer.picture(arguments.plot.suffix[1:]))
+    return answer
 
 
 def save(path: Path, data: bytes) -> None:
@@ -124,162 +127,7 @@ def save(path: Path, data: bytes) -> None:
     try:
         replace_file(path, data)
     except OSError as error:
-        raise Usage(f"cannot write {path}: {(error.strerror or 'refused').lower()}") from None
-
-
-# ---- what is asked ---------------------------------------------------------------------
-
-
-def chosen(arguments: argparse.Namespace) -> tuple[Selection, dict[str, str], dict[str, Value]]:
-    """The table, the params that -D sets, and the variables that it sets."""
-    from specgen.questions.points import value, variable
-    from specgen.questions.variables import variables_of
-
-    base = selected(arguments.spec, {}, arguments)
-    model = base.opened().model
-    known = variables_of(model)
-    overrides: dict[str, str] = {}
-    variables: dict[str, Value] = {}
-    for name, text in arguments.defines:
-        if name in known:
-            variables[name] = variable(name, value(name, text, None, model))
-        else:
-            overrides[name] = text
-    return base, overrides, variables
-
-
-def asked(arguments: argparse.Namespace, default: Sequence[str]) -> tuple[str, ...]:
-    from specgen.analysis.quantities.registry import QUANTITIES
-
-    if arguments.quantities is None:
-        return tuple(default)
-    found: dict[str, None] = {}
-    for name in arguments.quantities.split(","):
-        if name.strip() == "all":
-            found |= dict.fromkeys(QUANTITIES)
-        else:
-            found[known_quantity(name.strip())] = None
-    return tuple(found)
-
-
-def known_quantity(name: str, others: Sequence[str] = ()) -> str:
-    from specgen.analysis.quantities.registry import QUANTITIES
-
-    names = (*QUANTITIES, *others)
-    if name not in names:
-        close = suggestion(name, names)
-        hint = f"did you mean `{close}`?" if close else f"there are {', '.join(names)}"
-        raise Usage(f"there is no quantity `{name}`; {hint}")
-    return name
-
-
-# ---- ranks -----------------------------------------------------------------------------
-
-
-def parallel(arguments: argparse.Namespace) -> int:
-    """What each rank of a layout holds."""
-    from specgen.analysis.quantities.ledger import ledger
-    from specgen.expr.evaluate import EvaluationError
-    from specgen.questions.compare import complete
-    from specgen.questions.points import SweepError
-    from specgen.questions.ranks.layout import LayoutError, read_layout
-    from specgen.questions.ranks.listing import FORMATS
-    from specgen.questions.ranks.per_rank import ranks
-
-    if arguments.parallel is None:
-        raise Usage("--stages needs --parallel: it is about the stages of a layout")
-    for option in ("sweeps", "where", "quantities", "pareto", "plot", "seconds"):
-        if getattr(arguments, option):
-            raise Usage(f"--parallel lists ranks, and takes no --{option.rstrip('s')}")
-    if arguments.format not in FORMATS:
-        raise Usage(f"--parallel writes {', '.join(FORMATS)}, not {arguments.format}")
-    try:
-        layout = read_layout(arguments.parallel, arguments.stages)
-        base, overrides, variables = chosen(arguments)
-        found = ledger(base.changed(overrides).program())
-        data = FORMATS[arguments.format](ranks(found, layout, complete(variables))).encode()
-    except (LayoutError, SweepError) as error:
-        raise Usage(str(error)) from None
-    except EvaluationError as error:
-        raise Usage(f"no value: {error}") from None
-    return deliver(arguments, data)
-
-
-# ---- one configuration -----------------------------------------------------------------
-
-
-def compared(arguments: argparse.Namespace) -> bytes:
-    """Every quantity of the changed table, beside the base where -D changes it."""
-    from specgen.analysis.quantities.ledger import ledger
-    from specgen.analysis.quantities.registry import QUANTITIES
-    from specgen.diagnostics.diagnostic import SpecError
-    from specgen.questions import compare
-    from specgen.questions.answers import comparison
-
-    quantities = asked(arguments, tuple(QUANTITIES))
-    base, overrides, variables = chosen(arguments)
-    changed = ledger(base.changed(overrides).program())
-    before = None
-    if overrides:
-        try:
-            before = ledger(base.program())
-        except SpecError:
-            before = None  # a param without a default: only the changed table exists
-    found = compare.compare(changed, before, overrides, variables)
-    return comparison(
-        changed.program, found, quantities, used(changed, quantities), arguments.format
-    )
-
-
-# ---- many configurations ---------------------------------------------------------------
-
-
-def swept(arguments: argparse.Namespace) -> bytes:
-    """A row for each configuration that the table and the filters allow."""
-    from specgen.expr.node import Sym
-    from specgen.questions.answers import Answer, pareto, rendered
-    from specgen.questions.compare import complete
-    from specgen.questions.points import swept as axes_of
-    from specgen.questions.session import Inquiry
-    from specgen.questions.sweep import MAX_SECONDS, sweep
-
-    base, overrides, variables = chosen(arguments)
-    selection = base.changed(overrides)
-    inquiry = Inquiry(selection)
-    family = inquiry.family
-    axes = axes_of(arguments.sweeps, family.loaded[1])
-    names = tuple(axis.name for axis in axes)
-    for name in names:
-        if name in overrides or name in variables:
-            raise Usage(f"`{name}` is both set by -D and swept")
-    front = objectives(arguments.pareto, names) if arguments.pareto else ()
-    wanted = asked(arguments, () if front else SHOWN)
-    quantities = tuple(dict.fromkeys((*wanted, *(n for n, _ in front if n not in names))))
-    where = filters(arguments.where, inquiry)
-    everything: dict[str, Known] = {
-        n: v for n, v in complete(variables).items() if n not in names and n not in family.settings
-    }
-    if "S" in names and "T" in everything and "T" not in variables:
-        everything["T"] = Sym("S", "size")  # no token is in the cache before
-    with Bar() as bar:
-        seconds = MAX_SECONDS if arguments.seconds is None else arguments.seconds
-        found = sweep(family, axes, quantities, where, everything, bar, seconds)
-    answer = Answer(
-        family.base.program,
-        found,
-        quantities,
-        everything,
-        used(family.base, quantities),
-        tuple(arguments.where),
-    )
-    if front:
-        answer = pareto(answer, front)
-    if arguments.plot is not None:
-        save(arguments.plot, answer.picture(arguments.plot.suffix[1:]))
-    if arguments.format in ("csv", "parquet"):
-        for remark in answer.remarks:
-            say(f"specgen: {remark}")
-    return rendered(answer, arguments.format)
+        raise UsageError(f"cannot write {path}: {(error.strerror or 'refused').lower()}") from None
 
 
 class Bar:
@@ -303,35 +151,3 @@ class Bar:
         filled = 30 * done // total
         bar = "#" * filled + "." * (30 - filled)
         print(f"\r\x1b[K[{bar}] {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
-
-
-def objectives(text: str, axes: Sequence[str]) -> tuple[tuple[str, bool], ...]:
-    """The two columns of a Pareto front, and whether more is better."""
-    found = []
-    for item in text.split(","):
-        name, _, way = item.strip().partition(":")
-        if way not in ("", "min", "max"):
-            raise Usage(f"`{item.strip()}`: write NAME, NAME:min or NAME:max")
-        found.append((known_quantity(name, axes), way == "max"))
-    if len(found) != 2 or found[0][0] == found[1][0]:
-        raise Usage("--pareto takes two different columns, as in parameters:max,cache_bytes")
-    return tuple(found)
-
-
-def filters(texts: Sequence[str], inquiry: Inquiry) -> Expr:
-    """The conditions of --where, all of them."""
-    from specgen.expr.node import conjunction
-    from specgen.questions.question import condition
-
-    conditions = []
-    for text in texts:
-        found = condition(text, inquiry, "--where")
-        if inquiry.scope.kind(found) not in ("flag", "unknown"):
-            raise Usage(f"--where {text}: this is no condition; write one such as {text} < 1e9")
-        conditions.append(found)
-    return conjunction(*conditions)
-
-
-def used(found: Ledger, quantities: Sequence[str]) -> tuple[str, ...]:
-    """The variables that some of the quantities rest on."""
-    return tuple(dict.fromkeys(v for name in quantities for v in found.quantities[name].variables))

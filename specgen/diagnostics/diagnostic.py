@@ -155,6 +155,24 @@ def suggestion(name: str, known: Iterable[str]) -> str | None:
     return next((k for k in known if k.lower() == name.lower()), None)
 
 
+class RequestError(ValueError):
+    """What is asked for is at fault, and no table: the message says how, and what would do."""
+
+
+class UnknownName(RequestError, KeyError):
+    """There is nothing of the name that is asked for."""
+
+    __str__ = Exception.__str__  # a KeyError's is quoted
+
+
+def no_such(what: str, name: str, known: Iterable[str]) -> UnknownName:
+    """That there is nothing of a name, with the one that was probably meant, or all that there are."""
+    known = list(known)
+    close = suggestion(name, known)
+    hint = f"did you mean `{close}`?" if close else f"there are {', '.join(known)}"
+    return UnknownName(f"there is no {what} `{name}`; {hint}")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """The help of a diagnostic about an unknown name, if one of the known ones is close."""
     close = suggestion(name, known)

@@ -50,7 +50,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowChange:
     """One row that differs; `a` or `b` is None where the row is only in the other table."""
 
     a: Side | None
@@ -70,7 +70,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TableDifference:
     """Two tables compared.  `changes` are in table order and sum to the total difference.
 
     `at` are values for what quantities leave open, such as B sequences of T tokens; `functions`
@@ -79,7 +79,7 @@ class Difference:
 
     a: Ledger
     b: Ledger
-    changes: tuple[Change, ...]
+    changes: tuple[RowChange, ...]
     same: int
     at: Mapping[str, Value]
     functions: tuple[FormChange, ...]
@@ -99,29 +99,31 @@ class Difference:
         return found
 
 
-def difference(a: Program, b: Program, at: Mapping[str, Value] | None = None) -> Difference:
+def compare_programs(
+    a: Program, b: Program, at: Mapping[str, Value] | None = None
+) -> TableDifference:
     """Compares two tables; `at` gives values to what quantities leave open.
 
     Raises:
         SpecError: one of them cannot be counted.
     """
     left, right = ledger(a), ledger(b)
-    pairs = in_order(matched(sides(left), sides(right)))
+    pairs = sort_pairs(match_sides(list_sides(left), list_sides(right)))
     changes = tuple(
-        Change(one, other, reasons)
+        RowChange(one, other, reasons)
         for one, other in pairs
-        if (reasons := reasons_of(one, other)) or elements(one) != elements(other)
+        if (reasons := list_reasons(one, other)) or count_elements(one) != count_elements(other)
     )
     given = dict(at or {})
     different = tuple(functions(left, right, given))
-    return Difference(left, right, changes, len(pairs) - len(changes), given, different)
+    return TableDifference(left, right, changes, len(pairs) - len(changes), given, different)
 
 
-def elements(side: Side | None) -> int:
+def count_elements(side: Side | None) -> int:
     return side.elements if side else 0
 
 
-def sides(found: Ledger) -> list[Side]:
+def list_sides(found: Ledger) -> list[Side]:
     """The rows that count as parameters, cases of one row together."""
     groups: dict[str, list[Row]] = {}
     for row in found.rows:
@@ -135,7 +137,7 @@ def sides(found: Ledger) -> list[Side]:
 Pair = tuple[Side | None, Side | None]
 
 
-def matched(a: list[Side], b: list[Side]) -> list[tuple[int, int, Pair]]:
+def match_sides(a: list[Side], b: list[Side]) -> list[tuple[int, int, Pair]]:
     """Rows of equal path, else of equal released name, else of equal role, else alone."""
     left = dict(enumerate(a))
     right = dict(enumerate(b))
@@ -155,19 +157,19 @@ def matched(a: list[Side], b: list[Side]) -> list[tuple[int, int, Pair]]:
 
     pair(lambda side: [side.path])
     pair(lambda side: side.roles)
-    pair(lambda side: [(side.path.rpartition(".")[0], signature(side))])
-    pair(lambda side: [(side.path.partition(".")[0], signature(side))])
+    pair(lambda side: [(side.path.rpartition(".")[0], sign_side(side))])
+    pair(lambda side: [(side.path.partition(".")[0], sign_side(side))])
     found += [(i, -1, (side, None)) for i, side in left.items()]
     found += [(-1, j, (None, side)) for j, side in right.items()]
     return found
 
 
-def signature(side: Side) -> tuple[object, ...]:
+def sign_side(side: Side) -> tuple[object, ...]:
     """What a renamed row keeps: its kind, sizes and number."""
     return tuple((row.kind, row.dims, row.instances) for row in side.rows)
 
 
-def in_order(found: Sequence[tuple[int, int, Pair]]) -> list[Pair]:
+def sort_pairs(found: Sequence[tuple[int, int, Pair]]) -> list[Pair]:
     """The pairs in A's order; what only B has stands behind what precedes it in B."""
     after: dict[int, int] = {}
     last = -1
@@ -185,25 +187,25 @@ def in_order(found: Sequence[tuple[int, int, Pair]]) -> list[Pair]:
 # ---- reasons ---------------------------------------------------------------------------
 
 
-def reasons_of(a: Side | None, b: Side | None) -> tuple[str, ...]:
+def list_reasons(a: Side | None, b: Side | None) -> tuple[str, ...]:
     """Why two rows differ, in words; none where only their names do."""
     if a is None or b is None:
         side = a or b
         where = "A" if a is not None else "B"
-        return (f"only in {where}: {stated(side.rows)}",) if side else ()
+        return (f"only in {where}: {state_rows(side.rows)}",) if side else ()
     found: list[str] = []
     for one, other in zip_longest(a.rows, b.rows):
         if one is None or other is None:
             extra = one or other
-            found.append(f"only in {'A' if other is None else 'B'}: {stated([extra])}")
+            found.append(f"only in {'A' if other is None else 'B'}: {state_rows([extra])}")
             continue
-        found += shape_reasons(one, other)
+        found += list_shape_reasons(one, other)
         if one.instances != other.instances:
             a_count, b_count = (
                 (one.multiplicity, one.instances),
                 (other.multiplicity, other.instances),
             )
-            found.append(f"instances: {compared(a_count, b_count, one.values, other.values)}")
+            found.append(f"instances: {compare_forms(a_count, b_count, one.values, other.values)}")
         if one.dtype != other.dtype:
             found.append(f"dtype: {one.dtype} in A, {other.dtype} in B")
     if found and a.path != b.path:
@@ -211,29 +213,29 @@ def reasons_of(a: Side | None, b: Side | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def shape_reasons(a: Row, b: Row) -> list[str]:
+def list_shape_reasons(a: Row, b: Row) -> list[str]:
     """Each dim that differs, in the order of the table."""
     if len(a.dims) != len(b.dims) or a.kind != b.kind:
-        return [f"shape: {stated([a])} in A, {stated([b])} in B"]
+        return [f"shape: {state_rows([a])} in A, {state_rows([b])} in B"]
     if a.dims == b.dims:
         return []
     names = ("in", "out") if a.kind == "map" else tuple(f"dim {i}" for i in range(len(a.dims)))
     pairs = zip(a.in_out, a.in_out_dims, strict=True), zip(b.in_out, b.in_out_dims, strict=True)
     return [
-        f"{name}: {compared(one, other, a.values, b.values)}"
+        f"{name}: {compare_forms(one, other, a.values, b.values)}"
         for name, one, other in zip(names, *pairs, strict=True)
         if one[1] != other[1]
     ]
 
 
-def compared(
+def compare_forms(
     a: tuple[Expr, int],
     b: tuple[Expr, int],
     values: Mapping[str, Value],
     others: Mapping[str, Value],
 ) -> str:
     """Two sizes, and the names that make the difference where both are written alike."""
-    text = f"{counted(a[1], a[0])} in A, {counted(b[1], b[0])} in B"
+    text = f"{write_count(a[1], a[0])} in A, {write_count(b[1], b[0])} in B"
     if a[0] != b[0] or isinstance(a[0], Sym):
         return text
     names = sorted(n for n in symbols(a[0]) if values.get(n) != others.get(n))
@@ -241,18 +243,18 @@ def compared(
     return "; ".join([text, *why])
 
 
-def counted(value: int, expr: Expr) -> str:
+def write_count(value: int, expr: Expr) -> str:
     """A size in numbers and in the table's names."""
     text = to_text(expr, TABLE)
     return text if text == str(value) else f"{value} ({text})"
 
 
-def stated(rows: Iterable[Row]) -> str:
+def state_rows(rows: Iterable[Row]) -> str:
     """Shapes and instances of rows that stand alone."""
     return "; ".join(
         f"[{', '.join(to_text(dim, TABLE) for dim in row.in_out)}]"
         f" = {' × '.join(map(str, row.in_out_dims))},"
-        f" instances {counted(row.instances, row.multiplicity)}"
+        f" instances {write_count(row.instances, row.multiplicity)}"
         for row in rows
     )
 
@@ -260,7 +262,7 @@ def stated(rows: Iterable[Row]) -> str:
 # ---- as data ---------------------------------------------------------------------------
 
 
-def document(found: Difference) -> dict[str, Any]:
+def describe_difference(found: TableDifference) -> dict[str, Any]:
     """The comparison as plain data."""
     return {
         "a": {"spec": found.a.program.name, "variant": found.a.program.variant},
@@ -271,14 +273,14 @@ def document(found: Difference) -> dict[str, Any]:
             "b": found.b.value("parameters"),
             "difference": found.total,
         },
-        "rows": [change_document(change) for change in found.changes],
+        "rows": [describe_change(change) for change in found.changes],
         "rows_without_difference": found.same,
         "quantities": {
             name: {"a": a, "b": b, "difference": None if a is None or b is None else a - b}
             for name, (a, b) in found.quantities.items()
         },
         "at": {name: plain(value) for name, value in found.at.items()},
-        "functions": {change.name: form_document(change) for change in found.functions},
+        "functions": {change.name: describe_form(change) for change in found.functions},
         "absent": {
             name: {"a": one.absent, "b": found.b.quantities[name].absent}
             for name, one in found.a.quantities.items()
@@ -287,7 +289,7 @@ def document(found: Difference) -> dict[str, Any]:
     }
 
 
-def form_document(change: FormChange) -> dict[str, Any]:
+def describe_form(change: FormChange) -> dict[str, Any]:
     """Both formulas in the variables alone, and their values for those that are given."""
     return {
         "variables": sorted({*change.a.variables, *change.b.variables}),
@@ -297,17 +299,17 @@ def form_document(change: FormChange) -> dict[str, Any]:
     }
 
 
-def change_document(change: Change) -> dict[str, Any]:
+def describe_change(change: RowChange) -> dict[str, Any]:
     return {
         "name": change.name,
         "difference": change.difference,
         "reasons": list(change.reasons),
-        "a": side_document(change.a),
-        "b": side_document(change.b),
+        "a": describe_side(change.a),
+        "b": describe_side(change.b),
     }
 
 
-def side_document(side: Side | None) -> list[dict[str, Any]] | None:
+def describe_side(side: Side | None) -> list[dict[str, Any]] | None:
     if side is None:
         return None
     return [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from specgen.documents.diff import CONVENTION, Difference, document
+from specgen.documents.diff import CONVENTION, TableDifference, describe_difference
 from specgen.expr.evaluate import describe
 from specgen.expr.node import Expr
 from specgen.expr.printing import TABLE, to_text
-from specgen.ir.model import Program
 from specgen.text import markdown
 from specgen.text.json_text import json_text
 
@@ -17,20 +16,16 @@ from specgen.text.json_text import json_text
 LONGEST: Final = 200
 
 
-def title(program: Program) -> str:
-    return program.label
-
-
-def to_json(found: Difference) -> str:
+def to_json(found: TableDifference) -> str:
     """One JSON document."""
-    return json_text(document(found))
+    return json_text(describe_difference(found))
 
 
-def heads(found: Difference) -> tuple[str, str]:
-    return title(found.a.program), title(found.b.program)
+def write_heads(found: TableDifference) -> tuple[str, str]:
+    return found.a.program.label, found.b.program.label
 
 
-def totals(found: Difference) -> Iterator[tuple[str, str, str, str]]:
+def list_totals(found: TableDifference) -> Iterator[tuple[str, str, str, str]]:
     """Quantities of both tables and their difference, parameters first, those with variables last."""
     names = list(found.quantities)
     if "parameters" not in names:
@@ -40,33 +35,33 @@ def totals(found: Difference) -> Iterator[tuple[str, str, str, str]]:
     for name in names:
         if name not in open_names:
             a, b = (side.quantities[name].value for side in (found.a, found.b))
-            yield name, count(a), count(b), gap(a, b)
+            yield name, write_count(a), write_count(b), write_gap(a, b)
     for change in changes:
         if change.a.value is not None or change.b.value is not None:
             a, b = change.a.value, change.b.value
-            yield change.name, count(a), count(b), gap(a, b)
+            yield change.name, write_count(a), write_count(b), write_gap(a, b)
 
 
-def gap(a: int | None, b: int | None) -> str:
+def write_gap(a: int | None, b: int | None) -> str:
     return "" if a is None or b is None else markdown.signed(a - b)
 
 
-def functions(found: Difference) -> Iterator[tuple[str, str, str]]:
+def list_functions(found: TableDifference) -> Iterator[tuple[str, str, str]]:
     """Quantities with variables that both tables have, as formulas of these alone: quantity,
     table, formula."""
     for change in found.functions:
         if change.a.expr is not None and change.b.expr is not None:
-            yield change.name, "A", formula(change.a.expr)
-            yield change.name, "B", formula(change.b.expr)
+            yield change.name, "A", write_formula(change.a.expr)
+            yield change.name, "B", write_formula(change.b.expr)
 
 
-def formula(expr: Expr) -> str:
+def write_formula(expr: Expr) -> str:
     """A formula on one line; of a very long one its beginning."""
     text = to_text(expr, TABLE)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
-def given(found: Difference) -> str:
+def state_variables(found: TableDifference) -> str:
     """The values of variables, of those that the differing quantities have."""
     used = {
         n for change in found.functions for side in (change.a, change.b) for n in side.variables
@@ -74,7 +69,7 @@ def given(found: Difference) -> str:
     return ", ".join(f"{n} = {describe(v)}" for n, v in found.at.items() if n in used)
 
 
-def missing(found: Difference) -> Iterator[str]:
+def list_missing(found: TableDifference) -> Iterator[str]:
     """Why a table has not all of the quantities that the other one has."""
     for letter, one, other in (("A", found.a, found.b), ("B", found.b, found.a)):
         reasons = {
@@ -86,13 +81,13 @@ def missing(found: Difference) -> Iterator[str]:
             yield f"no figure in {letter}: {reason}"
 
 
-def count(value: int | None) -> str:
+def write_count(value: int | None) -> str:
     return "-" if value is None else markdown.number(value)
 
 
-def to_terminal(found: Difference) -> str:
+def to_terminal(found: TableDifference) -> str:
     """Row by row with the reasons beneath, then the sum, then the quantities."""
-    a, b = heads(found)
+    a, b = write_heads(found)
     lines = [f"A = {a}", f"B = {b}", f"in parameters; {CONVENTION}", ""]
     wide = max([len(markdown.signed(c.difference)) for c in found.changes], default=1)
     wide = max(wide, len(markdown.signed(found.total)))
@@ -101,16 +96,16 @@ def to_terminal(found: Difference) -> str:
         lines += [f"{'':{wide}}    {reason}" for reason in change.reasons]
     same = f"{found.same} rows do not differ" if found.same else "no row is the same"
     lines += ["-" * wide, f"{markdown.signed(found.total):>{wide}}  in total; {same}", ""]
-    cells = [("", "A", "B", "A - B"), *totals(found)]
+    cells = [("", "A", "B", "A - B"), *list_totals(found)]
     widths = [max(len(row[i]) for row in cells) for i in range(4)]
     for name, *values in cells:
         padded = "  ".join(f"{v:>{w}}" for v, w in zip(values, widths[1:], strict=True))
         lines.append(f"{name:<{widths[0]}}  {padded}")
-    lines += missing(found)
-    if given(found):
-        lines.append(f"with {given(found)}")
-    lines += remarks(found)
-    written = list(functions(found))
+    lines += list_missing(found)
+    if state_variables(found):
+        lines.append(f"with {state_variables(found)}")
+    lines += list_remarks(found)
+    written = list(list_functions(found))
     if written:
         lines += ["", "as formulas, params put in"]
         wide = max(len(name) for name, *_ in written)
@@ -121,7 +116,7 @@ def to_terminal(found: Difference) -> str:
     return "".join(f"{markdown.visible(line).rstrip()}\n" for line in lines)
 
 
-def remarks(found: Difference) -> list[str]:
+def list_remarks(found: TableDifference) -> list[str]:
     """What figures of either table say of tokens that a query may not see."""
     lines: dict[str, None] = {}
     for table, one in (("A", found.a), ("B", found.b)):
@@ -134,9 +129,9 @@ def remarks(found: Difference) -> list[str]:
     return list(lines)
 
 
-def to_markdown(found: Difference) -> str:
+def to_markdown(found: TableDifference) -> str:
     """The same as tables."""
-    a, b = heads(found)
+    a, b = write_heads(found)
     rows = [
         (
             markdown.code(change.name),
@@ -146,7 +141,7 @@ def to_markdown(found: Difference) -> str:
         for change in found.changes
     ]
     rows.append(("**total**", f"**{markdown.signed(found.total)}**", ""))
-    quantities = [(markdown.code(name), *values) for name, *values in totals(found)]
+    quantities = [(markdown.code(name), *values) for name, *values in list_totals(found)]
     lines = [
         f"# {markdown.code(a)} against {markdown.code(b)}",
         "",
@@ -157,14 +152,21 @@ def to_markdown(found: Difference) -> str:
         "",
         *markdown.table(("quantity", "A", "B", "A - B"), quantities, right=(1, 2, 3)),
     ]
-    lines += [f"\n{markdown.quote(why)}" for why in missing(found)]
-    if given(found):
-        lines.append(f"\nWith {markdown.quote(given(found))}.")
-    lines += [f"\n{markdown.quote(line)}" for line in remarks(found)]
+    lines += [f"\n{markdown.quote(why)}" for why in list_missing(found)]
+    if state_variables(found):
+        lines.append(f"\nWith {markdown.quote(state_variables(found))}.")
+    lines += [f"\n{markdown.quote(line)}" for line in list_remarks(found)]
     written = [
-        (markdown.code(n), table, markdown.code(text)) for n, table, text in functions(found)
+        (markdown.code(n), table, markdown.code(text)) for n, table, text in list_functions(found)
     ]
     if written:
         lines += ["", "As formulas, params put in:", ""]
         lines += markdown.table(("quantity", "of", "formula"), written)
     return "\n".join(lines) + "\n"
+
+
+FORMATS: Final[Mapping[str, Callable[[TableDifference], str]]] = {
+    "text": to_terminal,
+    "md": to_markdown,
+    "json": to_json,
+}

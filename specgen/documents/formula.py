@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from specgen.analysis.quantities import ranks
 from specgen.analysis.quantities.ledger import Ledger, Quantity, evaluated
+from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.quantities.terms import Recipe
 from specgen.analysis.table.instances import definitions
-from specgen.documents.params import quantity_document
+from specgen.diagnostics.diagnostic import no_such
+from specgen.documents.params import describe_quantity
 from specgen.expr.arithmetic import evident
+from specgen.expr.evaluate import Value, expression
 from specgen.expr.node import FALSE, ZERO, Apply, Expr, Sym, substitute, symbols, transform
+from specgen.expr.normal import tidy
 from specgen.expr.printing import PYTHON, TABLE, Notation, to_text
+from specgen.records import dataclass
 from specgen.text.json_text import json_text
 
 JAVASCRIPT_WORDS: Final = frozenset({
@@ -29,22 +36,22 @@ JAVASCRIPT_WORDS: Final = frozenset({
 })  # fmt: skip
 
 
-def python_name(symbol: Sym) -> str:
+def write_python_name(symbol: Sym) -> str:
     return f"{symbol.name}_" if keyword.iskeyword(symbol.name) else symbol.name
 
 
-def javascript_name(symbol: Sym) -> str:
+def write_javascript_name(symbol: Sym) -> str:
     return f"{symbol.name}_" if symbol.name in JAVASCRIPT_WORDS else symbol.name
 
 
 PYTHON_CODE: Final = Notation(
-    symbol=python_name,
+    symbol=write_python_name,
     functions={"ln": "log"},
     forms={"length": "len({0})", "contains": "({1} in {0})"},
 )
 
 JAVASCRIPT: Final = Notation(
-    symbol=javascript_name,
+    symbol=write_javascript_name,
     operators={
         **PYTHON.operators,
         "==": " === ", "!=": " !== ", "and": " && ", "or": " || ",
@@ -62,16 +69,18 @@ JAVASCRIPT: Final = Notation(
 )  # fmt: skip
 
 
-def as_text(found: Ledger, quantity: Quantity) -> str:
+def write_text(found: Ledger, quantity: Quantity) -> str:
     """In the table's own notation, with the definitions of the names that it uses."""
     if quantity.expr is None:
         return f"{quantity.name}: {quantity.absent}\n"
     lines = [f"{quantity.name} = {to_text(quantity.expr, TABLE)}"]
     if not quantity.variables:
         lines.append(f"{'':{len(quantity.name)}} = {quantity.value:,} {quantity.unit}")
-    lines += section("for", [recipe_line(found, quantity, r) for r in quantity.recipes])
-    lines += section("where", definitions_used(found, quantity.expr))
-    lines += section("if", [to_text(assumption, TABLE) for assumption in quantity.assumptions])
+    lines += write_section("for", [write_recipe(found, quantity, r) for r in quantity.recipes])
+    lines += write_section("where", list_definitions(found, quantity.expr))
+    lines += write_section(
+        "if", [to_text(assumption, TABLE) for assumption in quantity.assumptions]
+    )
     if quantity.remark:
         lines += ["", quantity.remark]
     if not quantity.closed:
@@ -79,18 +88,18 @@ def as_text(found: Ledger, quantity: Quantity) -> str:
     return "\n".join(lines) + "\n"
 
 
-def recipe_line(found: Ledger, quantity: Quantity, recipe: Recipe) -> str:
+def write_recipe(found: Ledger, quantity: Quantity, recipe: Recipe) -> str:
     """What a recipe chooses, and what the quantity then is."""
     chosen = ", ".join(f"{name} = {value}" for name, value in recipe.values.items())
     value = evaluated(quantity, {**found.values, **recipe.values})
     return f"{chosen}: {value:,} {quantity.unit} ({recipe.name}: {recipe.description})"
 
 
-def section(title: str, rows: list[str]) -> list[str]:
+def write_section(title: str, rows: list[str]) -> list[str]:
     return ["", title, *(f"  {row}" for row in rows)] if rows else []
 
 
-def definitions_used(found: Ledger, expr: Expr) -> list[str]:
+def list_definitions(found: Ledger, expr: Expr) -> list[str]:
     """`name = definition` of each let in the expression, and of those in their definitions."""
     lets = {let.name: let.expr for let in found.program.model.lets}
     needed: set[str] = set()
@@ -103,17 +112,17 @@ def definitions_used(found: Ledger, expr: Expr) -> list[str]:
     return [f"{name} = {to_text(lets[name], TABLE)}" for name in lets if name in needed]
 
 
-def as_python(found: Ledger, quantity: Quantity) -> str:
+def write_python(found: Ledger, quantity: Quantity) -> str:
     """A Python expression; `ceil`, `floor`, `log` and the like are those of `math`."""
-    return code(found, quantity, PYTHON_CODE, "#")
+    return write_function(found, quantity, PYTHON_CODE, "#")
 
 
-def as_javascript(found: Ledger, quantity: Quantity) -> str:
+def write_javascript(found: Ledger, quantity: Quantity) -> str:
     """A JavaScript expression."""
-    return code(found, quantity, JAVASCRIPT, "//", for_javascript)
+    return write_function(found, quantity, JAVASCRIPT, "//", rewrite_for_javascript)
 
 
-def for_javascript(expr: Expr) -> Expr:
+def rewrite_for_javascript(expr: Expr) -> Expr:
     """`-a ** b` is no JavaScript, its `!` binds tighter than our `not`, its `-1 % 3` is -1."""
     match expr:
         case Apply(op="%", args=(dividend, divisor)) if not evident(ZERO, dividend):
@@ -126,7 +135,7 @@ def for_javascript(expr: Expr) -> Expr:
             return expr
 
 
-def code(
+def write_function(
     found: Ledger,
     quantity: Quantity,
     notation: Notation,
@@ -148,7 +157,7 @@ def code(
     return "".join(notes) + written(quantity.expr) + "\n"
 
 
-def as_latex(found: Ledger, quantity: Quantity) -> str:
+def write_latex(found: Ledger, quantity: Quantity) -> str:
     """A LaTeX formula, ordered and abbreviated as sympy does."""
     if quantity.expr is None:
         return f"% {quantity.name}: {quantity.absent}\n"
@@ -159,7 +168,7 @@ def as_latex(found: Ledger, quantity: Quantity) -> str:
     lets = definitions(found.program)
     expr = to_sympy(substitute(quantity.expr, lets))
     conditions = [to_condition(substitute(a, lets)) for a in quantity.assumptions]
-    names = {s: latex_name(s.name) for e in (expr, *conditions) for s in e.free_symbols}
+    names = {s: write_latex_name(s.name) for e in (expr, *conditions) for s in e.free_symbols}
     lines = [f"% {quantity.remark}"] if quantity.remark else []
     lines += [f"% if ${sympy.latex(c, symbol_names=names)}$" for c in conditions]
     if not quantity.closed:
@@ -178,7 +187,7 @@ LATEX_SIGNS: Final = str.maketrans(
 )
 
 
-def latex_name(name: str) -> str:
+def write_latex_name(name: str) -> str:
     """A name, or a text of the table in its quotes."""
     if name.startswith('"'):
         return "\\text{" + " ".join(name.split()).translate(LATEX_SIGNS) + "}"
@@ -187,22 +196,81 @@ def latex_name(name: str) -> str:
     return "\\mathrm{" + name.replace("_", "\\_") + "}"
 
 
-def as_json(found: Ledger, quantity: Quantity) -> str:
-    """One JSON document: what formulas.json says of the quantity, and of which table."""
+def describe_formula(found: Ledger, quantity: Quantity) -> dict[str, Any]:
+    """What formulas.json says of the quantity, and of which table."""
     program = found.program
-    document: dict[str, Any] = {
+    return {
         "spec": program.name,
         "variant": program.variant,
         "quantity": quantity.name,
-        **quantity_document(quantity, definitions(program)),
+        **describe_quantity(quantity, definitions(program)),
     }
-    return json_text(document)
+
+
+def write_json(found: Ledger, quantity: Quantity) -> str:
+    return json_text(describe_formula(found, quantity))
 
 
 FORMATS: Final[Mapping[str, Callable[[Ledger, Quantity], str]]] = {
-    "text": as_text,
-    "latex": as_latex,
-    "python": as_python,
-    "js": as_javascript,
-    "json": as_json,
+    "text": write_text,
+    "latex": write_latex,
+    "python": write_python,
+    "js": write_javascript,
+    "json": write_json,
 }
+
+
+def require_known(name: str) -> None:
+    """Refuses the name of no quantity, of a table or of its ranks.
+
+    Raises:
+        UnknownName: it is none.
+    """
+    names = (*QUANTITIES, *ranks.RANK_QUANTITIES)
+    if name not in names:
+        raise no_such("quantity", name, names)
+
+
+def find_quantity(found: Ledger, name: str) -> Quantity:
+    """A quantity of a table, or of the ranks that hold it.
+
+    Raises:
+        UnknownName: there is none of that name.
+        SpecError: the table cannot be counted.
+    """
+    require_known(name)
+    if name in QUANTITIES:
+        return found.quantities[name]
+    return ranks.rank_quantities(found.program)[name]
+
+
+def put_in(found: Ledger, quantity: Quantity, variables: Mapping[str, Value]) -> Quantity:
+    """The quantity with values for some of its variables; without any left it has a figure.
+
+    Raises:
+        EvaluationError: it has no value there.
+    """
+    given = {n: expression(variables[n]) for n in quantity.variables if n in variables}
+    if quantity.expr is None or not given:
+        return quantity
+    left = tuple(name for name in quantity.variables if name not in given)
+    return replace(
+        quantity,
+        expr=tidy(substitute(quantity.expr, given)),
+        assumptions=tuple(substitute(one, given) for one in quantity.assumptions),
+        recipes=tuple(one for one in quantity.recipes if not given.keys() & one.values.keys()),
+        variables=left,
+        value=None if left else evaluated(quantity, {**found.values, **variables}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaAnswer:
+    """The closed form of a quantity, with the table that it is of."""
+
+    ledger: Ledger
+    quantity: Quantity
+
+    def render(self, form: str) -> bytes:
+        """The closed form in one of FORMATS."""
+        return FORMATS[form](self.ledger, self.quantity).encode()

@@ -13,6 +13,7 @@ from specgen.analysis.quantities.ledger import Ledger, Quantity, ledger
 from specgen.analysis.table.instances import OWN, definitions
 from specgen.analysis.table.rows import Row, pattern
 from specgen.analysis.table.stored import expand, stored
+from specgen.diagnostics.diagnostic import UnknownName, suggestion
 from specgen.expr.evaluate import plain
 from specgen.expr.node import Expr, substitute
 from specgen.expr.printing import to_text
@@ -27,12 +28,12 @@ Document = dict[str, Any]
 ALWAYS: Final = (OWN,)
 
 
-def schemes(program: Program) -> tuple[str, ...]:
+def list_schemes(program: Program) -> tuple[str, ...]:
     """The naming schemes that tensors can be listed under."""
     return (*ALWAYS, *program.model.names)
 
 
-def document(program: Program, tensors: str | None = None) -> Document:
+def describe_program(program: Program, tensors: str | None = None) -> Document:
     """Rows and quantities; with `tensors`, every stored tensor under that naming scheme.
 
     Raises:
@@ -49,19 +50,19 @@ def document(program: Program, tensors: str | None = None) -> Document:
         **({"stored_otherwise": program.stored_otherwise} if program.stored_otherwise else {}),
         "params": {name: plain(value) for name, value in program.values.items()},
         "quantities": {q.name: q.value for q in found.quantities.values() if q.value is not None},
-        "functions": functions(found, lets),
+        "functions": describe_functions(found, lets),
         "absent": {q.name: q.absent for q in found.quantities.values() if q.absent is not None},
         "remarks": {q.name: q.remark for q in found.quantities.values() if q.remark},
-        "rows": [row_document(row, lets) for row in found.rows if row.shared is None],
-        "shared": [row_document(row, lets) for row in shared],
+        "rows": [describe_row(row, lets) for row in found.rows if row.shared is None],
+        "shared": [describe_row(row, lets) for row in shared],
     }
     if tensors is not None:
         result["names"] = tensors
-        result["tensors"] = list(listed(program, tensors))
+        result["tensors"] = list(list_tensors(program, tensors))
     return result
 
 
-def functions(found: Ledger, lets: Mapping[str, Expr]) -> Document:
+def describe_functions(found: Ledger, lets: Mapping[str, Expr]) -> Document:
     """The quantities with free variables: which, and the closed form in params."""
     return {
         q.name: {"variables": list(q.variables), "formula": to_text(substitute(q.expr, lets))}
@@ -70,7 +71,7 @@ def functions(found: Ledger, lets: Mapping[str, Expr]) -> Document:
     }
 
 
-def quantity_document(quantity: Quantity, lets: Mapping[str, Expr]) -> dict[str, Any]:
+def describe_quantity(quantity: Quantity, lets: Mapping[str, Expr]) -> dict[str, Any]:
     """One quantity; its formula holds for all params under which the assumptions hold."""
     found: dict[str, Any] = {"unit": quantity.unit, "convention": quantity.convention}
     if quantity.expr is None:
@@ -94,7 +95,7 @@ def quantity_document(quantity: Quantity, lets: Mapping[str, Expr]) -> dict[str,
     return found
 
 
-def row_document(row: Row, lets: Mapping[str, Expr]) -> Document:
+def describe_row(row: Row, lets: Mapping[str, Expr]) -> Document:
     """One row: sizes in the table's own names, its formula in params."""
     found: Document = {
         "name": row.name,
@@ -120,7 +121,7 @@ def row_document(row: Row, lets: Mapping[str, Expr]) -> Document:
     return found
 
 
-def listed(program: Program, scheme: str) -> Iterator[Document]:
+def list_tensors(program: Program, scheme: str) -> Iterator[Document]:
     """Every stored tensor in the order of the table, repeated ones by their indices."""
     for tensor in stored(program, scheme):
         shape = list(tensor.dims)
@@ -134,3 +135,32 @@ def to_json(documents: Document | Sequence[Document]) -> str:
     if any("tensors" in document for document in found):
         return safe_json(json.dumps(documents, ensure_ascii=False, separators=(",", ":"))) + "\n"
     return json_text(documents)
+
+
+def render(
+    programs: Sequence[Program], form: str, scheme: str | None = None, *, is_list: bool = False
+) -> bytes:
+    """The documents of programs in a format (text, md, json, csv); `is_list` asks for a list even of
+    one.
+
+    Raises:
+        UnknownName: a table has no such naming scheme.
+        SpecError: a table cannot be counted.
+    """
+    for program in programs:
+        require_scheme(program, scheme)
+    documents = [describe_program(program, scheme) for program in programs]
+    if form == "json":
+        return to_json(documents if is_list else documents[0]).encode()
+    from specgen.documents import params_listing as listing
+
+    renderers = {"text": listing.to_terminal, "md": listing.to_markdown, "csv": listing.to_csv}
+    return renderers[form](documents).encode()
+
+
+def require_scheme(program: Program, scheme: str | None) -> None:
+    """Refuses a naming scheme that the table does not have."""
+    known = list_schemes(program)
+    if scheme is not None and scheme not in known:
+        close = suggestion(scheme, known) or ", ".join(known)
+        raise UnknownName(f"`{program.name}` has no naming scheme `{scheme}`; it has {close}")

@@ -21,14 +21,14 @@ ROW_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def heading(document: Document) -> str:
+def write_heading(document: Document) -> str:
     variant = document["variant"]
     if "origin" in document:
         return f"{document['origin']} ({document['spec']})"
     return document["spec"] if variant is None else f"{document['spec']}@{variant}"
 
 
-def table_shape(row: Document) -> tuple[str, str]:
+def write_shape(row: Document) -> tuple[str, str]:
     """The shape in the order of the table, in names and in numbers."""
     names = row["shape_expr"][::-1] if row["kind"] == "map" else row["shape_expr"]
     return f"[{', '.join(names)}]", " × ".join(map(str, row["in_out"]))
@@ -51,14 +51,14 @@ def to_terminal(documents: Sequence[Document], width: int = WIDTH) -> str:
             for tensor in document["tensors"]:
                 stream.write(f"{tensor['dtype']:8} {tensor['shape']!s:20} {tensor['name']}\n")
         else:
-            console.print(row_table(document))
-            console.print(quantity_table(document))
-            for line in remark_lines(document):
+            console.print(make_row_table(document))
+            console.print(make_quantity_table(document))
+            for line in list_remarks(document):
                 console.print(Text(markdown.line(line)))
     return "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
 
 
-def remark_lines(document: Mapping[str, Any]) -> list[str]:
+def list_remarks(document: Mapping[str, Any]) -> list[str]:
     """A line for each remark, with the quantities that it is about."""
     about: dict[str, list[str]] = {}
     for name, remark in document["remarks"].items():
@@ -66,11 +66,11 @@ def remark_lines(document: Mapping[str, Any]) -> list[str]:
     return [f"{', '.join(names)}: {remark}" for remark, names in about.items()]
 
 
-def row_table(document: Document) -> object:
+def make_row_table(document: Document) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    title = Text(markdown.line(heading(document)))
+    title = Text(markdown.line(write_heading(document)))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("row", "dtype", "shape"):
         table.add_column(name, overflow="fold")
@@ -80,7 +80,7 @@ def row_table(document: Document) -> object:
     for row in (*document["rows"], *document["shared"]):
         if row["kind"] == "scale":
             continue
-        names, numbers = table_shape(row)
+        names, numbers = write_shape(row)
         name = f"{row['name']} ({row['shared']})" if "shared" in row else row["name"]
         cells = (name, row["dtype"], names, numbers)
         counts = (f"{row['multiplicity']:,}", f"{row['elements']:,}")
@@ -91,7 +91,7 @@ def row_table(document: Document) -> object:
     return table
 
 
-def quantity_table(document: Document) -> object:
+def make_quantity_table(document: Document) -> object:
     from rich.table import Table
     from rich.text import Text
 
@@ -112,12 +112,12 @@ def to_markdown(documents: Sequence[Document]) -> str:
     """A section for each document."""
     lines: list[str] = []
     for document in documents:
-        lines += [f"# {markdown.quote(heading(document))}", ""]
-        lines += tensor_lines(document) if "tensors" in document else row_lines(document)
+        lines += [f"# {markdown.quote(write_heading(document))}", ""]
+        lines += write_tensors(document) if "tensors" in document else write_rows(document)
     return "\n".join(lines)
 
 
-def tensor_lines(document: Document) -> list[str]:
+def write_tensors(document: Document) -> list[str]:
     cells = [
         (markdown.code(t["name"]), " × ".join(map(str, t["shape"])), markdown.code(t["dtype"]))
         for t in document["tensors"]
@@ -125,11 +125,11 @@ def tensor_lines(document: Document) -> list[str]:
     return [*markdown.table(("tensor", "shape", "dtype"), cells), ""]
 
 
-def row_lines(document: Document) -> list[str]:
+def write_rows(document: Document) -> list[str]:
     head = ("row", "shape", "numbers", "dtype", "instances", "elements", "formula")
     cells = []
     for row in (*document["rows"], *document["shared"]):
-        names, numbers = table_shape(row)
+        names, numbers = write_shape(row)
         kind = row.get("shared") or ("scale" if row["kind"] == "scale" else "")
         cells.append(
             (
@@ -152,7 +152,7 @@ def row_lines(document: Document) -> list[str]:
         "",
         *markdown.table(("quantity", "value"), values, right=(1,)),
         "",
-        *(line for remark in remark_lines(document) for line in (markdown.quote(remark), "")),
+        *(line for remark in list_remarks(document) for line in (markdown.quote(remark), "")),
     ]
 
 
@@ -167,14 +167,14 @@ def to_csv(documents: Sequence[Document]) -> str:
     columns = ("name", "shape", "dtype") if expanded else (*ROW_COLUMNS, "shared")
     writer.writerow(("spec", "variant", *columns))
     for document in documents:
-        place = (cell(document["spec"]), cell(document["variant"]))
+        place = (write_cell(document["spec"]), write_cell(document["variant"]))
         rows = document["tensors"] if expanded else (*document["rows"], *document["shared"])
         for row in rows:
-            writer.writerow((*place, *(cell(row.get(column)) for column in columns)))
+            writer.writerow((*place, *(write_cell(row.get(column)) for column in columns)))
     return stream.getvalue()
 
 
-def cell(value: object) -> str | int:
+def write_cell(value: object) -> str | int:
     """A cell; texts that a spreadsheet would compute get an apostrophe in front."""
     match value:
         case None:

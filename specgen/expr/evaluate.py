@@ -75,6 +75,14 @@ def truth(value: Value) -> bool:
     return value
 
 
+def holds(condition: Expr, env: Mapping[str, Value]) -> bool:
+    """Whether a condition holds; one that has no value does not."""
+    try:
+        return evaluate(condition, env) is True
+    except EvaluationError:
+        return False
+
+
 def describe(value: Value) -> str:
     """The value as a reader writes it in a table."""
     match value:

@@ -14,7 +14,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DimStep:
     """A variable is an argument's dim, divided by what else is a factor of it.
 
     `axis` counts from the end, since `...` may stand for any number of leading dims.
@@ -37,7 +37,7 @@ def variables(shapes: Iterable[Iterable[Expr]]) -> set[str]:
     }
 
 
-def solve(shapes: Sequence[Sequence[Expr]], variables: Collection[str]) -> list[Step]:
+def solve(shapes: Sequence[Sequence[Expr]], variables: Collection[str]) -> list[DimStep]:
     """The steps that find the variables, each after those that it needs.
 
     A variable that stands alone as a dim is that dim; then one that is the only unknown factor
@@ -48,10 +48,10 @@ def solve(shapes: Sequence[Sequence[Expr]], variables: Collection[str]) -> list[
         for argument, shape in enumerate(shapes)
         for position, dim in enumerate(shape)
     ]
-    steps: dict[str, Step] = {}
+    steps: dict[str, DimStep] = {}
     for argument, axis, dim in places:
         if isinstance(dim, Sym) and dim.name in variables:
-            steps.setdefault(dim.name, Step(dim.name, argument, axis, ONE))
+            steps.setdefault(dim.name, DimStep(dim.name, argument, axis, ONE))
     found = True
     while found:
         found = False
@@ -60,7 +60,7 @@ def solve(shapes: Sequence[Sequence[Expr]], variables: Collection[str]) -> list[
             isolated = unknown_factor(dim, open_)
             if isolated is not None:
                 name, divisor = isolated
-                steps[name] = Step(name, argument, axis, divisor)
+                steps[name] = DimStep(name, argument, axis, divisor)
                 found = True
     return list(steps.values())
 

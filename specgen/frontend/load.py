@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from specgen.diagnostics.diagnostic import Diagnostics, Label, SpecError
+from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, Label, SpecError
 from specgen.frontend.dataflow.recursion import check_recursion
 from specgen.frontend.files import Definition, Loaded, LoadedFile, load_files
 from specgen.frontend.followups import without_consequences
+from specgen.frontend.selection import Selection
 from specgen.frontend.shipped import passed
 from specgen.frontend.values import Override
 from specgen.ir.model import Program
@@ -146,6 +147,18 @@ def check_file(path: str | Path) -> Diagnostics:
                 diagnostics.add(diagnostic)
         return diagnostics
     return without_consequences(diagnostics, trees(loaded))
+
+
+def check_selection(selection: Selection) -> tuple[Diagnostic, ...]:
+    """Every fault of a table, and those of the variant and overrides that are chosen, if any are."""
+    found = check_file(selection.path).all
+    if selection.variant is None and not selection.overrides:
+        return tuple(found)
+    try:
+        selection.program()
+    except SpecError as error:
+        return (*found, *error.diagnostics)
+    return tuple(found)
 
 
 def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:

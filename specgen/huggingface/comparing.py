@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.huggingface.configuration_file import CONFIGURATIONS
@@ -24,6 +25,7 @@ from specgen.huggingface.safetensors import (
     stretches,
 )
 from specgen.records import dataclass
+from specgen.text.json_text import json_text
 
 if TYPE_CHECKING:
     from specgen.frontend.selection import Selection
@@ -37,7 +39,7 @@ NUMBER: Final = re.compile(r"(?<![^.])\d+(?![^.])")
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CheckpointDifference:
     """Tensors that differ in one way: `count` of them, of which `name` is the first.
 
     `pattern` is the name with `*` for each number that is not the same in all; `says` is how
@@ -53,14 +55,34 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CheckpointComparison:
     """What was compared: `judged` says it in words; no differences mean that it fits."""
 
     judged: str
-    differences: tuple[Difference, ...]
+    differences: tuple[CheckpointDifference, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it."""
+        return {
+            "fits": not self.differences,
+            "judged": self.judged,
+            "differences": [asdict(one) for one in self.differences],
+        }
+
+    def render(self, form: str, table: str) -> bytes:
+        """The comparison as text or JSON; `table` is what the user calls it."""
+        if form == "json":
+            return json_text(self.document).encode()
+        lines = [f"{table}: {self.judged}"]
+        for one in self.differences:
+            several = f" ({one.count:,}, the first is {one.name})" if one.count > 1 else ""
+            lines.append(f"{one.kind}: {one.pattern} {one.says}".rstrip() + several)
+        lines.append("they differ" if self.differences else "it fits")
+        return "\n".join([*lines, ""]).encode()
 
 
-def compare(selection: Selection, path: Path, ignore: Sequence[str] = ()) -> Comparison:
+def compare(selection: Selection, path: Path, ignore: Sequence[str] = ()) -> CheckpointComparison:
     """A safetensors file, an index, a folder of them, or a config.json against a table.
 
     A file that is one of several is held against the table for what it has, and nothing is
@@ -89,7 +111,7 @@ def is_configuration(path: Path) -> bool:
     return path.suffix == ".json" and not path.name.endswith(".index.json")
 
 
-def configured(selection: Selection, program: Program, path: Path) -> Comparison:
+def configured(selection: Selection, program: Program, path: Path) -> CheckpointComparison:
     """The parameters that a configuration sets, where they are other than the table's."""
     from specgen.frontend.load import load_program
     from specgen.huggingface.configuration import loaded
@@ -99,14 +121,14 @@ def configured(selection: Selection, program: Program, path: Path) -> Comparison
     given = overrides_from_config(program, content)
     other = load_program(selection.path, None, given)
     found = tuple(
-        Difference("param", name, f"is {other.values[name]}, not {value}", 1, name)
+        CheckpointDifference("param", name, f"is {other.values[name]}, not {value}", 1, name)
         for name, value in program.values.items()
         if name in given and other.values[name] != value
     )
-    return Comparison(f"{len(given)} parameters", found)
+    return CheckpointComparison(f"{len(given)} parameters", found)
 
 
-def checkpointed(program: Program, path: Path, ignore: Sequence[str]) -> Comparison:
+def checkpointed(program: Program, path: Path, ignore: Sequence[str]) -> CheckpointComparison:
     """Names, shapes and dtypes of tensors."""
     if path.suffix == ".gguf":
         raise DamagedCheckpoint("GGUF is not read yet: give the safetensors it was made from")
@@ -117,31 +139,33 @@ def checkpointed(program: Program, path: Path, ignore: Sequence[str]) -> Compari
         if all((path.parent / file).exists() for file in names.values()):
             return listed(path.name, program, stretches(path.parent), ignore)
         differences = list(faults(program, dict.fromkeys(names), ignore, frozenset()))
-        return Comparison(f"{len(names):,} names; the files are not there", folded(differences))
+        return CheckpointComparison(
+            f"{len(names):,} names; the files are not there", folded(differences)
+        )
     found = header(path)
     part = SHARD.search(path.name)
     if part is None or int(part[2]) == 1:
         return listed(path.name, program, found, ignore)
     kept = [f for f in faults(program, found, ignore, frozenset()) if f[0] != "missing"]
     said = f"{len(found):,} tensors of one of {int(part[2])} files, so none is missing"
-    return Comparison(said, folded(kept))
+    return CheckpointComparison(said, folded(kept))
 
 
 def listed(
     name: str, program: Program, found: Mapping[str, Stretch], ignore: Sequence[str]
-) -> Comparison:
+) -> CheckpointComparison:
     differences = folded(faults(program, found, ignore, frozenset()))
-    return Comparison(f"{len(found):,} tensors of {name}", differences)
+    return CheckpointComparison(f"{len(found):,} tensors of {name}", differences)
 
 
-def folded(found: Iterable[tuple[str, str]]) -> tuple[Difference, ...]:
+def folded(found: Iterable[tuple[str, str]]) -> tuple[CheckpointDifference, ...]:
     """One entry for those of a kind whose names differ in numbers only."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for kind, which in found:
         name, _, says = which.partition(" ")
         groups.setdefault((kind, NUMBER.sub("*", name), says), []).append(name)
     return tuple(
-        Difference(kind, pattern(names), says, len(names), names[0])
+        CheckpointDifference(kind, pattern(names), says, len(names), names[0])
         for (kind, _, says), names in groups.items()
     )
 

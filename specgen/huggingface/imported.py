@@ -6,25 +6,25 @@ names and values of the table alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from specgen.analysis.quantities.ledger import ledger
-from specgen.diagnostics.diagnostic import Diagnostics
-from specgen.documents.params_listing import remark_lines
+from specgen.diagnostics.diagnostic import Diagnostics, RequestError
+from specgen.documents.params_listing import list_remarks
 from specgen.expr.evaluate import describe, plain
 from specgen.frontend import values as bind
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.origin import Origin
 from specgen.frontend.selection import Selection
 from specgen.frontend.values import Override
-from specgen.huggingface.binding import Bound, Table
+from specgen.huggingface.binding import Bound, Table, load_table
 from specgen.huggingface.binding import bind as bind_to
-from specgen.huggingface.choosing import choose
+from specgen.huggingface.choosing import choose, read_as
 from specgen.huggingface.configuration import read, shown, shown_text
-from specgen.huggingface.select import called
+from specgen.huggingface.select import called, select
 from specgen.ir.model import ParamValue
 from specgen.records import dataclass
 from specgen.text.json_text import json_text
@@ -51,6 +51,31 @@ class Nearest:
 
     variant: str
     differs: Mapping[str, tuple[ParamValue, ParamValue]]
+
+
+def import_configuration(
+    path: str,
+    spec: str | None = None,
+    ignore: Sequence[str] = (),
+    overrides: Mapping[str, Override] | None = None,
+) -> dict[str, Any]:
+    """What a released config.json means, as `document` says it; `spec` is the table to read it as,
+    `ignore` are keys that are passed over.
+
+    Raises:
+        RequestError: the table is given with a variant.
+        SpecError: the file is of no table, or says what its table cannot say.
+    """
+    found = read(path)
+    if spec is None:
+        table, found = choose(found)
+    else:
+        chosen = select(spec)
+        if chosen.variant is not None:
+            raise RequestError("--spec takes a table without a variant: the file says the values")
+        table = load_table(chosen.path)
+        found = read_as(table, found)
+    return document(bind_to(table, found, ignore, overrides or {}), path)
 
 
 def document(bound: Bound, path: str) -> dict[str, Any]:
@@ -117,7 +142,7 @@ def to_text(found: Mapping[str, Any]) -> bytes:
     digits = max(map(len, values.values()), default=0)
     lines += [f"{name:<{width}}  {value:>{digits}}" for name, value in values.items()]
     lines += [f"{name:<{width}}  - ({why})" for name, why in found["absent"].items()]
-    remarks = remark_lines(found)
+    remarks = list_remarks(found)
     if found["assumed"]:
         said = ", ".join(f"{shown_text(k)} {shown(v)}" for k, v in found["assumed"].items())
         remarks.append(f"not in the file, and therefore: {said}")

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from specgen.backends.base import chosen_targets, require_targets
 from specgen.backends.content import Content
 from specgen.backends.onnx.options import DEFAULT, Options, OptionsError
 from specgen.backends.refusal import Refusal, Site
 from specgen.cache.results import pack, remembered, unpack
-from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
+from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, RequestError, SpecError
 from specgen.diagnostics.source import Span
 from specgen.frontend.selection import Selection
 from specgen.output import into_folder as beside
@@ -54,6 +55,11 @@ class Artefacts:
     def folder(self, output: Path) -> Path:
         return self.checkpoint or output / self.place
 
+    def raise_refused(self) -> None:
+        """Raises SpecError where a target could not express the table."""
+        if self.refused:
+            raise SpecError(self.refused)
+
     def write(self, output: Path, *, force: bool = False) -> bool:
         """Writes them, with `force` over files that were edited; False where they were there."""
         if self.checkpoint is not None:
@@ -73,8 +79,13 @@ def produce(
     Raises:
         SpecError: the table is at fault, or a target was asked for that it has no content for, or
             there is none that can express it.
-        OptionsError: other targets than onnx for the folder of a checkpoint.
+        RequestError: there is no such target, or options are those of one that is not asked for.
     """
+    if targets is not None:
+        require_targets(targets)
+        if onnx.given() and "onnx" not in targets:
+            given = ", ".join(name for name in onnx.given())
+            raise OptionsError(f"{given}: options of the target `onnx`, which is not asked for")
     files: Mapping[str, Content]
     refused: Sequence[Diagnostic] = ()
     if onnx.beside_checkpoint:
@@ -146,7 +157,6 @@ def packed(selection: Selection, targets: Sequence[str] | None, onnx: Options) -
 
 def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> dict[str, Content]:
     """All files for a selection, made anew; the manifest is the last of them."""
-    from specgen.backends.base import chosen_targets
     from specgen.output.manifest import manifest
 
     table = selection.opened()
@@ -222,8 +232,16 @@ def overridden(program: Program, selection: Selection) -> dict[str, Value]:
     return {name: program.values[name] for name in sorted(selection.overrides)}
 
 
+def require_places(artefacts: Sequence[Artefacts]) -> None:
+    """Refuses two tables for one folder, which would leave the second only."""
+    places = [item.folder(Path()) for item in artefacts]
+    for place in places:
+        if places.count(place) > 1:
+            raise RequestError(f"two of the tables go to {place.as_posix()}")
+
+
 def write(
-    artefacts: Iterable[Artefacts], output: Path, *, force: bool = False
+    artefacts: Sequence[Artefacts], output: Path, *, force: bool = False
 ) -> list[tuple[Path, bool]]:
     """Writes each variant's folder; says which ones were not up to date.
 
@@ -231,6 +249,7 @@ def write(
         SpecError: a folder cannot be written, is not specgen's to replace, or holds files that
             were edited, and `force` was not given.
     """
+    require_places(artefacts)
     written = []
     diagnostics = Diagnostics()
     for item in artefacts:
@@ -251,12 +270,13 @@ def write(
     return written
 
 
-def differences(artefacts: Iterable[Artefacts], output: Path) -> list[str]:
+def differences(artefacts: Sequence[Artefacts], output: Path) -> list[str]:
     """The lines of a diff from what stands in the output folder to what a build would write.
 
     Raises:
         SpecError: a folder cannot be read.
     """
+    require_places(artefacts)
     found: list[str] = []
     diagnostics = Diagnostics()
     for item in artefacts:

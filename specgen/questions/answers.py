@@ -18,10 +18,11 @@ from specgen.expr.node import Expr
 from specgen.expr.printing import TABLE, to_text
 from specgen.expr.simplify import Known
 from specgen.ir.model import Program
-from specgen.questions import sheet
-from specgen.questions.compare import Comparison, Figure
-from specgen.questions.pareto import front
-from specgen.questions.plot import Picture, plot
+from specgen.questions import sheet as writing
+from specgen.questions.compare import LedgerComparison, QuantityFigure
+from specgen.questions.pareto import find_front
+from specgen.questions.plot import Picture, draw_picture
+from specgen.questions.sheet import Sheet, to_csv, to_markdown, to_parquet, to_records
 from specgen.questions.sweep import Sweep
 from specgen.records import dataclass
 from specgen.text.json_text import json_text
@@ -29,67 +30,81 @@ from specgen.text.json_text import json_text
 Objective = tuple[str, bool]
 
 
-def title(program: Program) -> str:
-    return program.label
-
-
-def stated(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:
+def state_variables(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:
     """The variables that quantities rest on, a line each: `B = 1: sequences of a batch`."""
     lines = [
-        f"  {name} = {known_text(known)}: {VARIABLES.get(name, LENGTH)}"
+        f"  {name} = {write_known(known)}: {VARIABLES.get(name, LENGTH)}"
         for name, known in variables.items()
         if name in used
     ]
     return ["with", *lines] if lines else []
 
 
-def known_text(value: Known) -> str:
+def write_known(value: Known) -> str:
     if isinstance(value, Expr):
         return to_text(value, TABLE)
     return f"{value:,}" if type(value) is int else describe(value)
 
 
-def in_json(value: Known) -> Any:
+def known_in_json(value: Known) -> Any:
     return to_text(value) if isinstance(value, Expr) else plain(value)
 
 
 # ---- one configuration -----------------------------------------------------------------
 
 
-def comparison(
-    program: Program,
-    found: Comparison,
-    quantities: Sequence[str],
-    used: Sequence[str],
-    form: str,
-) -> bytes:
-    """The changed table beside the base; `used` are the variables that the quantities rest on."""
-    if form == "json":
-        return json_text(comparison_document(program, found, quantities)).encode()
-    columns = comparison_columns(found, quantities)
-    absent = [
-        f"{name}: {found.changed[name].absent}"
-        for name in quantities
-        if found.changed[name].value is None
-    ]
-    if form == "csv":
-        return sheet.to_csv(sheet.Sheet(columns)).encode()
-    if form == "parquet":
-        return sheet.to_parquet(sheet.Sheet(columns), {"spec": title(program)})
-    known = stated(found.variables, used)
-    known += unseen(program, quantities)
-    remarks = (
-        *(["", *known] if known else []),
-        *(["", "no value:", *(f"  {line}" for line in absent)] if absent else []),
-    )
-    table = sheet.Sheet(columns, remarks=tuple(remarks))
-    head = [title(program), *(f"  {line}" for line in changes(found))]
-    if form == "md":
-        return markdown_text(head, table).encode()
-    return ("\n".join(head) + "\n\n" + sheet.to_text(table)).encode()
+@dataclass(frozen=True, slots=True)
+class ComparisonAnswer:
+    """A changed table beside the base; `used` are the variables that the quantities rest on."""
+
+    program: Program
+    found: LedgerComparison
+    quantities: tuple[str, ...]
+    used: tuple[str, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it."""
+        return describe_comparison(self.program, self.found, self.quantities)
+
+    @property
+    def sheet(self) -> Sheet:
+        """A row for each quantity."""
+        columns = make_comparison_columns(self.found, self.quantities)
+        return Sheet(columns, remarks=tuple(list_unseen(self.program, self.quantities)))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a format without remarks does not say."""
+        return ()
+
+    def render(self, form: str) -> bytes:
+        """The answer in a format; see `sheet` for the errors."""
+        if form == "json":
+            return json_text(self.document).encode()
+        columns = make_comparison_columns(self.found, self.quantities)
+        if form == "csv":
+            return to_csv(Sheet(columns)).encode()
+        if form == "parquet":
+            return to_parquet(Sheet(columns), {"spec": self.program.label})
+        changed = self.found.changed
+        absent = [f"{n}: {changed[n].absent}" for n in self.quantities if changed[n].value is None]
+        known = [
+            *state_variables(self.found.variables, self.used),
+            *list_unseen(self.program, self.quantities),
+        ]
+        remarks = (
+            *(["", *known] if known else []),
+            *(["", "no value:", *(f"  {line}" for line in absent)] if absent else []),
+        )
+        table = Sheet(columns, remarks=tuple(remarks))
+        head = [self.program.label, *(f"  {line}" for line in list_changes(self.found))]
+        if form == "md":
+            return write_markdown(head, table).encode()
+        return ("\n".join(head) + "\n\n" + writing.to_text(table)).encode()
 
 
-def unseen(program: Program, quantities: Sequence[str]) -> list[str]:
+def list_unseen(program: Program, quantities: Sequence[str]) -> list[str]:
     """What is said of quantities that count tokens which a query may not see."""
     names = [name for name in quantities if QUANTITIES[name].of_tokens]
     found = limits_of_sight(program) if names and program.has_dataflow else ()
@@ -99,15 +114,15 @@ def unseen(program: Program, quantities: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}: {UNSEEN.format(limits=said)}"]
 
 
-def markdown_text(head: Sequence[str], table: sheet.Sheet) -> str:
+def write_markdown(head: Sequence[str], table: Sheet) -> str:
     from specgen.text import markdown
 
     first, *rest = head
     items = "".join(f"{markdown.item(markdown.quote(line.strip()))}\n" for line in rest)
-    return f"# {markdown.quote(first)}\n\n{items}\n{sheet.to_markdown(table)}"
+    return f"# {markdown.quote(first)}\n\n{items}\n{to_markdown(table)}"
 
 
-def changes(found: Comparison) -> list[str]:
+def list_changes(found: LedgerComparison) -> list[str]:
     """The params that differ: those chosen, then those that follow them."""
     if found.base is None:
         return []
@@ -120,7 +135,9 @@ def changes(found: Comparison) -> list[str]:
     return lines or ["the same params as the base"]
 
 
-def comparison_columns(found: Comparison, quantities: Sequence[str]) -> dict[str, Sequence[Value]]:
+def make_comparison_columns(
+    found: LedgerComparison, quantities: Sequence[str]
+) -> dict[str, Sequence[Value]]:
     columns: dict[str, Sequence[Value]] = {
         "quantity": list(quantities),
         "unit": [QUANTITIES[name].unit for name in quantities],
@@ -130,16 +147,16 @@ def comparison_columns(found: Comparison, quantities: Sequence[str]) -> dict[str
         return {**columns, "value": after}
     before = [found.base[name].value for name in quantities]
     columns |= {"base": before, "changed": after}
-    columns["difference"] = [difference(a, b) for a, b in zip(after, before, strict=True)]
-    columns["ratio"] = [ratio(a, b) for a, b in zip(after, before, strict=True)]
+    columns["difference"] = [subtract(a, b) for a, b in zip(after, before, strict=True)]
+    columns["ratio"] = [divide(a, b) for a, b in zip(after, before, strict=True)]
     return columns
 
 
-def difference(after: int | None, before: int | None) -> int | None:
+def subtract(after: int | None, before: int | None) -> int | None:
     return None if after is None or before is None else after - before
 
 
-def ratio(after: int | None, before: int | None) -> str | None:
+def divide(after: int | None, before: int | None) -> str | None:
     """To four decimals, rounded in integers: the figures may be beyond floats."""
     if after is None or not before:
         return None
@@ -147,8 +164,8 @@ def ratio(after: int | None, before: int | None) -> str | None:
     return f"{scaled // 10_000}.{scaled % 10_000:04}"
 
 
-def comparison_document(
-    program: Program, found: Comparison, quantities: Sequence[str]
+def describe_comparison(
+    program: Program, found: LedgerComparison, quantities: Sequence[str]
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "spec": program.name,
@@ -164,24 +181,24 @@ def comparison_document(
             }
             for change in found.changes
         }
-    document["quantities"] = {name: figure(found, name) for name in quantities}
-    if remarks := unseen(program, quantities):
+    document["quantities"] = {name: describe_figure(found, name) for name in quantities}
+    if remarks := list_unseen(program, quantities):
         document["remarks"] = remarks
     return document
 
 
-def figure(found: Comparison, name: str) -> dict[str, Any]:
+def describe_figure(found: LedgerComparison, name: str) -> dict[str, Any]:
     unit = QUANTITIES[name].unit
     after = found.changed[name]
     if found.base is None:
-        return {"unit": unit, **valued("value", after)}
+        return {"unit": unit, **describe_value("value", after)}
     before = found.base[name]
-    result = {"unit": unit, **valued("base", before), **valued("changed", after)}
-    change = difference(after.value, before.value)
+    result = {"unit": unit, **describe_value("base", before), **describe_value("changed", after)}
+    change = subtract(after.value, before.value)
     return result if change is None else {**result, "difference": change}
 
 
-def valued(key: str, found: Figure) -> dict[str, Any]:
+def describe_value(key: str, found: QuantityFigure) -> dict[str, Any]:
     return (
         {key: found.value} if found.absent is None else {key: None, f"{key}_absent": found.absent}
     )
@@ -191,7 +208,7 @@ def valued(key: str, found: Figure) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SweepAnswer:
     """A sweep with what was asked; `front` are the objectives and the positions of a Pareto front."""
 
     program: Program
@@ -202,6 +219,17 @@ class Answer:
     where: tuple[str, ...]
     objectives: tuple[Objective, ...] = ()
     front: Array | None = None
+
+    def on_front(self, objectives: tuple[Objective, ...]) -> SweepAnswer:
+        """The answer with the rows of a Pareto front only."""
+        (first, first_most), (second, second_most) = objectives
+        columns = self.sweep.columns
+        at = find_front(columns[first], columns[second], (first_most, second_most))
+        return replace(self, objectives=objectives, front=at)
+
+    @property
+    def axes(self) -> frozenset[str]:
+        return frozenset(axis.name for axis in self.sweep.axes)
 
     @property
     def columns(self) -> dict[str, Sequence[Value]]:
@@ -216,7 +244,7 @@ class Answer:
     def remarks(self) -> tuple[str, ...]:
         """What has to be said of the rows: how many there are, and where the others went."""
         found = self.sweep
-        lines = [counted(found, self.front)]
+        lines = [count_rows(found, self.front)]
         lines += [f"left out {n:,}: {reason}" for reason, n in found.left_out.items()]
         if self.where:
             text = " and ".join(f"({w})" if len(self.where) > 1 else w for w in self.where)
@@ -231,6 +259,41 @@ class Answer:
         ]
         return tuple(lines)
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a format without remarks does not say."""
+        return self.remarks
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it."""
+        return describe_sweep(self)
+
+    @property
+    def sheet(self) -> Sheet:
+        """A row for each configuration."""
+        remarks = (*self.remarks, *list_unseen(self.program, self.quantities))
+        return Sheet(self.columns, self.axes, remarks)
+
+    def render(self, form: str) -> bytes:
+        """The answer in a format; see `sheet` for the errors."""
+        if form == "json":
+            return json_text(self.document).encode()
+        table = Sheet(self.columns, self.axes)
+        if form == "csv":
+            return to_csv(table).encode()
+        if form == "parquet":
+            return to_parquet(table, {"spec": self.program.label})
+        known = [
+            *state_variables(self.variables, self.used),
+            *list_unseen(self.program, self.quantities),
+        ]
+        remarks = (*([""] if table.rows else []), *self.remarks, *known)
+        table = Sheet(table.columns, self.axes, remarks)
+        if form == "md":
+            return write_markdown([self.program.label], table).encode()
+        return writing.to_text(table).encode()
+
     def picture(self, form: str) -> bytes:
         """The sweep as a picture; see `plot.plot` for the errors."""
         columns = {name: column.tolist() for name, column in self.sweep.columns.items()}
@@ -240,52 +303,22 @@ class Answer:
         if self.front is not None:
             (first, _), (second, _) = self.objectives
             chosen = (first, second, tuple(self.front.tolist()))
-        return plot(Picture(title(self.program), columns, axes, units, chosen), form)
+        return draw_picture(Picture(self.program.label, columns, axes, units, chosen), form)
 
 
-def counted(found: Sweep, chosen: Array | None) -> str:
+def count_rows(found: Sweep, chosen: Array | None) -> str:
     if not found.rows:
         return f"no configuration is left of {found.points:,}"
     rows = f"{found.rows:,} of {found.points:,} configurations"
     return rows if chosen is None else f"{len(chosen):,} on the Pareto front of {rows}"
 
 
-def pareto(answer: Answer, objectives: tuple[Objective, ...]) -> Answer:
-    """The answer with the rows of a Pareto front only."""
-    (first, first_most), (second, second_most) = objectives
-    columns = answer.sweep.columns
-    at = front(columns[first], columns[second], (first_most, second_most))
-    return replace(answer, objectives=objectives, front=at)
-
-
-def rendered(answer: Answer, form: str) -> bytes:
-    """The answer in a format; see `sheet` for the errors."""
-    axes = frozenset(axis.name for axis in answer.sweep.axes)
-    if form == "json":
-        return json_text(sweep_document(answer)).encode()
-    table = sheet.Sheet(answer.columns, axes)
-    if form == "csv":
-        return sheet.to_csv(table).encode()
-    if form == "parquet":
-        return sheet.to_parquet(table, {"spec": title(answer.program)})
-    known = [*stated(answer.variables, answer.used), *unseen(answer.program, answer.quantities)]
-    remarks = (
-        *([""] if table.rows else []),
-        *answer.remarks,
-        *known,
-    )
-    table = sheet.Sheet(table.columns, axes, remarks)
-    if form == "md":
-        return markdown_text([title(answer.program)], table).encode()
-    return sheet.to_text(table).encode()
-
-
-def sweep_document(answer: Answer) -> dict[str, Any]:
+def describe_sweep(answer: SweepAnswer) -> dict[str, Any]:
     found = answer.sweep
     document: dict[str, Any] = {
         "spec": answer.program.name,
         "variant": answer.program.variant,
-        "variables": {name: in_json(value) for name, value in answer.variables.items()},
+        "variables": {name: known_in_json(value) for name, value in answer.variables.items()},
         "sweep": {axis.name: list(map(plain, axis.values)) for axis in found.axes},
         "where": list(answer.where),
         "points": found.points,
@@ -300,7 +333,7 @@ def sweep_document(answer: Answer) -> dict[str, Any]:
             {"column": name, "best": "most" if most else "least"}
             for name, most in answer.objectives
         ]
-    if remarks := unseen(answer.program, answer.quantities):
+    if remarks := list_unseen(answer.program, answer.quantities):
         document["remarks"] = remarks
-    document["rows"] = sheet.to_records(sheet.Sheet(answer.columns))
+    document["rows"] = to_records(Sheet(answer.columns))
     return document

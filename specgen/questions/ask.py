@@ -1,49 +1,50 @@
-"""The questions of `whatif`, `solve` and `sensitivity` asked from Python: values in, sheets out.
+"""The questions of the command line and of Python, each asked in one place: what is meant, what is at
+fault, and the answer.
 
-Values that the command line gives as text may be Python's own here.  What is at fault in a
-question is a ValueError.
+A value may be a text, which the table's own parser reads, or Python's own.  Knows no options and
+prints nothing; an answer writes itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from specgen.analysis.quantities.ledger import ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.registry import QUANTITIES
-from specgen.diagnostics.diagnostic import suggestion
+from specgen.diagnostics.diagnostic import SpecError, no_such
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import Expr, Sym, conjunction
 from specgen.expr.simplify import Known
 from specgen.frontend.selection import Selection
 from specgen.frontend.values import Override
-from specgen.questions import influences
-from specgen.questions.answers import Answer, comparison_columns, unseen
-from specgen.questions.compare import compare, complete
-from specgen.questions.forms import TooManyStructures
-from specgen.questions.lattice import Search, default_axis, search
-from specgen.questions.points import (
-    Axis,
-    SweepError,
-    axis,
-    checked_value,
-    value,
-    values,
-    variable,
+from specgen.questions.compare import compare_ledgers, complete_variables
+from specgen.questions.question import (
+    QuestionError,
+    bind_variables,
+    list_open_names,
+    read_condition,
+    read_question,
 )
-from specgen.questions.question import QuestionError, asked, condition, plain
-from specgen.questions.sensitivity import sensitivity
-from specgen.questions.session import Inquiry
-from specgen.questions.sheet import Sheet
-from specgen.questions.solve import Solution, solve
-from specgen.questions.sweep import sweep
+from specgen.questions.session import WHOLE, Session
+from specgen.questions.values import check_variable, read_number, read_value
 from specgen.questions.variables import variables_of
 
-#: The values of one name: a text as the command line has it, or values.
-Values = str | Iterable[Value]
+if TYPE_CHECKING:
+    from specgen.documents.diff import TableDifference
+    from specgen.documents.formula import FormulaAnswer
+    from specgen.documents.operations import OperationsAnswer
+    from specgen.questions.answers import ComparisonAnswer, Objective, SweepAnswer
+    from specgen.questions.influences import SensitivityAnswer
+    from specgen.questions.points import SweepAxis, Values
+    from specgen.questions.ranks.listing import RankAnswer
+    from specgen.questions.solved import SearchAnswer, SolutionAnswer
+    from specgen.questions.sweep import Progress
+
+Changes = Mapping[str, Override]
+Names = str | Sequence[str]
 
 #: What a sweep shows where nobody says.
 SHOWN: Final = (
@@ -51,239 +52,371 @@ SHOWN: Final = (
     "flops_decode",
 )  # fmt: skip
 
-#: Solutions of several unknowns that are listed.
+#: Solutions of several unknowns that are listed unless more are asked for, and at most.
 LISTED: Final = 10
+MAX_LISTED: Final = 200
+
+#: Unknowns of one search.
+MAX_UNKNOWNS: Final = 8
 
 
-@contextmanager
-def faults() -> Iterator[None]:
-    """Faults of a question as Python has them."""
-    try:
-        yield
-    except (QuestionError, SweepError, TooManyStructures, EvaluationError) as error:
-        raise ValueError(str(error)) from None
+# ---- one table, many tables ------------------------------------------------------------
 
 
-def changed(
-    base: Selection, changes: Mapping[str, Override], quantities: Sequence[str] | None
-) -> Sheet:
-    """Every quantity of a changed table beside the base.
-
-    Raises:
-        ValueError: a quantity or a variable is none.
-        SpecError: the table cannot be changed like that.
-    """
-    with faults():
-        wanted = known_quantities(quantities, tuple(QUANTITIES))
-        selection, variables = divided(base, changes)
-        more = {n: v for n, v in changes.items() if n not in variables}
-        before = ledger(base.program()) if more else None
-        found = compare(ledger(selection.program()), before, more, variables)
-        columns = comparison_columns(found, wanted)
-        return Sheet(columns, remarks=tuple(unseen(selection.program(), wanted)))
-
-
-def over(
+def explore(
     base: Selection,
-    changes: Mapping[str, Override],
-    sweeps: Mapping[str, Values],
-    where: str | Sequence[str],
-    quantities: Sequence[str] | None,
-) -> Sheet:
-    """The quantities of every combination of the values, where the conditions hold.
+    changes: Changes,
+    sweeps: Sequence[tuple[str, Values]] = (),
+    *,
+    where: Names = (),
+    quantities: Names | None = None,
+    pareto: Names = (),
+    seconds: float | None = None,
+    progress: Progress | None = None,
+) -> ComparisonAnswer | SweepAnswer:
+    """Every quantity of a changed table beside the base; or, of all combinations of the swept values,
+    those for which the conditions hold.
 
     Raises:
-        ValueError: a name, a range or a condition is none, or there are too many points.
-        SpecError: a value does not fit its param.
+        RequestError: a name, a range or a condition is at fault, or there are too many points.
+        SpecError: the table cannot be like that.
     """
-    with faults():
-        wanted = known_quantities(quantities, SHOWN)
-        selection, variables = divided(base, changes)
-        inquiry = Inquiry(selection)
-        family = inquiry.family
-        axes = tuple(axis_of(inquiry, name, those) for name, those in sweeps.items())
-        names = {one.name for one in axes}
+    if sweeps:
+        return sweep(base, changes, sweeps, where, quantities, pareto, seconds, progress)
+    for option, given in (("where", where), ("pareto", pareto), ("seconds", seconds)):
+        if given:
+            raise QuestionError(f"--{option} needs --sweep: it is about many configurations")
+    return compare(base, changes, quantities)
+
+
+def compare(base: Selection, changes: Changes, quantities: Names | None = None) -> ComparisonAnswer:
+    """Every quantity of the changed table, beside the base where params are changed."""
+    from specgen.questions.answers import ComparisonAnswer
+
+    wanted = read_quantities(quantities, tuple(QUANTITIES))
+    with naming_faults():
+        overrides, variables = split_changes((base,), changes)
+        changed = ledger(base.changed(overrides).program())
+        before = None
+        if overrides:
+            try:
+                before = ledger(base.program())
+            except SpecError:
+                before = None  # a param without a default: only the changed table exists
+        found = compare_ledgers(changed, before, overrides, variables)
+    return ComparisonAnswer(changed.program, found, wanted, list_variables(changed, wanted))
+
+
+def sweep(
+    base: Selection,
+    changes: Changes,
+    sweeps: Sequence[tuple[str, Values]],
+    where: Names = (),
+    quantities: Names | None = None,
+    pareto: Names = (),
+    seconds: float | None = None,
+    progress: Progress | None = None,
+) -> SweepAnswer:
+    """A row for each configuration that the table and the conditions allow."""
+    from specgen.questions.answers import SweepAnswer
+    from specgen.questions.points import read_axes
+    from specgen.questions.sweep import MAX_SECONDS, sweep_family
+
+    with naming_faults():
+        overrides, variables = split_changes((base,), changes)
+        session = Session(base.changed(overrides))
+        family = session.family
+        axes = read_axes(sweeps, family.loaded[1])
+        names = tuple(axis.name for axis in axes)
+        for name in names:
+            if name in overrides or name in variables:
+                raise QuestionError(f"`{name}` is both set by -D and swept")
+        front = read_objectives(pareto, names) if pareto else ()
+        wanted = read_quantities(quantities, () if front else SHOWN)
+        wanted = tuple(dict.fromkeys((*wanted, *(n for n, _ in front if n not in names))))
+        conditions = (where,) if isinstance(where, str) else tuple(where)
+        passing = conjunction(*(read_filter(text, session) for text in conditions))
         given: dict[str, Known] = {
             n: v
-            for n, v in complete(variables).items()
+            for n, v in complete_variables(variables).items()
             if n not in names and n not in family.settings
         }
         if "S" in names and "T" in given and "T" not in variables:
             given["T"] = Sym("S", "size")  # no token is in the cache before
-        conditions = [where] if isinstance(where, str) else list(where)
-        filters = conjunction(*(filtering(text, inquiry) for text in conditions))
-        found = sweep(family, axes, wanted, filters, given)
-        answer = Answer(family.base.program, found, wanted, given, (), tuple(conditions))
-        remarks = (*answer.remarks, *unseen(answer.program, wanted))
-        return Sheet(answer.columns, frozenset(names), remarks)
+        limit = MAX_SECONDS if seconds is None else seconds
+        found = sweep_family(family, axes, wanted, passing, given, progress, limit)
+    used = list_variables(family.base, wanted)
+    answer = SweepAnswer(family.base.program, found, wanted, given, used, conditions)
+    return answer.on_front(front) if front else answer
 
 
-def solved(
+# ---- the other way round ---------------------------------------------------------------
+
+
+def solve(
     base: Selection,
-    question: str,
-    unknowns: Sequence[str],
+    text: str,
+    unknowns: Names,
     within: Mapping[str, Values],
-    changes: Mapping[str, Override],
-) -> Sheet:
-    """The values of the unknowns for which a question is true, or the nearest ones.
+    changes: Changes,
+    limit: int = LISTED,
+) -> SolutionAnswer | SearchAnswer:
+    """The values of one unknown for which `QUANTITY == VALUE` holds, or the nearest ones; several
+    unknowns, or values to choose among, are searched as a lattice.
 
     Raises:
-        ValueError: the question, an unknown or its range is none.
+        RequestError: the question, an unknown or its range is at fault.
         SpecError: the table cannot be counted.
     """
-    with faults():
-        selection, variables = divided(base, changes)
-        inquiry = Inquiry(selection)
-        asks = asked(question, inquiry)
-        known = [*inquiry.params, *variables_of(inquiry.family.loaded[1])]
-        for name in (*unknowns, *within):
-            if name not in known or (name in within and name not in unknowns):
-                raise QuestionError(f"there is no unknown `{name}`{hint(name, known)}")
-        given = complete(variables)
-        if len(unknowns) == 1 and not within:
-            return solution(solve(inquiry, asks, unknowns[0], given))
-        axes = [
-            axis_of(inquiry, name, within[name])
-            if name in within
-            else default_axis(name, whole(inquiry.params.get(name, given.get(name)), name), 1)
-            for name in unknowns
-        ]
-        return searched(search(inquiry, asks, axes, given, LISTED), unknowns)
+    from specgen.questions.lattice import search_lattice
+    from specgen.questions.points import is_interval, read_interval
+    from specgen.questions.solve import solve_for
+    from specgen.questions.solved import AskedTable, SearchAnswer, SolutionAnswer
+
+    if not 1 <= limit <= MAX_LISTED:
+        raise QuestionError(f"--limit is a number from 1 to {MAX_LISTED}")
+    with naming_faults("the question has no value"):
+        overrides, variables = split_changes((base,), changes)
+        session = Session(base.changed(overrides))
+        question = read_question(text, session)
+        names = read_unknowns(unknowns, within, session)
+        left_open = list_open_names(question, session)
+        given = bind_variables(complete_variables(variables), variables, names)
+        shown = {n: v for n, v in given.items() if n in left_open and n not in names}
+        context = AskedTable(session.base.program, shown)
+        if len(names) == 1 and all(map(is_interval, within.values())):
+            (unknown,) = names
+            bounds = [read_interval(unknown, v, session.family.loaded[1]) for v in within.values()]
+            one = solve_for(session, question, unknown, given, *bounds)
+            return SolutionAnswer(one, context)
+        axes = [read_unknown(name, within.get(name), session, given) for name in names]
+        return SearchAnswer(search_lattice(session, question, axes, given, limit), context)
 
 
-def sensitive(
-    base: Selection, quantity: str, changes: Mapping[str, Override], step: float
-) -> Sheet:
-    """What each param does to a quantity, the strongest first.
+def measure_sensitivity(
+    base: Selection, quantity: str, changes: Changes, step: Fraction
+) -> SensitivityAnswer:
+    """What each param does to a quantity, the strongest first; a step is a share of the value.
 
     Raises:
-        ValueError: there is no such quantity, or it has no value.
+        RequestError: there is no such quantity, or it has no value.
         SpecError: the table cannot be counted.
     """
-    with faults():
-        (name,) = known_quantities([quantity], ())
-        selection, variables = divided(base, changes)
-        exact = Fraction(str(step))
-        if not 0 < exact <= 1:
-            raise QuestionError(f"a step of {step} is none: give a share from above 0 to 1")
-        return influences.sheet(sensitivity(Inquiry(selection), name, complete(variables), exact))
+    from specgen.questions.influences import SensitivityAnswer
+    from specgen.questions.sensitivity import find_influences
+
+    (name,) = read_quantities([quantity], ())
+    if not 0 < step <= 1:
+        raise QuestionError(f"a step of {step} is none: give a share from above 0 to 1")
+    with naming_faults():
+        overrides, given = split_changes((base,), changes)
+        session = Session(base.changed(overrides))
+        variables = complete_variables(given)
+        found = find_influences(session, name, variables, step)
+        return SensitivityAnswer(found, session.base.program, variables)
+
+
+# ---- other views of a table ------------------------------------------------------------
+
+
+def divide_among_ranks(
+    base: Selection, degrees: str, stages: str | None, changes: Changes
+) -> RankAnswer:
+    """What each rank of a layout holds: `tensor=8,pipeline=4`, and the layers of each stage.
+
+    Raises:
+        RequestError: the layout does not fit the table.
+        SpecError: the table cannot be counted.
+    """
+    from specgen.questions.ranks.layout import read_layout
+    from specgen.questions.ranks.listing import RankAnswer
+    from specgen.questions.ranks.per_rank import evaluate_ranks
+
+    layout = read_layout(degrees, stages)
+    with naming_faults():
+        overrides, variables = split_changes((base,), changes)
+        found = ledger(base.changed(overrides).program())
+        return RankAnswer(evaluate_ranks(found, layout, complete_variables(variables)))
+
+
+def find_formula(base: Selection, quantity: str, changes: Changes) -> FormulaAnswer:
+    """The closed form of a quantity, of a table or of its ranks; values of variables are put in.
+
+    Raises:
+        RequestError: there is no such quantity, or a variable has a value that it cannot have.
+        SpecError: the table cannot be counted.
+    """
+    from specgen.documents.formula import FormulaAnswer, find_quantity, put_in, require_known
+
+    require_known(quantity)
+    with naming_faults():
+        overrides, variables = split_changes((base,), changes)
+        found = ledger(base.changed(overrides).program())
+        return FormulaAnswer(found, put_in(found, find_quantity(found, quantity), variables))
+
+
+def list_products(base: Selection, quantity: str, changes: Changes) -> OperationsAnswer:
+    """The matrix products that a quantity of operations counts, with their numbers.
+
+    Raises:
+        RequestError: the quantity counts no operations, or depends on a variable without a value.
+        SpecError: the table cannot be counted.
+    """
+    from specgen.analysis.quantities.flops import COUNTED
+    from specgen.documents.formula import require_known
+    from specgen.documents.operations import OperationsAnswer, list_operations
+
+    require_known(quantity)
+    if quantity not in COUNTED:
+        raise QuestionError(
+            f"`{quantity}` counts no operations; --by-op is for {', '.join(COUNTED)}"
+        )
+    with naming_faults():
+        overrides, variables = split_changes((base,), changes)
+    found = ledger(base.changed(overrides).program())
+    counted, given = found.quantities[quantity], complete_variables(variables)
+    if counted.expr is None:
+        return OperationsAnswer(found, counted, (), {})
+    if unset := [variable for variable in counted.variables if variable not in given]:
+        reason = f"{quantity} depends on {', '.join(unset)}, a shape variable of the table alone"
+        raise QuestionError(f"{reason}; without --by-op the formula has it")
+    at = {variable: given[variable] for variable in counted.variables}
+    return OperationsAnswer(found, counted, list_operations(found, quantity), at)
+
+
+def compare_tables(a: Selection, b: Selection, changes: Changes) -> TableDifference:
+    """What differs between two tables, row by row; params are changed in both.
+
+    Raises:
+        RequestError: a variable has a value that it cannot have.
+        SpecError: one of the tables is at fault.
+    """
+    from specgen.documents.diff import compare_programs
+
+    overrides, variables = split_changes((a, b), changes)
+    left, right = (side.changed(overrides).program() for side in (a, b))
+    return compare_programs(left, right, complete_variables(variables))
 
 
 # ---- what is asked ---------------------------------------------------------------------
 
 
-def divided(base: Selection, changes: Mapping[str, Override]) -> tuple[Selection, dict[str, Value]]:
-    """The table with the params that are set, and the variables (B, S, T, ...) that are."""
-    model = base.opened().model
-    known = variables_of(model)
+@contextmanager
+def naming_faults(what: str = "no value") -> Iterator[None]:
+    """That something has no value is a fault of what is asked."""
+    try:
+        yield
+    except EvaluationError as error:
+        raise QuestionError(f"{what}: {error}") from None
+
+
+def split_changes(
+    tables: Sequence[Selection], changes: Changes
+) -> tuple[dict[str, Override], dict[str, Value]]:
+    """The params that are set, and the variables (B, S, T, those of a forward's own): names that no
+    table has as params.
+
+    Raises:
+        RequestError: a variable has a value that it cannot have.
+        SpecError: a value cannot be read.
+    """
+    models = [table.opened().model for table in tables]
+    params = {param.name for model in models for param in model.tree.params}
+    known = {name for model in models for name in variables_of(model)}
     overrides: dict[str, Override] = {}
     variables: dict[str, Value] = {}
     for name, given in changes.items():
-        if name in known:
-            number = value(name, given, None, model) if isinstance(given, str) else exact(given)
-            variables[name] = variable(name, number)
-        else:
+        if name not in known or name in params:
             overrides[name] = given
-    return replace(base, overrides={**base.overrides, **overrides}), variables
+            continue
+        variables[name] = check_variable(
+            name,
+            read_value(name, given, None, models[0])
+            if isinstance(given, str)
+            else read_number(given),
+        )
+    return overrides, variables
 
 
-def exact(given: object) -> Value:
-    """A number of Python as the decimal that it is written as."""
-    match given:
-        case float() if given - given == 0:
-            return plain(Fraction(str(given)))
-        case bool() | int() | float() | str() | Fraction():
-            return given
-        case list() | tuple():
-            return tuple(item for item in given if isinstance(item, int | float))
-        case _:
-            raise QuestionError(f"{given!r} is no value of a table")
+def read_quantities(names: Names | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The quantities of these names, each once; `all` is all of them."""
+    if names is None:
+        return default
+    found: dict[str, None] = {}
+    for name in names.split(",") if isinstance(names, str) else names:
+        if name.strip() == "all":
+            found |= dict.fromkeys(QUANTITIES)
+        else:
+            found[known_quantity(name.strip())] = None
+    return tuple(found)
 
 
-def axis_of(inquiry: Inquiry, name: str, those: Values) -> Axis:
-    """An axis over values, each checked as the param or the variable needs it."""
-    model = inquiry.family.loaded[1]
-    if isinstance(those, str):
-        return axis(name, values(name, those, model))
-    params = {param.name: param for param in model.tree.params}
-    known = [*params, *variables_of(model)]
-    if name not in known:
-        raise SweepError(f"there is no parameter or variable `{name}`{hint(name, known)}")
-    param = params.get(name)
-    found = dict.fromkeys(checked_value(name, exact(each), param, model) for each in those)
-    if not found:
-        raise SweepError(f"`{name}` has no values")
-    return axis(name, tuple(found))
+def known_quantity(name: str, others: Sequence[str] = ()) -> str:
+    """The name, which is that of a quantity or among the others."""
+    if name not in QUANTITIES and name not in others:
+        raise no_such("quantity", name, (*QUANTITIES, *others))
+    return name
 
 
-def filtering(text: str, inquiry: Inquiry) -> Expr:
+def read_objectives(texts: Names, axes: Sequence[str]) -> tuple[Objective, ...]:
+    """The two columns of a Pareto front, and whether more is better."""
+    found = []
+    for item in texts.split(",") if isinstance(texts, str) else texts:
+        name, _, way = item.strip().partition(":")
+        if way not in ("", "min", "max"):
+            raise QuestionError(f"`{item.strip()}`: write NAME, NAME:min or NAME:max")
+        found.append((known_quantity(name, axes), way == "max"))
+    if len(found) != 2 or found[0][0] == found[1][0]:
+        raise QuestionError(
+            "--pareto takes two different columns, as in parameters:max,cache_bytes"
+        )
+    return tuple(found)
+
+
+def read_filter(text: str, session: Session) -> Expr:
     """A condition on params, lets, variables and quantities."""
-    found = condition(text, inquiry, "where")
-    if inquiry.scope.kind(found) not in ("flag", "unknown"):
-        raise QuestionError(f"`{text}` is no condition; write one such as {text} < 1e9")
+    found = read_condition(text, session, "--where")
+    if session.scope.kind(found) not in ("flag", "unknown"):
+        raise QuestionError(f"--where {text}: this is no condition; write one such as {text} < 1e9")
     return found
 
 
-def known_quantities(names: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
-    """The quantities of these names."""
-    if isinstance(names, str):
-        names = [names]
-    for name in names or ():
-        if name not in QUANTITIES:
-            raise QuestionError(f"there is no quantity `{name}`{hint(name, QUANTITIES)}")
-    return default if names is None else tuple(dict.fromkeys(names))
+def list_variables(found: Ledger, quantities: Sequence[str]) -> tuple[str, ...]:
+    """The variables that some of the quantities rest on."""
+    return tuple(dict.fromkeys(v for name in quantities for v in found.quantities[name].variables))
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = suggestion(name, known)
-    return f"; did you mean `{close}`?" if close else f"; there are {', '.join(known)}"
+def read_unknowns(unknowns: Names, within: Mapping[str, Values], session: Session) -> list[str]:
+    """The unknowns, each a param of the table or a variable."""
+    listed = unknowns.split(",") if isinstance(unknowns, str) else unknowns
+    found = [name.strip() for name in listed]
+    known = [*session.params, *variables_of(session.family.loaded[1])]
+    for name in found:
+        if name not in known:
+            raise no_such("parameter or variable", name, known)
+        if found.count(name) > 1:
+            raise QuestionError(f"--for: `{name}` is given twice")
+    if len(found) > MAX_UNKNOWNS:
+        raise QuestionError(f"--for: more than {MAX_UNKNOWNS} unknowns")
+    for name in within:
+        if name not in found:
+            raise QuestionError(f"--within: `{name}` is not among the unknowns, {', '.join(found)}")
+    return found
 
 
-def whole(number: object, name: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise QuestionError(f"give the values of `{name}` that are to be searched: within=")
-    return number
+def read_unknown(
+    name: str, values: Values | None, session: Session, variables: Mapping[str, Known]
+) -> SweepAxis:
+    """The values that one of several unknowns takes: those given, or a range around the table's."""
+    from specgen.questions.lattice import choose_axis
+    from specgen.questions.points import read_axis
 
-
-# ---- answers ---------------------------------------------------------------------------
-
-
-def solution(found: Solution) -> Sheet:
-    """A row for each value, and how near it comes."""
-    rows = [(answer, "exact") for answer in found.exact]
-    sides = (("below", found.below), ("above", found.above))
-    rows += [(answer, word) for word, answer in sides if answer is not None]
-    return Sheet(
-        {
-            found.unknown: [answer.value for answer, _ in rows],
-            "is": [word for _, word in rows],
-            "left": [answer.left for answer, _ in rows],
-            "right": [answer.right for answer, _ in rows],
-            "left over": [answer.left_over for answer, _ in rows],
-        },
-        frozenset({found.unknown}),
-        (
-            *(
-                f"{found.unknown} = {one.value} is no table: {one.reason}"
-                for one in found.forbidden
-            ),
-            *found.notes,
-        ),
-    )
-
-
-def searched(found: Search, unknowns: Sequence[str]) -> Sheet:
-    """A row for each point, and how near it comes."""
-    rows = [(point, "exact") for point in found.points]
-    sides = (("below", found.below), ("above", found.above))
-    rows += [(point, word) for word, point in sides if point is not None]
-    columns: dict[str, Sequence[Value]] = {
-        name: [point.values[name] for point, _ in rows] for name in unknowns
-    }
-    columns["is"] = [word for _, word in rows]
-    columns["left"] = [point.left for point, _ in rows]
-    columns["right"] = [point.right for point, _ in rows]
-    columns["left over"] = [point.left_over for point, _ in rows]
-    counts = f"{found.found:,} of {found.allowed:,} tables, {found.size:,} points"
-    return Sheet(columns, frozenset(unknowns), (counts, *found.notes))
+    kind = session.kinds.get(name, "size")
+    if kind not in WHOLE:
+        raise QuestionError(f"--for: `{name}` is a {kind}; several unknowns are whole numbers")
+    if values is not None:
+        return read_axis(name, values, session.family.loaded[1])
+    own = session.params.get(name, variables.get(name))
+    if not isinstance(own, int):
+        raise QuestionError(f"--for: give the range of `{name}`, as in --within {name}=1:4096")
+    return choose_axis(name, own, 1 if kind == "size" else 0)

@@ -16,20 +16,33 @@ from specgen.questions.question import (
     Exact,
     Question,
     QuestionError,
-    as_number,
-    in_params,
-    plain,
-    value_of,
+    reduce_fraction,
+    require_number,
+    require_value,
+    write_in_params,
 )
-from specgen.questions.session import Inquiry
+from specgen.questions.session import Session
 from specgen.records import dataclass
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides of a question somewhere."""
+
+    left: Exact
+    right: Exact
+
+    @property
+    def left_over(self) -> Exact:
+        """right - left."""
+        return reduce_fraction(self.right - self.left)
+
+
 @dataclass(frozen=True)
-class Posed:
+class BoundQuestion:
     """A question of an inquiry; `free` are its unknowns, `variables` what B, S, T are."""
 
-    inquiry: Inquiry
+    inquiry: Session
     question: Question
     free: tuple[str, ...]
     variables: Mapping[str, Known]
@@ -49,7 +62,7 @@ class Posed:
     def base(self) -> Mapping[str, Value]:
         """The values of the unknowns in the table; of a variable, the one given or 1."""
         return {
-            name: self.inquiry.params.get(name, value_of(self.variables.get(name, 1)))
+            name: self.inquiry.params.get(name, require_value(self.variables.get(name, 1)))
             for name in self.free
         }
 
@@ -63,8 +76,8 @@ class Posed:
         Raises:
             QuestionError: the table does not have a quantity that is asked for.
         """
-        left = in_params(self.question.left, found, self.inquiry)
-        right = in_params(self.question.right, found, self.inquiry)
+        left = write_in_params(self.question.left, found, self.inquiry)
+        right = write_in_params(self.question.right, found, self.inquiry)
         return self.alone(left), self.alone(right)
 
     def difference(self, found: Ledger) -> Expr:
@@ -78,7 +91,9 @@ class Posed:
             EvaluationError: one of them has no value there.
             QuestionError: one of them is no number.
         """
-        left, right = (plain(as_number(evaluate(s, values))) for s in self.sides(found))
+        left, right = (
+            reduce_fraction(require_number(evaluate(s, values))) for s in self.sides(found)
+        )
         return left, right
 
     def confirmed(self, values: Mapping[str, Value]) -> tuple[Exact, Exact] | str:

@@ -15,7 +15,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class QuantityFigure:
     """One quantity of one table: its value, or why it has none."""
 
     value: int | None
@@ -23,7 +23,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ParamChange:
     """A param with its value in the base and in the changed table; `chosen` by the user, or one
     that follows a chosen one."""
 
@@ -34,16 +34,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class LedgerComparison:
     """Quantities of a table, and of the base that it was changed from where there is one."""
 
     variables: Mapping[str, Value]
-    changes: tuple[Change, ...]
-    changed: Mapping[str, Figure]
-    base: Mapping[str, Figure] | None
+    changes: tuple[ParamChange, ...]
+    changed: Mapping[str, QuantityFigure]
+    base: Mapping[str, QuantityFigure] | None
 
 
-def complete(variables: Mapping[str, Value]) -> dict[str, Value]:
+def complete_variables(variables: Mapping[str, Value]) -> dict[str, Value]:
     """The variables with defaults for those that are not given: all tokens are new ones."""
     found = {**DEFAULTS, **variables}
     if "T" not in variables:
@@ -52,36 +52,36 @@ def complete(variables: Mapping[str, Value]) -> dict[str, Value]:
     return {name: found[name] for name in (*VARIABLES, *others)}
 
 
-def figures(found: Ledger, variables: Mapping[str, Value]) -> dict[str, Figure]:
+def evaluate_quantities(found: Ledger, variables: Mapping[str, Value]) -> dict[str, QuantityFigure]:
     """Every quantity of a ledger at its own params."""
     env = {**variables, **found.values}
     figured = {}
     for name in QUANTITIES:
         quantity = found.quantities[name]
         if quantity.expr is None:
-            figured[name] = Figure(None, quantity.absent)
+            figured[name] = QuantityFigure(None, quantity.absent)
             continue
         try:
-            figured[name] = Figure(evaluated(quantity, env))
+            figured[name] = QuantityFigure(evaluated(quantity, env))
         except EvaluationError as error:
-            figured[name] = Figure(None, str(error))
+            figured[name] = QuantityFigure(None, str(error))
     return figured
 
 
-def compare(
+def compare_ledgers(
     changed: Ledger, base: Ledger | None, chosen: Mapping[str, object], given: Mapping[str, Value]
-) -> Comparison:
+) -> LedgerComparison:
     """The changed table beside the base, with the variables that are `given`."""
-    variables = complete(given)
+    variables = complete_variables(given)
     before = base.program.values if base is not None else {}
     changes = tuple(
-        Change(name, before[name], after, name in chosen)
+        ParamChange(name, before[name], after, name in chosen)
         for name, after in changed.program.values.items()
         if name in before and (type(before[name]), before[name]) != (type(after), after)
     )
-    return Comparison(
+    return LedgerComparison(
         variables,
         changes,
-        figures(changed, variables),
-        figures(base, variables) if base is not None else None,
+        evaluate_quantities(changed, variables),
+        evaluate_quantities(base, variables) if base is not None else None,
     )

@@ -13,8 +13,8 @@ from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger, Quantity, ledger
 from specgen.analysis.table.instances import Instance, definitions, descend, root
-from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
-from specgen.expr.evaluate import EvaluationError, Value, evaluate, expression
+from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, RequestError, SpecError
+from specgen.expr.evaluate import EvaluationError, Value, evaluate, expression, holds
 from specgen.expr.node import (
     ONE,
     TRUE,
@@ -40,14 +40,22 @@ from specgen.ir.model import Param, Program
 from specgen.records import dataclass
 
 __all__ = [
-    "MAX_STRUCTURES", "Demand", "Family", "Known", "TooManyStructures", "covers", "demands", "fold", "structure",
+    "MAX_STRUCTURES",
+    "Demand",
+    "Family",
+    "Known",
+    "TooManyStructures",
+    "covers",
+    "find_structure",
+    "fold",
+    "list_demands",
 ]  # fmt: skip
 
 #: Tables of different structure that one question may lead through.
 MAX_STRUCTURES: Final = 64
 
 
-class TooManyStructures(Exception):
+class TooManyStructures(RequestError):
     """A question leads through more structures of a table than MAX_STRUCTURES."""
 
 
@@ -72,18 +80,10 @@ def covers(found: Ledger, quantity: Quantity, values: Mapping[str, Value]) -> bo
     if not quantity.closed and any(values.get(p.name) != p.value for p in params):
         return False
     conditions = (*found.decided, *quantity.assumptions)
-    return all(satisfied(condition, values) for condition in conditions)
+    return all(holds(condition, values) for condition in conditions)
 
 
-def satisfied(condition: Expr, values: Mapping[str, Value]) -> bool:
-    """Whether a condition holds; one without a value does not."""
-    try:
-        return evaluate(condition, values) is True
-    except EvaluationError:
-        return False
-
-
-def structure(found: Ledger, names: Collection[str] | None = None) -> Expr:
+def find_structure(found: Ledger, names: Collection[str] | None = None) -> Expr:
     """The condition, in params and lets, under which the ledger's forms are right: of all
     quantities, or of those named.
 
@@ -96,11 +96,11 @@ def structure(found: Ledger, names: Collection[str] | None = None) -> Expr:
     ]
     conditions = dict.fromkeys((*found.decided, *(a for q in forms for a in q.assumptions)))
     if not all(q.closed for q in forms):
-        conditions |= dict.fromkeys(map(pinned, found.program.model.params))
+        conditions |= dict.fromkeys(map(pin_param, found.program.model.params))
     return conjunction(*conditions)
 
 
-def pinned(param: Param) -> Expr:
+def pin_param(param: Param) -> Expr:
     kind: Kind = "counts" if isinstance(param.value, tuple) else "unknown"
     return Apply("==", (Sym(param.name, kind), expression(param.value)))
 
@@ -108,7 +108,7 @@ def pinned(param: Param) -> Expr:
 # ---- where a table is valid ------------------------------------------------------------
 
 
-def demands(found: Ledger) -> tuple[Demand, ...]:
+def list_demands(found: Ledger) -> tuple[Demand, ...]:
     """What a table of this structure asks of its params: the requirements of its modules in place,
     and that its sizes are whole and its counts not negative.
 
@@ -117,18 +117,18 @@ def demands(found: Ledger) -> tuple[Demand, ...]:
     lets = definitions(found.program)
     names = {param.name for param in found.program.model.params} | lets.keys()
     places = list(descend(root(found.program)))
-    every = (*required(places), *sized(found, places, lets))
+    every = (*list_requirements(places), *list_size_demands(found, places, lets))
     kept = {d.condition: d for d in every if symbols(d.condition) <= names and d.condition != TRUE}
     return tuple(kept.values())
 
 
-def required(places: Collection[Instance]) -> Iterator[Demand]:
+def list_requirements(places: Collection[Instance]) -> Iterator[Demand]:
     for place in places:
         for require in place.module.requires:
             yield Demand(settled(place.resolve(require.condition)), require.reason)
 
 
-def sized(
+def list_size_demands(
     found: Ledger, places: Collection[Instance], lets: Mapping[str, Expr]
 ) -> Iterator[Demand]:
     counts = dict.fromkeys(count for place in places for _, count in place.indices)
@@ -152,7 +152,7 @@ def sized(
         yield Demand(settled(even), "a size is a whole number")
 
 
-def domain(param: Param, value: Expr) -> Iterator[Demand]:
+def list_domain_demands(param: Param, value: Expr) -> Iterator[Demand]:
     """What a param's type asks of a value that follows other params."""
     if param.kind not in ("size", "count"):
         return
@@ -199,7 +199,7 @@ class Family:
     def settings(self) -> Mapping[str, Expr]:
         """What each param is set to, in other params where it follows them."""
         kinds = {param.name: param.kind for param in self.base.program.model.params}
-        return {name: typed(kinds[name], expr) for name, expr in self.opened.settings().items()}
+        return {name: give_type(kinds[name], expr) for name, expr in self.opened.settings().items()}
 
     def names(self, free: Collection[str] = ()) -> Mapping[str, Known]:
         """Every param and let but the free ones, for `fold`: its value, or its definition where it
@@ -252,7 +252,7 @@ class Family:
         """
         env = {**self.base.values, **self.environment(changes)}
         for known, condition in self.ledgers:
-            if satisfied(condition, env):
+            if holds(condition, env):
                 return known
         return self.elaborate(changes)
 
@@ -265,7 +265,7 @@ class Family:
         opened = self.opened
         params = {param.name for param in opened.model.tree.params}
         overrides: dict[str, Override] = dict(opened.overrides)
-        overrides |= {n: override(value) for n, value in changes.items() if n in params}
+        overrides |= {n: make_override(value) for n, value in changes.items() if n in params}
         faults = Waiving()
         program = assemble(opened.loaded, opened.model, opened.variant, overrides, faults)
         if program is None:
@@ -276,7 +276,7 @@ class Family:
         found = ledger(program)
         if len(self.ledgers) > MAX_STRUCTURES:
             del self.ledgers[1]  # the oldest but the base
-        self.ledgers.append((found, structure(found)))
+        self.ledgers.append((found, find_structure(found)))
         return found
 
 
@@ -288,12 +288,12 @@ class Waiving(Diagnostics):
             super().add(diagnostic)
 
 
-def typed(kind: str, expr: Expr) -> Expr:
+def give_type(kind: str, expr: Expr) -> Expr:
     """A real param is a float, whatever gives its value."""
     return Apply("*", (Const(1.0), expr)) if kind == "real" else expr
 
 
-def override(value: Value) -> Override:
+def make_override(value: Value) -> Override:
     """A value as an override from outside."""
     match value:
         case tuple():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from specgen.expr.evaluate import Value, describe, plain
 from specgen.ir.model import Program
 from specgen.questions.sensitivity import Influence, Sensitivity
 from specgen.questions.sheet import Sheet, to_csv, to_markdown, to_text
+from specgen.records import dataclass
 from specgen.text import markdown
 from specgen.text.json_text import json_text
 
@@ -17,37 +18,78 @@ from specgen.text.json_text import json_text
 PLACES: Final = 6
 
 
-def title(program: Program) -> str:
-    return program.label
+@dataclass(frozen=True, slots=True)
+class SensitivityAnswer:
+    """The influences on a quantity of a program, and the variables that were given."""
+
+    found: Sensitivity
+    program: Program
+    variables: Mapping[str, Value]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it; an elasticity is a number and, in full, a
+        fraction as text."""
+        found = self.found
+        used = {one.name for one in found.influences}
+        return {
+            "spec": self.program.name,
+            "variant": self.program.variant,
+            "quantity": found.quantity,
+            "value": plain(found.value),
+            "variables": {name: plain(v) for name, v in self.variables.items() if name in used},
+            "step": str(found.relative),
+            "influences": [describe_influence(one, found) for one in found.influences],
+            "without_influence": list(found.without),
+            "no_numbers": list(found.other),
+        }
+
+    @property
+    def sheet(self) -> Sheet:
+        """The strongest influence first, with what has to be said below."""
+        return make_sheet(self.found)
+
+    @property
+    def heading(self) -> str:
+        used = {one.name for one in self.found.influences}
+        given = [f"{n} = {describe(v)}" for n, v in self.variables.items() if n in used]
+        at = f", with {', '.join(given)}" if given else ""
+        return f"{self.found.quantity} of {self.program.label} = {self.found.value:,}{at}"
+
+    def render(self, form: str) -> bytes:
+        """The answer as text, Markdown, CSV or JSON."""
+        match form:
+            case "json":
+                text = json_text(self.document)
+            case "csv":
+                text = to_csv(self.sheet)
+            case "md":
+                text = f"# {markdown.quote(self.heading)}\n\n{to_markdown(self.sheet)}"
+            case _:
+                text = f"{markdown.visible(self.heading)}\n{to_text(self.sheet)}"
+        return text.encode()
 
 
-def heading(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:
-    used = {one.name for one in found.influences} & variables.keys()
-    at = ", ".join(f"{name} = {describe(variables[name])}" for name in variables if name in used)
-    given = f", with {at}" if at else ""
-    return f"{found.quantity} of {title(program)} = {found.value:,}{given}"
-
-
-def rounded(number: Fraction | None) -> str | None:
+def write_elasticity(number: Fraction | None) -> str | None:
     return None if number is None else f"{float(number):.{PLACES}f}"
 
 
-def how(one: Influence) -> str:
+def say_how(one: Influence) -> str:
     if one.elasticity is None:
         return "-"
     return "exact" if one.exact else "by the step"
 
 
-def change(one: Influence, found: Sensitivity) -> Fraction | int | None:
+def find_change(one: Influence, found: Sensitivity) -> Fraction | int | None:
     return None if one.step is None else one.step.quantity - found.value
 
 
-def percentage(one: Influence, found: Sensitivity) -> str | None:
-    gap = change(one, found)
+def write_percentage(one: Influence, found: Sensitivity) -> str | None:
+    gap = find_change(one, found)
     return None if gap is None else f"{float(Fraction(gap) / found.value):+.4%}"
 
 
-def sheet(found: Sensitivity) -> Sheet:
+def make_sheet(found: Sensitivity) -> Sheet:
     """The influences as columns, with what has to be said below them."""
     rows = found.influences
     remarks = [
@@ -63,48 +105,18 @@ def sheet(found: Sensitivity) -> Sheet:
         {
             "parameter": [one.name for one in rows],
             "value": [one.value for one in rows],
-            "elasticity": [rounded(one.elasticity) for one in rows],
-            "how": [how(one) for one in rows],
+            "elasticity": [write_elasticity(one.elasticity) for one in rows],
+            "how": [say_how(one) for one in rows],
             "step to": [None if one.step is None else one.step.to for one in rows],
-            "change": [change(one, found) for one in rows],
-            "in percent": [percentage(one, found) for one in rows],
+            "change": [find_change(one, found) for one in rows],
+            "in percent": [write_percentage(one, found) for one in rows],
         },
         labels=frozenset({"value", "step to"}),
         remarks=tuple(remarks),
     )
 
 
-def as_text(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:
-    """The strongest influence first."""
-    return f"{markdown.visible(heading(found, program, variables))}\n{to_text(sheet(found))}"
-
-
-def as_markdown(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:
-    return f"# {markdown.quote(heading(found, program, variables))}\n\n{to_markdown(sheet(found))}"
-
-
-def as_csv(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:
-    return to_csv(sheet(found))
-
-
-def as_json(found: Sensitivity, program: Program, variables: Mapping[str, Value]) -> str:
-    """One JSON document; an elasticity is a number and, in full, a fraction as text."""
-    used = {one.name for one in found.influences}
-    document: dict[str, Any] = {
-        "spec": program.name,
-        "variant": program.variant,
-        "quantity": found.quantity,
-        "value": plain(found.value),
-        "variables": {name: plain(v) for name, v in variables.items() if name in used},
-        "step": str(found.relative),
-        "influences": [influence_document(one, found) for one in found.influences],
-        "without_influence": list(found.without),
-        "no_numbers": list(found.other),
-    }
-    return json_text(document)
-
-
-def influence_document(one: Influence, found: Sensitivity) -> dict[str, Any]:
+def describe_influence(one: Influence, found: Sensitivity) -> dict[str, Any]:
     step = one.step
     return {
         "name": one.name,
@@ -117,15 +129,7 @@ def influence_document(one: Influence, found: Sensitivity) -> dict[str, Any]:
         else {
             "to": plain(step.to),
             "quantity": plain(step.quantity),
-            "change": plain(change(one, found)),
+            "change": plain(find_change(one, found)),
         },
         "follow": list(one.follow),
     }
-
-
-FORMATS: Final[Mapping[str, Callable[[Sensitivity, Program, Mapping[str, Value]], str]]] = {
-    "text": as_text,
-    "md": as_markdown,
-    "csv": as_csv,
-    "json": as_json,
-}

@@ -19,16 +19,14 @@ from specgen.expr.columns import vector
 from specgen.expr.columns.exact import Array
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import ZERO, Apply, Expr, Sym, symbols
-from specgen.questions.bound_question import Posed
-from specgen.questions.forms import Known, structure
-from specgen.questions.points import Axis, axis, batch
+from specgen.questions.bound_question import BoundQuestion, Sides
+from specgen.questions.forms import Known, find_structure
+from specgen.questions.points import SweepAxis, make_axis, make_columns
 from specgen.questions.question import (
-    Exact,
     Question,
     QuestionError,
-    plain,
 )
-from specgen.questions.session import Inquiry
+from specgen.questions.session import Session
 from specgen.records import dataclass
 
 #: The difference of both sides, as a name.
@@ -45,17 +43,10 @@ FINEST: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """Values of the unknowns, both sides of the question there, and the quantities' difference."""
+class LatticePoint(Sides):
+    """Values of the unknowns, and both sides of the question there."""
 
     values: Mapping[str, Value]
-    left: Exact
-    right: Exact
-
-    @property
-    def left_over(self) -> Exact:
-        """right - left."""
-        return plain(self.right - self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +60,30 @@ class Search:
 
     question: Question
     base: Mapping[str, Value]
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     size: int
     allowed: int
     found: int
-    points: tuple[Point, ...]
-    below: Point | None
-    above: Point | None
+    points: tuple[LatticePoint, ...]
+    below: LatticePoint | None
+    above: LatticePoint | None
     structures: int
     notes: tuple[str, ...]
 
 
-def default_axis(name: str, base: int, least: int) -> Axis:
+def choose_axis(name: str, base: int, least: int) -> SweepAxis:
     """From half to twice the table's value, in steps of a power of two that divides it."""
     step = 1
     while base and base % (2 * step) == 0 and base // (2 * step) * 3 >= 2 * FINEST:
         step *= 2
     low = max(least, base // 2 // step * step)
-    return axis(name, range(max(low, least), max(2 * base, least + FINEST) + 1, step))
+    return make_axis(name, range(max(low, least), max(2 * base, least + FINEST) + 1, step))
 
 
-def search(
-    inquiry: Inquiry,
+def search_lattice(
+    inquiry: Session,
     question: Question,
-    axes: Sequence[Axis],
+    axes: Sequence[SweepAxis],
     variables: Mapping[str, Known],
     limit: int,
 ) -> Search:
@@ -112,7 +103,7 @@ def search(
             " larger steps, as in --within NAME=LOW:HIGH:STEP"
         )
     free = tuple(one.name for one in axes)
-    posed = Posed(inquiry, question, free, dict(variables))
+    posed = BoundQuestion(inquiry, question, free, dict(variables))
     return Lattice(posed, tuple(axes), size).search(limit)
 
 
@@ -120,14 +111,14 @@ def search(
 class Lattice:
     """One search; the arrays have an element for each point."""
 
-    posed: Posed
-    axes: tuple[Axis, ...]
+    posed: BoundQuestion
+    axes: tuple[SweepAxis, ...]
     size: int
     notes: dict[str, None] = field(default_factory=dict)
     structures: int = 0
 
     @property
-    def inquiry(self) -> Inquiry:
+    def inquiry(self) -> Session:
         return self.posed.inquiry
 
     @property
@@ -136,7 +127,7 @@ class Lattice:
 
     @cached_property
     def columns(self) -> Mapping[str, Array]:
-        return batch(self.axes, 0, self.size)
+        return make_columns(self.axes, 0, self.size)
 
     @cached_property
     def distance(self) -> Array:
@@ -173,7 +164,7 @@ class Lattice:
     def refuse_strangers(self) -> None:
         """An unknown that nothing depends on would only multiply the solutions."""
         base = self.inquiry.base
-        decides = self.posed.alone(structure(base, self.question.quantities))
+        decides = self.posed.alone(find_structure(base, self.question.quantities))
         seen = {s for side in (*self.posed.sides(base), decides) for s in symbols(side)}
         for name in self.posed.params:
             if name not in seen:
@@ -184,7 +175,7 @@ class Lattice:
         left = np.arange(self.size)
         columns = self.columns
         for rule in self.inquiry.rules(*self.posed.params) if self.posed.params else ():
-            kept = vector.holds(rule.condition, columns, len(left))
+            kept = vector.find_where(rule.condition, columns, len(left))
             if not kept.all():
                 left = left[kept]
                 columns = {name: values[kept] for name, values in columns.items()}
@@ -214,8 +205,8 @@ class Lattice:
                 continue
             self.structures += 1
             columns = {name: values[waiting] for name, values in self.columns.items()}
-            condition = self.posed.alone(structure(found, self.question.quantities))
-            covered = np.array(vector.holds(condition, columns, len(waiting)))
+            condition = self.posed.alone(find_structure(found, self.question.quantities))
+            covered = np.array(vector.find_where(condition, columns, len(waiting)))
             covered[waiting == first] = True
             left, right = self.posed.sides(found)
             chosen = {name: values[covered] for name, values in columns.items()}
@@ -246,10 +237,10 @@ class Lattice:
         return points[np.argsort(self.distance[points], kind="stable")]
 
     def satisfied(self, gap: Array) -> Any:
-        compared = vector.holds(Apply(self.question.op, (GAP, ZERO)), {"gap": gap}, len(gap))
+        compared = vector.find_where(Apply(self.question.op, (GAP, ZERO)), {"gap": gap}, len(gap))
         return np.asarray(compared)
 
-    def nearest(self, order: Any, gap: Array, side: int) -> Point | None:
+    def nearest(self, order: Any, gap: Array, side: int) -> LatticePoint | None:
         """The point whose difference has the sign `side` and is least, the nearest such first."""
         places = np.flatnonzero((gap * side) > 0)
         if not len(places):
@@ -261,7 +252,7 @@ class Lattice:
                 return point
         return None
 
-    def confirmed(self, at: int) -> Point | None:
+    def confirmed(self, at: int) -> LatticePoint | None:
         """The point with the sides that the table has when it is elaborated there."""
         changes = self.changes(at)
         try:
@@ -272,4 +263,4 @@ class Lattice:
             where = ", ".join(f"{name} = {value}" for name, value in changes.items())
             self.notes[f"{where}: {found}"] = None
             return None
-        return Point(changes, *found)
+        return LatticePoint(*found, changes)

@@ -10,7 +10,7 @@ import numpy as np
 from specgen.expr.columns.exact import Array
 
 
-def front(first: Array, second: Array, most: tuple[bool, bool] = (False, False)) -> Array:
+def find_front(first: Array, second: Array, most: tuple[bool, bool] = (False, False)) -> Array:
     """The rows on the front, in order of `first` from its best: positions into the columns.
 
     Less is better, or more where `most` says so.  Rows that are equal in both columns are all on
@@ -28,7 +28,8 @@ def front(first: Array, second: Array, most: tuple[bool, bool] = (False, False))
     if not rows.size:
         return rows
     a, b = (
-        ranked(column[rows], reverse) for column, reverse in zip((first, second), most, strict=True)
+        rank_values(column[rows], reverse)
+        for column, reverse in zip((first, second), most, strict=True)
     )
     order = np.lexsort((b, a))
     a, b, rows = a[order], b[order], rows[order]
@@ -42,7 +43,7 @@ def front(first: Array, second: Array, most: tuple[bool, bool] = (False, False))
     return chosen
 
 
-def ranked(column: Array, reverse: bool) -> Array:
+def rank_values(column: Array, reverse: bool) -> Array:
     """The values as small numbers in the same order, whatever their size; the best is the least."""
     _, ranks = np.unique(column, return_inverse=True)
     ranks = ranks.astype(np.int64).reshape(-1)

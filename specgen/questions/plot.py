@@ -6,9 +6,10 @@ The same bytes for the same sweep.  Names enter as text, never as mathematics or
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, Final
 
+from specgen.diagnostics.diagnostic import RequestError
 from specgen.expr.evaluate import Value, describe
 from specgen.questions.sheet import MissingPackage
 from specgen.records import dataclass
@@ -28,7 +29,7 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F0
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
-class PlotError(Exception):
+class PlotError(RequestError):
     """There is nothing that can be plotted; the message says why and what to ask for."""
 
 
@@ -44,7 +45,19 @@ class Picture:
     front: tuple[str, str, tuple[int, ...]] | None = None
 
 
-def plot(picture: Picture, form: str) -> bytes:
+def require_picture(name: str, sweeps: Sized) -> None:
+    """Refuses what cannot be drawn, before anything is computed.
+
+    Raises:
+        PlotError: the file is of another format, or there is no sweep.
+    """
+    if not sweeps:
+        raise PlotError("--plot needs --sweep: it is about many configurations")
+    if name.rpartition(".")[2] not in FORMATS:
+        raise PlotError(f"--plot writes FILE.{' or FILE.'.join(FORMATS)}, not `{name}`")
+
+
+def draw_picture(picture: Picture, form: str) -> bytes:
     """The picture as SVG or PNG.
 
     Raises:
@@ -86,7 +99,7 @@ def plot(picture: Picture, form: str) -> bytes:
     return stream.getvalue()
 
 
-def numbers(column: Sequence[Value]) -> list[float] | None:
+def read_numbers(column: Sequence[Value]) -> list[float] | None:
     """The column as numbers to draw; None where it has others."""
     found = []
     for value in column:
@@ -102,17 +115,17 @@ def numbers(column: Sequence[Value]) -> list[float] | None:
 def draw_lines(panel: Any, picture: Picture, name: str, unit: str) -> None:
     """A quantity over the first swept name that has numbers; a line for each of the others'
     values."""
-    over = next((a for a in picture.axes if numbers(picture.columns[a]) is not None), None)
+    over = next((a for a in picture.axes if read_numbers(picture.columns[a]) is not None), None)
     if over is None:
         draw_bars(panel, picture, name, unit)
         return
     others = [axis for axis in picture.axes if axis != over]
-    at, values = numbers(picture.columns[over]), numbers(picture.columns[name])
+    at, values = read_numbers(picture.columns[over]), read_numbers(picture.columns[name])
     assert at is not None
     assert values is not None
     lines: dict[str, list[tuple[float, float]]] = {}
     for i, (x, y) in enumerate(zip(at, values, strict=True)):
-        label = ", ".join(f"{o} = {word(picture.columns[o][i])}" for o in others)
+        label = ", ".join(f"{o} = {write_word(picture.columns[o][i])}" for o in others)
         lines.setdefault(label, []).append((x, y))
     if len(lines) > MAX_LINES:
         panel.plot(at, values, ".", color=COLOURS[0], markersize=4)
@@ -133,30 +146,30 @@ def draw_lines(panel: Any, picture: Picture, name: str, unit: str) -> None:
             )
         if others:
             panel.legend(fontsize=8)
-    dressed(panel, over, f"{name} ({unit})")
+    dress_panel(panel, over, f"{name} ({unit})")
 
 
 def draw_bars(panel: Any, picture: Picture, name: str, unit: str) -> None:
     """A quantity for each configuration, where no swept name has numbers."""
     labels = [
-        "\n".join(word(picture.columns[axis][i]) for axis in picture.axes)
+        "\n".join(write_word(picture.columns[axis][i]) for axis in picture.axes)
         for i in range(len(picture.columns[name]))
     ]
     if len(labels) > 4 * MAX_LINES:
         raise PlotError(f"{len(labels):,} configurations without a number to plot them over")
-    dressed(panel, ", ".join(picture.axes), f"{name} ({unit})")
+    dress_panel(panel, ", ".join(picture.axes), f"{name} ({unit})")
     panel.grid(False, axis="x")
-    panel.bar(range(len(labels)), numbers(picture.columns[name]), color=COLOURS[0])
+    panel.bar(range(len(labels)), read_numbers(picture.columns[name]), color=COLOURS[0])
     panel.set_xticks(range(len(labels)), labels, parse_math=False, fontsize=8)
 
 
-def word(value: Value) -> str:
+def write_word(value: Value) -> str:
     return value if isinstance(value, str) else describe(value)
 
 
 def draw_front(panel: Any, picture: Picture, front: tuple[str, str, tuple[int, ...]]) -> None:
     first, second, chosen = front
-    a, b = numbers(picture.columns[first]), numbers(picture.columns[second])
+    a, b = read_numbers(picture.columns[first]), read_numbers(picture.columns[second])
     if a is None or b is None:
         raise PlotError(f"`{first if a is None else second}` has no numbers to plot")
     panel.plot(a, b, ".", color="#999999", markersize=5, label="every configuration")
@@ -166,13 +179,13 @@ def draw_front(panel: Any, picture: Picture, front: tuple[str, str, tuple[int, .
     )  # fmt: skip
     panel.legend(fontsize=8)
     units = picture.quantities
-    dressed(
+    dress_panel(
         panel,
         *(f"{name} ({units[name]})" if name in units else name for name in (first, second)),
     )
 
 
-def dressed(panel: Any, across: str, up: str) -> None:
+def dress_panel(panel: Any, across: str, up: str) -> None:
     from matplotlib.ticker import EngFormatter
 
     panel.set_xlabel(across, parse_math=False)

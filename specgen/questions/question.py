@@ -15,7 +15,7 @@ from typing import Final
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.analysis.table.instances import definitions
-from specgen.diagnostics.diagnostic import Diagnostics, SpecError
+from specgen.diagnostics.diagnostic import Diagnostics, RequestError, SpecError
 from specgen.diagnostics.source import Source
 from specgen.expr.evaluate import Value, exact_fraction
 from specgen.expr.node import COMPARISONS, Apply, Expr, Operator, Sym, substitute, symbols
@@ -23,9 +23,10 @@ from specgen.expr.simplify import Known
 from specgen.frontend.scope import Unresolved
 from specgen.language import tree
 from specgen.language.parser import parse_expression
-from specgen.questions.session import Inquiry
+from specgen.questions.session import Session
 from specgen.questions.variables import variables_of
 from specgen.records import dataclass
+from specgen.text.printable import shorten
 
 #: A question is one line that a person has typed.
 MAX_TEXT: Final = 2000
@@ -43,7 +44,7 @@ POWERS: Final[Mapping[str, int]] = {"k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T":
 Exact = int | Fraction
 
 
-class QuestionError(Exception):
+class QuestionError(RequestError):
     """The question is at fault; the message says how to ask."""
 
 
@@ -63,24 +64,24 @@ class Question:
         return tuple(name for name in QUANTITIES if name in names)
 
 
-def asked(text: str, inquiry: Inquiry) -> Question:
+def read_question(text: str, inquiry: Session) -> Question:
     """The question that a text asks.
 
     Raises:
         QuestionError: it is no comparison of two numbers.
         SpecError: it is no expression, or has a name that the table does not have.
     """
-    found = condition(text, inquiry)
+    found = read_condition(text, inquiry)
     match found:
         case Apply(op=op, args=(left, right)) if op in COMPARISONS and op != "!=":
             return Question(text.strip(), left, op, right)
         case _:
             raise QuestionError(
-                f"`{shown(text)}` is not of the form QUANTITY == VALUE (or <=, <, >=, >)"
+                f"`{shorten(text)}` is not of the form QUANTITY == VALUE (or <=, <, >=, >)"
             )
 
 
-def condition(text: str, inquiry: Inquiry, place: str = "question") -> Expr:
+def read_condition(text: str, inquiry: Session, place: str = "question") -> Expr:
     """Any condition on quantities, params, lets and variables; `place` is where it was given.
 
     Raises:
@@ -107,33 +108,33 @@ def condition(text: str, inquiry: Inquiry, place: str = "question") -> Expr:
     }
     scope = scope.child(symbol for name, symbol in extra.items() if name not in own)
     try:
-        return scope.resolve(exactly(node))
+        return scope.resolve(make_exact(node))
     except Unresolved:
         raise SpecError(faults.all) from None
 
 
-def exactly(node: tree.Expression) -> tree.Expression:
+def make_exact(node: tree.Expression) -> tree.Expression:
     """The tree with its decimal numbers as the fractions that they are written as."""
     match node:
         case tree.Literal(value=float(), span=span):
             written = span.source.text[span.start : span.end].replace("_", "")
-            return fraction(written, node)
+            return read_decimal(written, node)
         case tree.Operation(operands=operands):
-            return replace(node, operands=tuple(map(exactly, operands)))
+            return replace(node, operands=tuple(map(make_exact, operands)))
         case tree.Call(arguments=arguments):
-            return replace(node, arguments=tuple(map(exactly, arguments)))
+            return replace(node, arguments=tuple(map(make_exact, arguments)))
         case tree.ListOf(items=items):
-            return replace(node, items=tuple(map(exactly, items)))
+            return replace(node, items=tuple(map(make_exact, items)))
         case _:
             return node
 
 
-def fraction(written: str, node: tree.Literal) -> tree.Expression:
+def read_decimal(written: str, node: tree.Literal) -> tree.Expression:
     mantissa, _, exponent = written.lower().partition("e")
     if not mantissa[:1].isdigit():
         return node  # `inf`
     if len(mantissa) > MAX_DIGITS or abs(int(exponent[:9] or 0)) > MAX_EXPONENT:
-        raise QuestionError(f"`{shown(written)}` has too many digits to be taken exactly")
+        raise QuestionError(f"`{shorten(written)}` has too many digits to be taken exactly")
     number = Fraction(written)
     whole = replace(node, value=number.numerator)
     if number.denominator == 1:
@@ -141,11 +142,7 @@ def fraction(written: str, node: tree.Literal) -> tree.Expression:
     return tree.Operation("/", (whole, replace(node, value=number.denominator)), node.span)
 
 
-def shown(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def in_params(expr: Expr, found: Ledger, inquiry: Inquiry) -> Expr:
+def write_in_params(expr: Expr, found: Ledger, inquiry: Session) -> Expr:
     """The expression with quantities and lets written out, in params and variables.
 
     Raises:
@@ -160,23 +157,25 @@ def in_params(expr: Expr, found: Ledger, inquiry: Inquiry) -> Expr:
     return substitute(substitute(expr, forms), definitions(found.program))
 
 
-def open_names(question: Question, inquiry: Inquiry) -> frozenset[str]:
+def list_open_names(question: Question, inquiry: Session) -> frozenset[str]:
     """The variables that the question depends on.
 
     Raises:
         QuestionError: the table does not have a quantity that is asked for.
     """
-    sides = (in_params(side, inquiry.base, inquiry) for side in (question.left, question.right))
+    sides = (
+        write_in_params(side, inquiry.base, inquiry) for side in (question.left, question.right)
+    )
     return frozenset(n for side in sides for n in symbols(side)) - inquiry.params.keys()
 
 
-def plain(number: Fraction | int | float) -> Exact:
+def reduce_fraction(number: Fraction | int | float) -> Exact:
     """The number as it is, whole where it is whole."""
     found = exact_fraction(number)
     return found.numerator if found.denominator == 1 else found
 
 
-def as_number(value: Value) -> Fraction | int | float:
+def require_number(value: Value) -> Fraction | int | float:
     """A side of a question.
 
     Raises:
@@ -187,7 +186,7 @@ def as_number(value: Value) -> Fraction | int | float:
     return value
 
 
-def for_unknowns(
+def bind_variables(
     variables: Mapping[str, Value], given: Collection[str], unknowns: Collection[str]
 ) -> dict[str, Known]:
     """The variables of a question.
@@ -198,7 +197,7 @@ def for_unknowns(
     return {**variables, **({"T": Sym("S", "size")} if follows else {})}
 
 
-def value_of(known: Known) -> Value:
+def require_value(known: Known) -> Value:
     """The value of a name that is not defined by others.
 
     Raises:

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.expr.evaluate import EvaluationError, Value, exact_fraction
+from specgen.expr.evaluate import EvaluationError, Value, exact_fraction, holds
 from specgen.expr.node import Expr, conjunction, symbols
 from specgen.frontend.values import MAX_SIZE
 from specgen.questions.equations.quotients import (
@@ -22,10 +22,10 @@ from specgen.questions.equations.quotients import (
     drop_cancelled,
     read_quotient,
 )
-from specgen.questions.equations.zeros import number_at
+from specgen.questions.equations.zeros import evaluate_at
 from specgen.questions.forms import Known, fold
-from specgen.questions.question import Exact, QuestionError, plain
-from specgen.questions.session import WHOLE, Inquiry, true_at
+from specgen.questions.question import Exact, QuestionError, reduce_fraction
+from specgen.questions.session import WHOLE, Session
 from specgen.records import dataclass
 
 #: Values that are looked at to find the next one that the table allows, and tables that are
@@ -35,7 +35,7 @@ MAX_REFUSED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ParamStep:
     """The param at another value, and the quantity there."""
 
     to: int | float
@@ -55,7 +55,7 @@ class Influence:
     value: Value
     elasticity: Fraction | None
     exact: bool
-    step: Step | None
+    step: ParamStep | None
     follow: tuple[str, ...] = ()
 
 
@@ -72,14 +72,14 @@ class Sensitivity:
     other: tuple[str, ...]
 
 
-def elasticity(form: Quotient, at: Fraction) -> Fraction | None:
+def find_elasticity(form: Quotient, at: Fraction) -> Fraction | None:
     """d ln Q / d ln p of a closed form Q at p, None where it has none."""
     slope = differentiate(form, at)
     return None if at == 0 or slope is None else at * slope
 
 
-def sensitivity(
-    inquiry: Inquiry, quantity: str, variables: Mapping[str, Value], relative: Fraction
+def find_influences(
+    inquiry: Session, quantity: str, variables: Mapping[str, Value], relative: Fraction
 ) -> Sensitivity:
     """The influence of every numeric param on a quantity, and of the variables that it leaves open.
 
@@ -90,21 +90,21 @@ def sensitivity(
         QuestionError: the table does not have the quantity, or it is 0.
         SpecError: the table cannot be counted.
     """
-    return Asked(inquiry, quantity, variables, relative).sensitivity()
+    return InfluenceSearch(inquiry, quantity, variables, relative).sensitivity()
 
 
 @dataclass(frozen=True)
-class Asked:
+class InfluenceSearch:
     """One question for the influences on a quantity."""
 
-    inquiry: Inquiry
+    inquiry: Session
     quantity: str
     variables: Mapping[str, Value]
     relative: Fraction
 
     def sensitivity(self) -> Sensitivity:
         own = self.form(self.inquiry.base)
-        value = plain(number_at(fold(own, self.names("")), "", 0))
+        value = reduce_fraction(evaluate_at(fold(own, self.names("")), "", 0))
         if value == 0:
             raise QuestionError(f"{self.quantity} is 0: nothing changes it in proportion")
         names = [n for n, kind in self.inquiry.kinds.items() if kind in WHOLE or kind == "real"]
@@ -112,7 +112,7 @@ class Asked:
         found = [
             one for n in (*names, *open_names) if (one := self.influence(n, value)) is not None
         ]
-        found.sort(key=lambda one: strength(one, value), reverse=True)
+        found.sort(key=lambda one: rank_influence(one, value), reverse=True)
         seen = {one.name for one in found}
         return Sensitivity(
             self.quantity,
@@ -166,24 +166,29 @@ class Asked:
             quotient = read_quotient(form, name)
             if not quotient.is_of_powers:
                 raise NotPolynomial
-            found = elasticity(quotient, exact_fraction(own))
+            found = find_elasticity(quotient, exact_fraction(own))
             return Influence(name, own, found if moves else None, moves, step, follow)
         except NotPolynomial:
             return Influence(
-                name, own, between(exact_fraction(own), value, step), False, step, follow
+                name,
+                own,
+                estimate_elasticity(exact_fraction(own), value, step),
+                False,
+                step,
+                follow,
             )
 
-    def step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> Step | None:
+    def step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> ParamStep | None:
         """The nearest allowed value a step away, and the quantity there."""
         rules = self.inquiry.rules(name) if name in self.inquiry.params else ()
         refused = 0
         for x in self.candidates(name, own):
             at: dict[str, Value] = {name: x}
-            if not all(true_at(rule.condition, at) for rule in rules):
+            if not all(holds(rule.condition, at) for rule in rules):
                 continue
-            if name not in self.inquiry.params or true_at(conditions, at):
+            if name not in self.inquiry.params or holds(conditions, at):
                 try:
-                    return Step(x, plain(number_at(form, name, x)))
+                    return ParamStep(x, reduce_fraction(evaluate_at(form, name, x)))
                 except EvaluationError:
                     continue
             built = self.inquiry.built(at)
@@ -192,7 +197,7 @@ class Asked:
                 if quantity.expr is None:
                     return None
                 there = self.alone(quantity.expr, name)
-                return Step(x, plain(number_at(there, name, x)))
+                return ParamStep(x, reduce_fraction(evaluate_at(there, name, x)))
             refused += 1
             if refused == MAX_REFUSED:
                 return None
@@ -213,14 +218,14 @@ class Asked:
                 yield x
 
 
-def between(own: Fraction, value: Exact, step: Step | None) -> Fraction | None:
+def estimate_elasticity(own: Fraction, value: Exact, step: ParamStep | None) -> Fraction | None:
     """The elasticity between the two ends of a step."""
     if step is None or own == 0:
         return None
     return Fraction(step.quantity - value) / value / ((exact_fraction(step.to) - own) / own)
 
 
-def strength(one: Influence, value: Exact) -> tuple[bool, Fraction]:
+def rank_influence(one: Influence, value: Exact) -> tuple[bool, Fraction]:
     """What influences are sorted by; those without an elasticity come last."""
     if one.elasticity is not None:
         return True, abs(one.elasticity)

@@ -12,14 +12,22 @@ from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
-from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.evaluate import Value
 from specgen.expr.node import ZERO, Apply, Const, Expr, Sym, symbols
 from specgen.expr.printing import TABLE, to_text
 from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.scope import Scope
 from specgen.frontend.selection import Selection
-from specgen.questions.forms import Demand, Family, Known, demands, domain, fold, override
+from specgen.questions.forms import (
+    Demand,
+    Family,
+    Known,
+    fold,
+    list_demands,
+    list_domain_demands,
+    make_override,
+)
 from specgen.records import dataclass
 
 #: Kinds of params whose values are whole numbers.
@@ -27,7 +35,7 @@ WHOLE: Final = frozenset({"size", "count"})
 
 
 @dataclass(eq=False)
-class Inquiry:
+class Session:
     """A table that is asked; loaded and counted when that is first needed.
 
     Raises (all methods but `built`):
@@ -77,23 +85,27 @@ class Inquiry:
     @cached_property
     def demands(self) -> tuple[Demand, ...]:
         """What the table asks of its params, all of them."""
-        return demands(self.base)
+        return list_demands(self.base)
 
     def rules(self, *free: str) -> tuple[Demand, ...]:
         """What the table asks of its params, as far as the free ones decide it; in those alone."""
         names = self.names(*free)
         params = {param.name: param for param in self.base.program.model.params}
         # Params that follow come first: where they are whole, sizes that they are in are, too.
-        every = [d for name in self.followers(*free) for d in domain(params[name], Sym(name))]
+        every = [
+            d
+            for name in self.followers(*free)
+            for d in list_domain_demands(params[name], Sym(name))
+        ]
         every += self.demands
         moving = {*free, *(n for n, known in names.items() if isinstance(known, Expr))}
         found: dict[Expr, Demand] = {}
         for demand in every:
             if not symbols(demand.condition) & moving:
                 continue
-            condition = undivided(fold(demand.condition, names, free))
+            condition = clear_division(fold(demand.condition, names, free))
             if set(free) & symbols(condition):
-                found.setdefault(condition, Demand(condition, broken(demand)))
+                found.setdefault(condition, Demand(condition, describe_broken(demand)))
         return tuple(found.values())
 
     def built(self, changes: Mapping[str, Value]) -> Ledger | str:
@@ -109,7 +121,7 @@ class Inquiry:
         loaded, model = self.family.loaded
         overrides = {
             **self.selection.overrides,
-            **{name: override(value) for name, value in changes.items()},
+            **{name: make_override(value) for name, value in changes.items()},
         }
         try:
             return ledger(build_program(loaded, model, self.selection.variant, overrides))
@@ -117,7 +129,7 @@ class Inquiry:
             return error.diagnostics[0].message
 
 
-def undivided(condition: Expr) -> Expr:
+def clear_division(condition: Expr) -> Expr:
     """That a quotient of whole numbers is whole, said without fractions."""
     match condition:
         case Apply(
@@ -132,14 +144,6 @@ def undivided(condition: Expr) -> Expr:
             return condition
 
 
-def broken(demand: Demand) -> str:
+def describe_broken(demand: Demand) -> str:
     """What to say where a demand is not met."""
     return f"{demand.reason}: `{to_text(demand.condition, TABLE)}` does not hold"
-
-
-def true_at(condition: Expr, values: Mapping[str, Value]) -> bool:
-    """Whether a condition holds; one that has no value does not."""
-    try:
-        return evaluate(condition, values) is True
-    except EvaluationError:
-        return False

@@ -10,8 +10,9 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from specgen.diagnostics.diagnostic import RequestError
 from specgen.expr.evaluate import Value, describe, plain
 from specgen.records import dataclass
 from specgen.text import markdown
@@ -21,7 +22,7 @@ from specgen.version import DISTRIBUTION
 SHOWN: Final = 1000
 
 
-class MissingPackage(Exception):
+class MissingPackage(RequestError):
     """A format needs a package that is not installed; the message says how to install it."""
 
 
@@ -42,7 +43,22 @@ class Sheet:
         return zip(*self.columns.values(), strict=True)
 
 
-def cell(value: Value, grouped: bool) -> str:
+class Answer(Protocol):
+    """An answer to a question: as data, as columns, and as what a command prints."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it."""
+
+    @property
+    def sheet(self) -> Sheet:
+        """Its rows, with what has to be said of them."""
+
+    def render(self, form: str) -> bytes:
+        """The answer in a format."""
+
+
+def write_cell(value: Value, grouped: bool) -> str:
     """A value for a reader: 671,026,419,200; `-` where there is none."""
     match value:
         case None:
@@ -57,17 +73,17 @@ def cell(value: Value, grouped: bool) -> str:
             return describe(value)
 
 
-def lines(sheet: Sheet) -> tuple[list[str], list[list[str]]]:
+def write_lines(sheet: Sheet) -> tuple[list[str], list[list[str]]]:
     """The head and the first rows, as cells."""
     grouped = [name not in sheet.labels for name in sheet.columns]
     body = [
-        [cell(value, g) for value, g in zip(record, grouped, strict=True)]
+        [write_cell(value, g) for value, g in zip(record, grouped, strict=True)]
         for record in islice(sheet.records(), SHOWN)
     ]
     return list(sheet.columns), body
 
 
-def right_aligned(sheet: Sheet) -> list[bool]:
+def find_right_aligned(sheet: Sheet) -> list[bool]:
     return [
         all(
             value is None
@@ -78,15 +94,15 @@ def right_aligned(sheet: Sheet) -> list[bool]:
     ]
 
 
-def more(sheet: Sheet) -> list[str]:
+def count_more(sheet: Sheet) -> list[str]:
     rest = sheet.rows - SHOWN
     return [f"and {rest:,} rows more: --format csv has them all"] if rest > 0 else []
 
 
 def to_text(sheet: Sheet) -> str:
     """A table for a terminal, as wide as its cells."""
-    head, body = lines(sheet)
-    right = right_aligned(sheet)
+    head, body = write_lines(sheet)
+    right = find_right_aligned(sheet)
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     written = []
     for row in (head, *body):
@@ -97,15 +113,15 @@ def to_text(sheet: Sheet) -> str:
         written.append("  ".join(cells).rstrip())
     if not body:
         written = []
-    return "".join(f"{line}\n" for line in (*written, *more(sheet), *sheet.remarks))
+    return "".join(f"{line}\n" for line in (*written, *count_more(sheet), *sheet.remarks))
 
 
 def to_markdown(sheet: Sheet) -> str:
-    head, body = lines(sheet)
-    right = [i for i, r in enumerate(right_aligned(sheet)) if r]
+    head, body = write_lines(sheet)
+    right = [i for i, r in enumerate(find_right_aligned(sheet)) if r]
     quoted = [[markdown.quote(text) for text in row] for row in body]
     rows = markdown.table([markdown.code(name) for name in head], quoted, right) if body else []
-    remarks = [f"\n{markdown.quote(remark)}" for remark in (*more(sheet), *sheet.remarks)]
+    remarks = [f"\n{markdown.quote(remark)}" for remark in (*count_more(sheet), *sheet.remarks)]
     return "".join(f"{line}\n" for line in (*rows, *remarks))
 
 
@@ -115,11 +131,13 @@ def to_csv(sheet: Sheet) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(sheet.columns)
     for record in sheet.records():
-        writer.writerow(["" if v is None else v if type(v) is int else entry(v) for v in record])
+        writer.writerow(
+            ["" if v is None else v if type(v) is int else write_entry(v) for v in record]
+        )
     return stream.getvalue()
 
 
-def entry(value: Value) -> str:
+def write_entry(value: Value) -> str:
     """A value as a cell of CSV.  A text that a spreadsheet would run as a formula is quoted."""
     if isinstance(value, str):
         return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
@@ -144,14 +162,14 @@ def to_parquet(sheet: Sheet, metadata: Mapping[str, str]) -> bytes:
         raise MissingPackage(
             f"--format parquet needs pyarrow: pip install '{DISTRIBUTION}[parquet]'"
         ) from None
-    arrays = {name: arrow(pyarrow, column) for name, column in sheet.columns.items()}
+    arrays = {name: make_arrow_array(pyarrow, column) for name, column in sheet.columns.items()}
     notes = {key.encode(): value.encode() for key, value in metadata.items()}
     stream = io.BytesIO()
     parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(notes), stream)
     return stream.getvalue()
 
 
-def arrow(pyarrow: Any, column: Sequence[Value]) -> Any:
+def make_arrow_array(pyarrow: Any, column: Sequence[Value]) -> Any:
     """A column as pyarrow has it; exact, or as texts."""
     values = list(column)
     kinds = {type(value) for value in values} - {type(None)}

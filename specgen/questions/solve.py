@@ -13,23 +13,22 @@ from itertools import islice
 from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.expr.evaluate import EvaluationError, Value
+from specgen.expr.evaluate import EvaluationError, Value, holds
 from specgen.expr.node import Apply, Const, Expr, Sym, symbols
 from specgen.expr.printing import TABLE, to_text
 from specgen.expr.simplify import Known
 from specgen.frontend.values import MAX_SIZE
-from specgen.questions.bound_question import Posed
-from specgen.questions.equations.nearest import Near, nearest
-from specgen.questions.equations.piecewise import Piece, Pieces, Structure
+from specgen.questions.bound_question import BoundQuestion, Sides
+from specgen.questions.equations.nearest import Near, find_nearest
+from specgen.questions.equations.piecewise import RangeCutter, RangePiece, RangeStructure
 from specgen.questions.equations.quotients import drop_cancelled
-from specgen.questions.equations.zeros import Found, number_at, zeros
+from specgen.questions.equations.zeros import Zeros, evaluate_at, find_zeros
 from specgen.questions.question import (
     Exact,
     Question,
     QuestionError,
-    plain,
 )
-from specgen.questions.session import Inquiry, true_at
+from specgen.questions.session import Session
 from specgen.records import dataclass
 
 #: Roots that are listed, and tables that are elaborated to confirm the answer of one side.
@@ -41,17 +40,10 @@ MAX_LOOKED_AT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Candidate(Sides):
     """A value of the unknown, and both sides of the question there."""
 
     value: Value
-    left: Exact
-    right: Exact
-
-    @property
-    def left_over(self) -> Exact:
-        """right - left."""
-        return plain(self.right - self.left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +66,12 @@ class Solution:
 
     question: Question
     unknown: str
-    base: Answer
+    base: Candidate
     low: int | None
     high: int | None
-    exact: tuple[Answer, ...]
-    below: Answer | None
-    above: Answer | None
+    exact: tuple[Candidate, ...]
+    below: Candidate | None
+    above: Candidate | None
     forbidden: tuple[Forbidden, ...] = ()
     methods: tuple[str, ...] = ()
     structures: int = 1
@@ -87,7 +79,7 @@ class Solution:
     notes: tuple[str, ...] = ()
 
     @property
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self) -> tuple[Candidate, ...]:
         """The values that the question is true of and nearest to being an equation."""
         nearest = {"<": self.below, "<=": self.below, ">": self.above, ">=": self.above}
         if self.exact and self.question.op in ("==", "<=", ">="):
@@ -96,8 +88,8 @@ class Solution:
         return () if found is None else (found,)
 
 
-def solve(
-    inquiry: Inquiry,
+def solve_for(
+    inquiry: Session,
     question: Question,
     unknown: str,
     variables: Mapping[str, Known] | None = None,
@@ -110,19 +102,21 @@ def solve(
         EvaluationError: the question has no value, as where a variable is not given.
         SpecError: the table cannot be counted.
     """
-    return Solver(Posed(inquiry, question, (unknown,), dict(variables or {}))).solution(within)
+    return Solver(BoundQuestion(inquiry, question, (unknown,), dict(variables or {}))).solution(
+        within
+    )
 
 
 @dataclass
 class Solver:
     """Solves a question for one unknown."""
 
-    posed: Posed
+    posed: BoundQuestion
     refused: dict[int, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     @property
-    def inquiry(self) -> Inquiry:
+    def inquiry(self) -> Session:
         return self.posed.inquiry
 
     @property
@@ -143,14 +137,14 @@ class Solver:
 
     # ---- tables at other values
 
-    def structure(self, found: Ledger, at: int) -> Structure:
+    def structure(self, found: Ledger, at: int) -> RangeStructure:
         """A ledger with the conditions, in the unknown alone, under which its forms are right."""
         quantities = [found.quantities[name] for name in self.question.quantities]
         conditions: list[Expr] = [*found.decided, *(a for q in quantities for a in q.assumptions)]
         own = dict.fromkeys(map(self.posed.alone, conditions))
         if self.kind != "variable" and not all(q.closed for q in quantities):
             own[Apply("==", (Sym(self.unknown), Const(at)))] = None
-        return Structure(found, tuple(c for c in own if symbols(c) == {self.unknown}))
+        return RangeStructure(found, tuple(c for c in own if symbols(c) == {self.unknown}))
 
     @cached_property
     def rules(self) -> Mapping[Expr, str]:
@@ -164,16 +158,16 @@ class Solver:
         if x in self.refused:
             return self.refused[x]
         at = {self.unknown: x}
-        return next((why for rule, why in self.rules.items() if not true_at(rule, at)), None)
+        return next((why for rule, why in self.rules.items() if not holds(rule, at)), None)
 
-    def elaborate(self, x: int) -> Structure | str:
+    def elaborate(self, x: int) -> RangeStructure | str:
         found = self.inquiry.built({self.unknown: x})
         return found if isinstance(found, str) else self.structure(found, x)
 
-    def confirm(self, value: Value) -> Answer | str:
+    def confirm(self, value: Value) -> Candidate | str:
         """The answer at a value, from the table elaborated there; or why there is no table."""
         found = self.posed.confirmed({self.unknown: value})
-        return found if isinstance(found, str) else Answer(value, *found)
+        return found if isinstance(found, str) else Candidate(*found, value)
 
     # ---- solving
 
@@ -193,15 +187,15 @@ class Solver:
                     f"`{self.unknown}` is a {kind}: unknowns are whole numbers, flags and choices"
                 )
 
-    def base_answer(self) -> Answer:
+    def base_answer(self) -> Candidate:
         """The question at the table's own values."""
         sides = self.posed.at(self.inquiry.base, self.posed.base)
-        return Answer(self.posed.base[self.unknown], *sides)
+        return Candidate(*sides, self.posed.base[self.unknown])
 
     def over_choices(self, choices: tuple[str | bool, ...]) -> Solution:
         """A flag or a choice: each of its values is a table."""
         base = self.base_answer()
-        found: list[Answer] = []
+        found: list[Candidate] = []
         for choice in choices:
             answer = self.confirm(choice)
             if isinstance(answer, str):
@@ -213,8 +207,8 @@ class Solver:
         return Solution(
             self.question, self.unknown, base, None, None,
             tuple(a for a in found if a.left == a.right),
-            max((a for a in found if a.left < a.right), key=gap, default=None),
-            min((a for a in found if a.left > a.right), key=gap, default=None),
+            max((a for a in found if a.left < a.right), key=measure_gap, default=None),
+            min((a for a in found if a.left > a.right), key=measure_gap, default=None),
             methods=("every value",), structures=len(found), notes=tuple(self.notes),
         )  # fmt: skip
 
@@ -240,18 +234,18 @@ class Solver:
             if piece.structure is None:
                 continue
             expr = exprs[id(piece.structure)]
-            found = self.zeros(expr, piece, as_int(base.value))
+            found = self.zeros(expr, piece, require_int(base.value))
             methods[found.method] = None
             if not found.complete:
-                self.notes[f"of {ends(piece)}: {found.method} was tried"] = None
+                self.notes[f"of {write_ends(piece)}: {found.method} was tried"] = None
             roots += found.roots
             for same in found.stretches:
                 if len(same) > 2:
-                    self.notes[every(same)] = None
-                    if allowed := list(self.allowed(same, as_int(base.value))):
+                    self.notes[say_every(same)] = None
+                    if allowed := list(self.allowed(same, require_int(base.value))):
                         roots = [x for x in roots if x not in (same[0], same[-1])] + allowed
             near += [Near(x, step, piece.low, piece.high, expr) for x, step in found.near]
-        exact_ones, forbidden = self.confirmed(sorted(roots, key=distance_from(base.value)))
+        exact_ones, forbidden = self.confirmed(sorted(roots, key=measure_from(base.value)))
         forbidden += self.forbidden_roots(pieces)
         settled = exact_ones and self.question.op not in ("<", ">")
         return Solution(
@@ -260,7 +254,7 @@ class Solver:
             None if settled else self.nearest(near, 1),
             tuple(sorted(forbidden, key=lambda f: f.value)),
             tuple(methods), len(exprs),
-            tuple((ends(p), p.reason or "") for p in pieces if p.structure is None),
+            tuple((write_ends(p), p.reason or "") for p in pieces if p.structure is None),
             tuple(self.notes),
         )  # fmt: skip
 
@@ -273,11 +267,11 @@ class Solver:
         for steps in (down, up):
             yield from islice((same[k] for k in steps if self.fault(same[k]) is None), 1)
 
-    def pieces(self, low: int, high: int, base: Answer) -> list[Piece]:
+    def pieces(self, low: int, high: int, base: Candidate) -> list[RangePiece]:
         if self.kind == "variable":
-            return [Piece(low, high, Structure(self.inquiry.base, ()))]
+            return [RangePiece(low, high, RangeStructure(self.inquiry.base, ()))]
         assert isinstance(base.value, int)
-        cutter = Pieces(
+        cutter = RangeCutter(
             self.unknown,
             self.fault,
             self.elaborate,
@@ -291,33 +285,33 @@ class Solver:
                            " answers are confirmed, but there may be others"] = None  # fmt: skip
         return found
 
-    def answered(self, piece: Piece) -> Piece:
+    def answered(self, piece: RangePiece) -> RangePiece:
         """The piece, without a table where its table lacks a quantity that is asked for."""
         if piece.structure is None:
             return piece
         try:
             self.posed.sides(piece.structure.found)
         except QuestionError as error:
-            return Piece(piece.low, piece.high, None, str(error))
+            return RangePiece(piece.low, piece.high, None, str(error))
         return piece
 
-    def zeros(self, expr: Expr, piece: Piece, base: int) -> Found:
+    def zeros(self, expr: Expr, piece: RangePiece, base: int) -> Zeros:
         """Where the difference is zero on a piece; one of its values where it is everywhere."""
         closest = min(max(base, piece.low), piece.high)
         if self.unknown in symbols(expr):
             try:
-                return zeros(expr, self.unknown, piece.low, piece.high, closest)
+                return find_zeros(expr, self.unknown, piece.low, piece.high, closest)
             except ValueError:
                 pass
-        everywhere = self.unknown in symbols(expr) or number_at(expr, self.unknown, closest) == 0
+        everywhere = self.unknown in symbols(expr) or evaluate_at(expr, self.unknown, closest) == 0
         if everywhere and piece.low < piece.high:
-            self.notes[every(range(piece.low, piece.high + 1))] = None
+            self.notes[say_every(range(piece.low, piece.high + 1))] = None
         method = "the same for all values"
-        return Found((closest,) if everywhere else (), ((closest, 1),), method)
+        return Zeros((closest,) if everywhere else (), ((closest, 1),), method)
 
-    def confirmed(self, roots: list[int]) -> tuple[list[Answer], list[Forbidden]]:
+    def confirmed(self, roots: list[int]) -> tuple[list[Candidate], list[Forbidden]]:
         """The roots for which there is a table, and those for which there is none."""
-        answers: list[Answer] = []
+        answers: list[Candidate] = []
         forbidden: list[Forbidden] = []
         for x in roots:
             if len(answers) + len(forbidden) >= MAX_ROOTS:
@@ -332,28 +326,28 @@ class Solver:
                 answers.append(found)
         return answers, forbidden
 
-    def forbidden_roots(self, pieces: list[Piece]) -> list[Forbidden]:
+    def forbidden_roots(self, pieces: list[RangePiece]) -> list[Forbidden]:
         """Roots of the table's own formula where its rules leave no table."""
         expr = self.posed.difference(self.inquiry.base)
         found: list[Forbidden] = []
         for piece in pieces:
             if piece.structure is None and self.unknown in symbols(expr):
                 try:
-                    roots = zeros(expr, self.unknown, piece.low, piece.high).roots
+                    roots = find_zeros(expr, self.unknown, piece.low, piece.high).roots
                 except (ValueError, EvaluationError):
                     continue
                 found += [Forbidden(x, self.fault(x) or piece.reason or "") for x in roots[:2]]
         return found
 
-    def nearest(self, near: list[Near], side: int) -> Answer | None:
+    def nearest(self, near: list[Near], side: int) -> Candidate | None:
         """The value whose difference has the sign `side` and is nearest to zero."""
         for _ in range(MAX_CONFIRMED):
-            x = nearest(near, self.unknown, side, lambda x: self.fault(x) is None)
+            x = find_nearest(near, self.unknown, side, lambda x: self.fault(x) is None)
             if x is None:
                 return None
             found = self.confirm(x)
-            if isinstance(found, Answer):
-                if gap(found) * side > 0:
+            if isinstance(found, Candidate):
+                if measure_gap(found) * side > 0:
                     return found
                 found = "the table has another structure there"
             self.refused[x] = found
@@ -361,25 +355,25 @@ class Solver:
         return None
 
 
-def gap(answer: Answer) -> Exact:
+def measure_gap(answer: Candidate) -> Exact:
     return answer.left - answer.right
 
 
-def ends(piece: Piece) -> str:
+def write_ends(piece: RangePiece) -> str:
     return str(piece.low) if piece.low == piece.high else f"{piece.low:,} to {piece.high:,}"
 
 
-def every(values: range) -> str:
+def say_every(values: range) -> str:
     """What to say of a stretch of solutions of which only some are listed."""
     which = "every value" if values.step == 1 else f"every value by {values.step}"
     return f"{which} from {values[0]:,} to {values[-1]:,} that the table allows is a solution"
 
 
-def distance_from(base: Value) -> Callable[[Value], int]:
+def measure_from(base: Value) -> Callable[[Value], int]:
     """The distance of a value from the table's own."""
-    return lambda value: abs(as_int(value) - as_int(base))
+    return lambda value: abs(require_int(value) - require_int(base))
 
 
-def as_int(value: Value) -> int:
+def require_int(value: Value) -> int:
     assert isinstance(value, int)
     return value

@@ -20,7 +20,7 @@ from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.quantities.registry import QUANTITIES
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.expr.columns.exact import Array
-from specgen.expr.columns.vector import decided, evaluate_all, holds, joined
+from specgen.expr.columns.vector import decide_where, evaluate_all, find_where, join_arrays
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import TRUE, Expr, Sym, conjunction, symbols
 from specgen.expr.printing import TABLE, to_text
@@ -30,12 +30,13 @@ from specgen.questions.forms import (
     Family,
     Known,
     TooManyStructures,
-    demands,
-    domain,
+    find_structure,
     fold,
-    structure,
+    list_demands,
+    list_domain_demands,
 )
-from specgen.questions.points import MAX_POINTS, Axis, SweepError, batch
+from specgen.questions.points import MAX_POINTS, SweepAxis, make_columns
+from specgen.questions.values import SweepError
 from specgen.records import dataclass
 
 #: Points that are looked at together.
@@ -63,7 +64,7 @@ class Sweep:
     points where it has none, `blank` quantities with the rows without a value.
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     columns: Mapping[str, Array]
     points: int
     left_out: Mapping[str, int]
@@ -79,7 +80,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Structure:
+class SweepStructure:
     """One structure of the table, everything in the swept names alone."""
 
     condition: Expr
@@ -93,7 +94,7 @@ class Sweeper:
     """A sweep under way."""
 
     family: Family
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     quantities: tuple[str, ...]
     where: Expr
     variables: Mapping[str, Known]
@@ -103,7 +104,7 @@ class Sweeper:
     undecided: dict[str, int] = field(default_factory=dict)
     faults: int = 0
     until: float = math.inf
-    structures: list[Structure] = field(default_factory=list)
+    structures: list[SweepStructure] = field(default_factory=list)
 
     @cached_property
     def free(self) -> frozenset[str]:
@@ -124,7 +125,7 @@ class Sweeper:
     def filter(self) -> Expr:
         return fold(self.where, self.names, (*self.free, *self.needed))
 
-    def of(self, found: Ledger) -> Structure:
+    def of(self, found: Ledger) -> SweepStructure:
         """A structure's conditions and forms in the swept names."""
         forms: dict[str, Expr] = {}
         absent: dict[str, str] = {}
@@ -138,9 +139,9 @@ class Sweeper:
                 absent[name] = f"`{unset[0]}` has no value here"
             else:
                 forms[name] = self.folded(quantity.expr)
-        return Structure(
-            self.folded(structure(found, self.needed)),
-            tuple(self.asked(demands(found))),
+        return SweepStructure(
+            self.folded(find_structure(found, self.needed)),
+            tuple(self.asked(list_demands(found))),
             forms,
             absent,
         )
@@ -166,7 +167,7 @@ class Sweeper:
             demand
             for param in model.params
             if isinstance(self.names.get(param.name), Expr)
-            for demand in domain(param, Sym(param.name))
+            for demand in list_domain_demands(param, Sym(param.name))
         ]
         return tuple(self.asked([d for d in (*following, *own) if symbols(d.condition) <= known]))
 
@@ -193,7 +194,7 @@ class Sweeper:
         pieces: list[Mapping[str, Array]] = []
         for start in range(0, total, STRIDE):
             stop = min(start + STRIDE, total)
-            pieces.append(self.stretch(batch(self.axes, start, stop), stop - start))
+            pieces.append(self.stretch(make_columns(self.axes, start, stop), stop - start))
             if progress is not None:
                 progress(stop, total)
             if stop < total:
@@ -201,7 +202,7 @@ class Sweeper:
         names = (*(axis.name for axis in self.axes), *self.quantities)
         return Sweep(
             self.axes,
-            {name: joined([piece[name] for piece in pieces]) for name in names},
+            {name: join_arrays([piece[name] for piece in pieces]) for name in names},
             total,
             dict(sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))),
             self.filtered,
@@ -232,10 +233,10 @@ class Sweeper:
             if order is None:
                 rows[name] = np.empty(0, dtype=columns[name].dtype if name in columns else np.int64)
             else:
-                rows[name] = parts[0] if len(parts) == 1 else joined(parts)[order]
+                rows[name] = parts[0] if len(parts) == 1 else join_arrays(parts)[order]
         return rows
 
-    def elaborated(self, point: Mapping[str, object]) -> Structure | None:
+    def elaborated(self, point: Mapping[str, object]) -> SweepStructure | None:
         """The structure of the table at a point that no known one covers."""
         values: dict[str, Value] = {
             n: v.item() if isinstance(v, np.generic) else v  # type: ignore[misc]  # an axis's value
@@ -262,7 +263,7 @@ class Sweeper:
 
     def taken(
         self,
-        known: Structure,
+        known: SweepStructure,
         columns: Mapping[str, Array],
         waiting: Array,
         found: list[tuple[Array, Mapping[str, Array]]],
@@ -274,13 +275,13 @@ class Sweeper:
         """
         if not waiting.size:
             return waiting
-        mask = np.array(holds(known.condition, at(columns, waiting), waiting.size))
+        mask = np.array(find_where(known.condition, take_points(columns, waiting), waiting.size))
         mask[0] |= first
         mine = self.kept(known.demands, columns, waiting[mask])
         if mine.size:
             mine, values = self.valued(known, columns, mine)
             shown = {name: values[name] for name in self.quantities}
-            found.append((mine, {**at(columns, mine), **shown}))
+            found.append((mine, {**take_points(columns, mine), **shown}))
         rest: Array = waiting[~mask]
         return rest
 
@@ -289,12 +290,12 @@ class Sweeper:
         if not asked or not points.size:
             return points
         every = conjunction(*(demand.condition for demand in asked))
-        mask = holds(every, at(columns, points), points.size)
+        mask = find_where(every, take_points(columns, points), points.size)
         broken = points[~mask]
         for demand in asked:
             if not broken.size:
                 break
-            here = holds(demand.condition, at(columns, broken), broken.size)
+            here = find_where(demand.condition, take_points(columns, broken), broken.size)
             self.leave_out(demand.reason, broken.size - int(np.count_nonzero(here)))
             broken = broken[here]
         kept: Array = points[mask]
@@ -305,19 +306,21 @@ class Sweeper:
             self.left_out[reason] = self.left_out.get(reason, 0) + points
 
     def valued(
-        self, known: Structure, columns: Mapping[str, Array], points: Array
+        self, known: SweepStructure, columns: Mapping[str, Array], points: Array
     ) -> tuple[Array, Mapping[str, Array]]:
         """The points that the filter lets through, and their quantities."""
-        here = at(columns, points)
+        here = take_points(columns, points)
         values = dict(
             zip(
-                known.forms, quantities(tuple(known.forms.values()), here, points.size), strict=True
+                known.forms,
+                evaluate_forms(tuple(known.forms.values()), here, points.size),
+                strict=True,
             )
         )
         for name in known.absent:
             values[name] = np.full(points.size, None, dtype=object)
         if self.filter != TRUE:
-            mask, reasons = decided(self.filter, {**here, **values}, points.size)
+            mask, reasons = decide_where(self.filter, {**here, **values}, points.size)
             lacking = sorted(symbols(self.filter) & known.absent.keys())
             for reason, number in reasons.items():
                 named = (
@@ -345,17 +348,17 @@ class Sweeper:
         return column
 
 
-def quantities(forms: Sequence[Expr], columns: Mapping[str, Array], size: int) -> list[Array]:
+def evaluate_forms(forms: Sequence[Expr], columns: Mapping[str, Array], size: int) -> list[Array]:
     """The values of closed forms at some points; None where one has no value."""
     try:
         found = evaluate_all(forms, columns)
     except EvaluationError:
-        return [one_by_one(form, columns, size) for form in forms]
+        return [evaluate_one_by_one(form, columns, size) for form in forms]
     # A form without free names is the same everywhere.
     return [c if c.shape else np.full(size, c[()], dtype=c.dtype) for c in found]
 
 
-def one_by_one(form: Expr, columns: Mapping[str, Array], size: int) -> Array:
+def evaluate_one_by_one(form: Expr, columns: Mapping[str, Array], size: int) -> Array:
     listed = {name: column.tolist() for name, column in columns.items()}
     found = np.full(size, None, dtype=object)
     for i in range(size):
@@ -364,16 +367,16 @@ def one_by_one(form: Expr, columns: Mapping[str, Array], size: int) -> Array:
     return found
 
 
-def at(columns: Mapping[str, Array], points: Array) -> Mapping[str, Array]:
+def take_points(columns: Mapping[str, Array], points: Array) -> Mapping[str, Array]:
     """The columns at some of their points, in order."""
     if all(len(column) == points.size for column in columns.values()):
         return columns
     return {name: column[points] for name, column in columns.items()}
 
 
-def sweep(
+def sweep_family(
     family: Family,
-    axes: Sequence[Axis],
+    axes: Sequence[SweepAxis],
     quantities: Sequence[str],
     where: Expr = TRUE,
     variables: Mapping[str, Known] | None = None,

@@ -48,3 +48,8 @@ def unit(char: str) -> str:
 
 def is_unsafe(char: str) -> bool:
     return not char.isprintable() and unicodedata.category(char) in UNSAFE
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """The beginning of what a user wrote, for a message."""
+    return text if len(text) <= length else f"{text[: length - 3]}…"

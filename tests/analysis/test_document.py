@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from specgen.documents.params import document, schemes, to_json
+from specgen.documents.params import describe_program, list_schemes, to_json
 from specgen.documents.params_listing import to_csv, to_markdown, to_terminal
 from specgen.ir.model import Program
 from specgen.text.json_text import json_text
@@ -21,7 +21,7 @@ V3 = "deepseek_v3@v3_671b"
 
 
 def test_a_row_as_the_contract_shows_it() -> None:
-    rows = {row["name"]: row for row in document(table(V3))["rows"]}
+    rows = {row["name"]: row for row in describe_program(table(V3))["rows"]}
     row = rows["layers.{layer}.attn.wq_a"]
     assert {k: v for k, v in row.items() if k not in ("released", "describes")} == {
         "name": "layers.{layer}.attn.wq_a",
@@ -44,7 +44,7 @@ def test_a_row_as_the_contract_shows_it() -> None:
 
 @pytest.mark.parametrize("spec", [V3, "deepseek_v3@v3_671b_mtp", "llama@llama32_1b", "dsv3_table"])
 def test_rows_and_quantities_agree(spec: str) -> None:
-    found = document(table(spec))
+    found = describe_program(table(spec))
     counted = [row for row in found["rows"] if row["kind"] != "scale"]
     assert sum(row["elements"] for row in counted) == found["quantities"]["parameters"]
     stored = [*found["rows"], *(row for row in found["shared"] if row["shared"] == "copy")]
@@ -59,15 +59,15 @@ def test_rows_and_quantities_agree(spec: str) -> None:
 
 
 def test_shared_rows_stand_apart() -> None:
-    (head,) = document(table("llama@llama32_1b"))["shared"]
+    (head,) = describe_program(table("llama@llama32_1b"))["shared"]
     assert (head["name"], head["shared"], head["target"]) == ("head", "tied", "embed.weight")
-    copies = document(table("deepseek_v3@v3_671b_mtp"))["shared"]
+    copies = describe_program(table("deepseek_v3@v3_671b_mtp"))["shared"]
     assert [(c["shared"], c["dtype"]) for c in copies] == [("copy", "bf16")] * 2
 
 
 @pytest.mark.slow
 def test_tensors_are_listed_in_the_order_of_the_table() -> None:
-    found = document(table(V3), "hf")
+    found = describe_program(table(V3), "hf")
     assert len(found["tensors"]) == 90_427
     assert found["tensors"][0] == {
         "name": "model.embed_tokens.weight", "shape": [129280, 7168], "dtype": "bf16",
@@ -75,21 +75,21 @@ def test_tensors_are_listed_in_the_order_of_the_table() -> None:
     experts = [t["name"] for t in found["tensors"] if t["name"].endswith("up_proj.weight")]
     order = [tuple(int(part) for part in name.split(".") if part.isdigit()) for name in experts]
     assert [o for o in order if len(o) == 2] == sorted(o for o in order if len(o) == 2)
-    assert len(document(table(V3), "own")["tensors"]) == 90_427
-    assert schemes(table(V3)) == ("own", "hf")
-    assert schemes(table("dsv3_table")) == ("own",)
+    assert len(describe_program(table(V3), "own")["tensors"]) == 90_427
+    assert list_schemes(table(V3)) == ("own", "hf")
+    assert list_schemes(table("dsv3_table")) == ("own",)
 
 
 def test_an_unknown_scheme_is_refused() -> None:
     with pytest.raises(KeyError):
-        document(table("dsv3_table"), "hf")
+        describe_program(table("dsv3_table"), "hf")
 
 
 def test_json_is_the_document() -> None:
-    for found in (document(table(V3)), document(table("llama@llama32_1b"), "hf")):
+    for found in (describe_program(table(V3)), describe_program(table("llama@llama32_1b"), "hf")):
         assert json.loads(to_json(found)) == found
         assert json.loads(to_json([found, found])) == [found, found]
-    assert to_json(document(table(V3))) == to_json(document(table(V3)))
+    assert to_json(describe_program(table(V3))) == to_json(describe_program(table(V3)))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_json_text_is_json(value: Any) -> None:
 
 
 def test_text_shows_rows_and_totals() -> None:
-    text = to_terminal([document(table(V3))], width=140)
+    text = to_terminal([describe_program(table(V3))], width=140)
     assert "layers.{layer}.ffn.experts.{e}.w1" in text
     assert "217,969,590,272" in text
     assert "671,026,419,200" in text
@@ -117,25 +117,27 @@ def test_text_shows_rows_and_totals() -> None:
 
 
 def test_text_of_tensors() -> None:
-    text = to_terminal([document(table("llama@llama32_1b"), "hf")])
+    text = to_terminal([describe_program(table("llama@llama32_1b"), "hf")])
     lines = text.splitlines()
     assert len(lines) == 146
     assert lines[0] == f"{'bf16':8} {'[128256, 2048]':20} model.embed_tokens.weight"
 
 
 def test_csv_holds_every_row() -> None:
-    found = document(table("deepseek_v3@v3_671b_mtp"))
+    found = describe_program(table("deepseek_v3@v3_671b_mtp"))
     rows = list(csv.DictReader(io.StringIO(to_csv([found]))))
     assert len(rows) == len(found["rows"]) + len(found["shared"])
     counted = [r for r in rows if r["kind"] != "scale" and not r["shared"]]
     assert sum(int(r["elements"]) for r in counted) == 682_636_487_424
     assert {(r["spec"], r["variant"]) for r in rows} == {("deepseek_v3", "v3_671b_mtp")}
-    tensors = csv.DictReader(io.StringIO(to_csv([document(table("llama@llama32_1b"), "hf")])))
+    tensors = csv.DictReader(
+        io.StringIO(to_csv([describe_program(table("llama@llama32_1b"), "hf")]))
+    )
     assert len(list(tensors)) == 146
 
 
 def test_markdown_holds_every_row() -> None:
-    found = document(table(V3))
+    found = describe_program(table(V3))
     text = to_markdown([found, found])
     for row in found["rows"]:
         assert text.count(f"| `{row['name']}`") == 2
@@ -153,7 +155,7 @@ def hostile() -> Program:
 
 
 def test_hostile_texts_stay_texts() -> None:
-    found = document(hostile())
+    found = describe_program(hostile())
     text = to_terminal([found], width=200)
     assert "\x1b" not in text
     assert "[bold]" in text

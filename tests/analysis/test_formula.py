@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from specgen.analysis.quantities.ledger import Ledger, ledger
-from specgen.documents.formula import FORMATS, as_javascript, as_latex, as_python, as_text
+from specgen.documents.formula import (
+    FORMATS,
+    write_javascript,
+    write_latex,
+    write_python,
+    write_text,
+)
 from specgen.huggingface.select import select
 
 TABLES = ["deepseek_v3@v3_671b", "deepseek_v3@v2_lite_16b", "llama@llama32_1b", "dsv3_table"]
@@ -57,7 +63,7 @@ def test_python_evaluates_to_the_value(name: str) -> None:
     found = table(name)
     for quantity in found.quantities.values():
         if quantity.value is not None:
-            code = as_python(found, quantity)
+            code = write_python(found, quantity)
             assert evaluated(code, python_values(found)) == quantity.value
 
 
@@ -70,7 +76,7 @@ def awkward(tmp_path: Path) -> Ledger:
 def test_names_that_are_words_of_python_are_renamed(awkward: Ledger) -> None:
     quantity = awkward.quantities["parameters"]
     assert quantity.value == 3 * 4 * 6 + 3 + 7
-    code = as_python(awkward, quantity)
+    code = write_python(awkward, quantity)
     assert "class_" in code
     assert evaluated(code, python_values(awkward)) == quantity.value
 
@@ -84,7 +90,7 @@ def test_javascript_evaluates_to_the_value(awkward: Ledger) -> None:
         for quantity in found.quantities.values():
             if quantity.value is None:
                 continue
-            body = "return (\n" + as_javascript(found, quantity) + ")"
+            body = "return (\n" + write_javascript(found, quantity) + ")"
             program = (
                 f"const values = {json.dumps(values)};\n"
                 f"const f = new Function(...Object.keys(values), {json.dumps(body)});\n"
@@ -97,7 +103,7 @@ def test_javascript_evaluates_to_the_value(awkward: Ledger) -> None:
 
 
 def test_text_defines_the_names_that_it_uses(awkward: Ledger) -> None:
-    text = as_text(awkward, awkward.quantities["parameters"])
+    text = write_text(awkward, awkward.quantities["parameters"])
     assert "half × new" in text
     assert "where\n  half = class / 2" in text
     assert "82 elements" in text
@@ -128,22 +134,22 @@ def test_flags_choices_and_lists_have_a_form_in_every_notation(tmp_path: Path) -
     (tmp_path / "chosen.dsv3").write_text(CHOICES, encoding="utf-8")
     found = table(str(tmp_path / "chosen.dsv3"))
     quantity = found.quantities["parameters"]
-    code = as_python(found, quantity)
+    code = write_python(found, quantity)
     assert "(2 in ks)" in code
     assert "len(ks)" in code
     assert eval(code, {"__builtins__": {}, "len": len}, dict(found.program.values)) == 8 * 38
-    code = as_javascript(found, quantity)
+    code = write_javascript(found, quantity)
     assert 'form === "a_1"' in code
     assert "ks.includes(2)" in code
     assert "ks.length" in code
-    text = as_latex(found, quantity)
+    text = write_latex(found, quantity)
     for part in (r"\text{for}\: \mathrm{wide}", r'\text{"a\_1"}', r"2 \in \mathrm{ks}"):
         assert part in text
 
 
 def test_latex_keeps_names_upright() -> None:
     found = table("llama@llama3_8b")
-    text = as_latex(found, found.quantities["parameters"])
+    text = write_latex(found, found.quantities["parameters"])
     assert "\\mathrm{vocab\\_size}" in text
 
 

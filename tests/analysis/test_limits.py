@@ -9,7 +9,7 @@ import pytest
 
 from specgen.backends.report import emit
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.documents.params import document
+from specgen.documents.params import describe_program
 from specgen.frontend.load import load_program
 
 N = 24
@@ -69,7 +69,7 @@ def test_tables_that_grow_by_doubling(tmp_path: Path, text: str, reason: str) ->
     path.write_text(f"language 1\n{text}\n")
     start = time.perf_counter()
     with pytest.raises(SpecError, match=reason) as caught:
-        document(load_program(path))
+        describe_program(load_program(path))
     assert [d.code for d in caught.value.diagnostics] == ["E0801"]
     assert time.perf_counter() - start < 60  # a bound on hanging, not a measurement
 
@@ -80,7 +80,7 @@ def test_thousands_of_rows_are_no_deep_formula(tmp_path: Path) -> None:
     rows = "\n".join(f"w{i} : [n, {i + 1}]" for i in range(3000))
     path.write_text("language 1\n" + ROOT.format(f"tensors {{\n{rows}\n}}"))
     program = load_program(path)
-    assert document(program)["quantities"]["parameters"] == 3 * sum(range(3001))
+    assert describe_program(program)["quantities"]["parameters"] == 3 * sum(range(3001))
     assert b"w2999" in emit(program)["report.md"]
 
 
@@ -92,5 +92,5 @@ def test_a_name_without_a_value(tmp_path: Path) -> None:
         + 'module one "one" { tensors { w : [2] } }'
     )
     with pytest.raises(SpecError, match="division by zero") as caught:
-        document(load_program(path), "hf")
+        describe_program(load_program(path), "hf")
     assert [d.code for d in caught.value.diagnostics] == ["E0803"]

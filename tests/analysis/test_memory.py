@@ -9,7 +9,7 @@ import pytest
 from specgen.analysis.quantities.caches import UNMET
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.terms import RECIPES, evaluated
-from specgen.documents.formula import as_json, as_text
+from specgen.documents.formula import write_json, write_text
 from specgen.huggingface.select import select
 from tests.analysis.released import table
 from tests.families import ONE_EACH
@@ -123,9 +123,9 @@ def test_training_by_recipe() -> None:
     assert {r.name: sum(r.values.values()) for r in RECIPES} == {
         "f32": 16, "mixed": 16, "mixed_f32_gradients": 18, "bf16": 8,
     }  # fmt: skip
-    text = as_text(found, quantity)
+    text = write_text(found, quantity)
     for recipe in quantity.recipes:
         value = evaluated(quantity, {**found.values, **recipe.values})
         assert value == sum(recipe.values.values()) * found.value("parameters")
         assert f"{value:,} bytes ({recipe.name}: " in text
-        assert f'"{recipe.name}"' in as_json(found, quantity)
+        assert f'"{recipe.name}"' in write_json(found, quantity)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from specgen.documents.diff import Difference, difference
+from specgen.documents.diff import TableDifference, compare_programs
 from specgen.documents.diff_listing import to_json, to_markdown, to_terminal
 from specgen.expr.node import Apply, Sym
 from specgen.ir.model import Program, Tensor
@@ -35,8 +35,8 @@ SEED = {
 }
 
 
-def seed() -> Difference:
-    return difference(table("dsv3_table"), table(V3))
+def seed() -> TableDifference:
+    return compare_programs(table("dsv3_table"), table(V3))
 
 
 def test_the_seeds_mistakes() -> None:
@@ -86,7 +86,7 @@ PAIRS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_changes_add_up_and_turn_around(a: str, b: str) -> None:
-    found, back = difference(table(a), table(b)), difference(table(b), table(a))
+    found, back = compare_programs(table(a), table(b)), compare_programs(table(b), table(a))
     assert sum(change.difference for change in found.changes) == found.total
     assert found.total == found.a.value("parameters") - found.b.value("parameters")
     assert back.total == -found.total
@@ -99,7 +99,7 @@ def test_changes_add_up_and_turn_around(a: str, b: str) -> None:
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_every_counted_row_is_in_one_pair_at_most(a: str, b: str) -> None:
-    found = difference(table(a), table(b))
+    found = compare_programs(table(a), table(b))
     for ledger, pick in ((found.a, 0), (found.b, 1)):
         rows = [id(row) for row in ledger.rows if row.counted]
         shown = [
@@ -115,7 +115,7 @@ def test_every_counted_row_is_in_one_pair_at_most(a: str, b: str) -> None:
 
 @pytest.mark.parametrize("spec", [V3, "dsv3_table", "llama@llama32_1b"])
 def test_a_table_does_not_differ_from_itself(spec: str) -> None:
-    found = difference(table(spec), table(spec))
+    found = compare_programs(table(spec), table(spec))
     assert (found.total, found.changes) == (0, ())
     assert dict(found.quantities) == {}
 
@@ -133,12 +133,12 @@ BASE = (linear("a", "w", 4), array("v", "w"))
 
 
 def only_change(a: Program, b: Program) -> tuple[str, int, tuple[str, ...]]:
-    (change,) = difference(a, b).changes
+    (change,) = compare_programs(a, b).changes
     return change.name, change.difference, change.reasons
 
 
 def test_another_number_of_layers() -> None:
-    found = difference(model(*BASE), model(*BASE, n=7))
+    found = compare_programs(model(*BASE), model(*BASE, n=7))
     assert [c.difference for c in found.changes] == [-32, -8]
     assert found.changes[0].reasons == ("instances: 6 (n) in A, 7 (n) in B",)
 
@@ -158,12 +158,12 @@ def test_another_kind_of_row() -> None:
 
 
 def test_a_renamed_row_of_the_same_size_is_found() -> None:
-    assert difference(model(*BASE), model(BASE[0], array("gain", "w"))).changes == ()
+    assert compare_programs(model(*BASE), model(BASE[0], array("gain", "w"))).changes == ()
 
 
 def test_two_candidates_for_one_row_are_no_match() -> None:
     """Which of two equal rows was renamed cannot be told: each is shown as it is."""
-    found = difference(model(array("v", "w")), model(array("g", "w"), array("h", "w")))
+    found = compare_programs(model(array("v", "w")), model(array("g", "w"), array("h", "w")))
     assert [(c.name, c.difference) for c in found.changes] == [
         ("layers.{layer}.g", -48), ("layers.{layer}.h", -48), ("layers.{layer}.v", 48),
     ]  # fmt: skip
@@ -174,7 +174,7 @@ def test_rows_are_matched_by_released_names() -> None:
         names = {"hf": {own: ("q_proj",)}}
         return program(module("m", tensors=(linear(own, 2, 4),), names=names))
 
-    assert difference(released("wq"), released("query")).changes == ()
+    assert compare_programs(released("wq"), released("query")).changes == ()
 
 
 def test_a_row_of_several_shapes_is_one_row() -> None:
@@ -186,8 +186,8 @@ def test_a_row_of_several_shapes_is_one_row() -> None:
 
 def test_tied_and_copied_rows_are_no_parameters() -> None:
     tied = Tensor("h", "map", (Sym("w"), Sym("w")), "bf16", None, "act", shared="tied", target="a")
-    assert difference(model(*BASE), model(*BASE, tied)).total == 0
-    copied = difference(model(*BASE), model(*BASE, replace(tied, shared="copy")))
+    assert compare_programs(model(*BASE), model(*BASE, tied)).total == 0
+    copied = compare_programs(model(*BASE), model(*BASE, replace(tied, shared="copy")))
     assert copied.total == 0
     assert copied.quantities["stored_copies"] == (0, 6 * 64)
 
@@ -227,10 +227,10 @@ def test_markdown_sums() -> None:
 def test_hostile_names_stay_text() -> None:
     base = latent_moe()
     evil = replace(base, name="x`|<b>\n# h \x1b[31m", variant="v|{{1}}")
-    text = to_markdown(difference(base, evil))
+    text = to_markdown(compare_programs(base, evil))
     assert "<b>" not in re.sub(r"`[^`\n]*`", "", text)
     assert not [line for line in text.splitlines() if line.startswith("# h")]
-    assert "\x1b" not in to_terminal(difference(base, evil))
+    assert "\x1b" not in to_terminal(compare_programs(base, evil))
 
 
 # ---- every quantity --------------------------------------------------------------------
@@ -240,7 +240,7 @@ AT = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 
 def test_quantities_with_variables_are_functions_and_figures() -> None:
     """The prefill: 170,973,789,683,712 and 295,674,138,591,232."""
-    found = difference(table(V3), table("llama@llama3_70b"), AT)
+    found = compare_programs(table(V3), table("llama@llama3_70b"), AT)
     prefill = {change.name: change for change in found.functions}["flops_prefill"]
     assert (prefill.a.value, prefill.b.value) == (170_973_789_683_712, 295_674_138_591_232)
     assert prefill.difference == 170_973_789_683_712 - 295_674_138_591_232
@@ -255,13 +255,13 @@ def test_quantities_with_variables_are_functions_and_figures() -> None:
 
 
 def test_formulas_that_differ_in_form_only_do_not_differ() -> None:
-    found = difference(table("llama@llama3_8b"), table("llama@llama31_8b"), AT)
+    found = compare_programs(table("llama@llama3_8b"), table("llama@llama31_8b"), AT)
     assert found.functions == ()
     assert "as formulas" not in to_terminal(found)
 
 
 def test_a_quantity_that_one_table_lacks_says_why() -> None:
-    found = difference(table("dsv3_table"), table(V3), AT)
+    found = compare_programs(table("dsv3_table"), table(V3), AT)
     missing = {change.name: change for change in found.functions}["flops_decode"]
     assert (missing.a.expr, missing.a.absent) == (None, "the table has no forward")
     assert missing.difference is None
@@ -272,7 +272,7 @@ def test_a_quantity_that_one_table_lacks_says_why() -> None:
 
 
 def test_without_values_there_are_formulas_only() -> None:
-    found = difference(table(V3), table("llama@llama3_70b"))
+    found = compare_programs(table(V3), table("llama@llama3_70b"))
     assert all(change.difference is None for change in found.functions)
     assert all(change.a.expr is not None for change in found.functions)
 

@@ -8,7 +8,7 @@ import pytest
 
 import specgen
 from specgen.expr.node import ONE, Apply, Const, Expr, Sym
-from specgen.expr.solving import Step, quotient, solve
+from specgen.expr.solving import DimStep, quotient, solve
 from specgen.frontend.load import check_file
 
 TABLE = """language 1
@@ -85,8 +85,8 @@ def test_each_step_needs_only_those_before_it() -> None:
     shapes = [dims("K*G K*H*2"), dims("K dim"), dims("G*M")]
     found = solve(shapes, {"K", "G", "H", "M"})
     assert [step.name for step in found] == ["K", "G", "H", "M"]
-    assert found[0] == Step("K", 1, -2, ONE)
-    assert found[3] == Step("M", 2, -1, Sym("G"))
+    assert found[0] == DimStep("K", 1, -2, ONE)
+    assert found[3] == DimStep("M", 2, -1, Sym("G"))
     assert solve([dims("M*N")], {"M", "N"}) == []
     assert solve([dims("M*M")], {"M"}) == []
 

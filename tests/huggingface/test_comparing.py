@@ -11,7 +11,7 @@ import pytest
 from specgen.analysis.table.config import config
 from specgen.analysis.table.stored import expand, scheme_of, stored
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.huggingface.comparing import Difference, compare
+from specgen.huggingface.comparing import CheckpointDifference, compare
 from specgen.huggingface.select import select
 from tests.cli.running import specgen_here
 from tests.truth.outside import REPOSITORY
@@ -106,7 +106,7 @@ def test_a_configuration_is_held_against_the_parameters(tmp_path: Path) -> None:
     assert not compare(TABLE, file).differences
     assert not compare(TABLE, tmp_path).differences
     file.write_text(json.dumps(written | {"num_hidden_layers": 4}))
-    expected = Difference("param", "n_layers", "is 4, not 3", 1, "n_layers")
+    expected = CheckpointDifference("param", "n_layers", "is 4, not 3", 1, "n_layers")
     assert compare(TABLE, file).differences == (expected,)
 
 

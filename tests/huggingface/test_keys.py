@@ -22,7 +22,7 @@ import specgen
 from specgen.analysis.quantities.ledger import ledger
 from specgen.analysis.table.config import config
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.documents.params import document
+from specgen.documents.params import describe_program
 from specgen.frontend.load import load_program
 from specgen.huggingface import imported
 from specgen.huggingface.account import FAMILIES
@@ -285,7 +285,7 @@ def test_a_quantisation_that_the_table_says_is_counted() -> None:
 
 def unquantised(program: Program) -> list[str]:
     """The modules that a table stores in no format, from its tensors: those without scales."""
-    tensors = document(program, "hf")["tensors"]
+    tensors = describe_program(program, "hf")["tensors"]
     scaled = {t["name"].removesuffix("_scale_inv") for t in tensors if "_scale_inv" in t["name"]}
     maps = {t["name"] for t in tensors if len(t["shape"]) == 2} - scaled
     return sorted(n.removesuffix(".weight") for n in maps if n.endswith(".weight")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from specgen.analysis.table.config import config
-from specgen.documents.params import document
+from specgen.documents.params import describe_program
 from specgen.frontend.load import check_file, load_program
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutation import Mutant, damaged
@@ -36,7 +36,7 @@ def artefacts(specs: Path, model: str) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {"tensors": [], "config": []}
     for variant in VARIANTS[model]:
         program = load_program(specs / f"{model}.dsv3", variant, FEW)
-        listed = document(program, "hf" if program.model.names else "own")
+        listed = describe_program(program, "hf" if program.model.names else "own")
         found["tensors"] += [listed["quantities"]["parameters"]]
         found["tensors"] += sorted((t["name"], t["shape"], t["dtype"]) for t in listed["tensors"])
         found["config"] += [config(program, scheme) for scheme in program.configs]

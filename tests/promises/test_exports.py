@@ -24,17 +24,17 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
 from specgen.documents.formula import (
     JAVASCRIPT_WORDS,
-    as_javascript,
-    as_json,
-    as_latex,
-    as_python,
-    as_text,
+    write_javascript,
+    write_json,
+    write_latex,
+    write_python,
+    write_text,
 )
 from specgen.expr.evaluate import Value, evaluate
 from specgen.expr.node import Sym
 from specgen.frontend.selection import Selection
 from specgen.language.parser import parse_expression
-from specgen.questions.session import Inquiry
+from specgen.questions.session import Session
 from tests.analysis.released import SPECS
 from tests.promises import latex
 from tests.promises.configurations import Structure, structure, structures
@@ -140,7 +140,7 @@ def hold(table: Table, read: Callable[[Quantity], Callable[[Point], Value]]) -> 
 
 def test_text_is_read_by_the_parser_of_tables(table: Table) -> None:
     found, selection, _ = table
-    inquiry = Inquiry(selection)
+    inquiry = Session(selection)
 
     def parsed(text: str) -> Any:
         faults = Diagnostics()
@@ -150,7 +150,7 @@ def test_text_is_read_by_the_parser_of_tables(table: Table) -> None:
         return scope.child(Sym(name, "axis") for name in VARIABLES).resolve(node)
 
     def read(quantity: Quantity) -> Callable[[Point], Value]:
-        head, *sections = as_text(found.found, quantity).split("\n\n")
+        head, *sections = write_text(found.found, quantity).split("\n\n")
         expr = parsed(head.partition(" = ")[2].partition("\n")[0])
         lets = {}
         for section in sections:
@@ -201,7 +201,7 @@ def test_python_is_python(table: Table) -> None:
     found = table[0]
 
     def read(quantity: Quantity) -> Callable[[Point], Value]:
-        lines = as_python(found.found, quantity).splitlines()
+        lines = write_python(found.found, quantity).splitlines()
         formula = arithmetic("\n".join(line for line in lines if not line.startswith("#")))
         return lambda point: formula(params(found, point))
 
@@ -213,7 +213,7 @@ def test_json_has_the_formula_in_params(table: Table) -> None:
     reserved = re.compile(rf"\b({'|'.join(n for n in keyword.kwlist if n in 'class lambda')})\b")
 
     def read(quantity: Quantity) -> Callable[[Point], Value]:
-        document = json.loads(as_json(found.found, quantity))
+        document = json.loads(write_json(found.found, quantity))
         formula = arithmetic(reserved.sub(r"\1_", document["formula"]))
         return lambda point: formula(params(found, point))
 
@@ -225,7 +225,7 @@ def test_latex_is_read_back(table: Table) -> None:
     found = table[0]
 
     def read(quantity: Quantity) -> Callable[[Point], Value]:
-        expr = latex.read(as_latex(found.found, quantity))
+        expr = latex.read(write_latex(found.found, quantity))
         return lambda point: evaluate(expr, params(found, point))
 
     hold(table, read)
@@ -241,7 +241,7 @@ def test_javascript_is_javascript(table: Table, tmp_path: Path) -> None:
         return {f"{n}_" if n in JAVASCRIPT_WORDS else n: v for n, v in point.items()}
 
     given = [renamed(params(found, point)) for point in chosen]
-    codes = {name: as_javascript(found.found, quantity) for name, quantity in named.items()}
+    codes = {name: write_javascript(found.found, quantity) for name, quantity in named.items()}
     script = tmp_path / "formulas.js"
     script.write_text(
         f"const points = {json.dumps(given)};\nconst codes = {json.dumps(codes)};\n"

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from specgen.analysis.quantities.ledger import Ledger, ledger  # noqa: E402
 from specgen.analysis.quantities.terms import evaluated  # noqa: E402
-from specgen.documents.operations import amount, operations  # noqa: E402
+from specgen.documents.operations import count_operations, operations  # noqa: E402
 from specgen.expr.evaluate import evaluate_int  # noqa: E402
 from tests.analysis.released import SPECS, table  # noqa: E402
 from tests.numeric.generated import config_of, imported  # noqa: E402
@@ -50,7 +50,7 @@ def by_module(found: Ledger, modules: set[str], at: dict[str, int]) -> Counter[s
         name = operation.name if operation.name != found.program.name else ""
         while name not in modules:  # a row that is no module, or one of stacked experts
             name = name.rpartition(".")[0]
-        counts[name] += amount(operation, found, at)
+        counts[name] += count_operations(operation, found, at)
     return counts
 
 
@@ -62,12 +62,12 @@ def explained(found: Ledger, modules: set[str], at: dict[str, int]) -> Counter[s
     for one, other in pairwise(listed):
         if (one.kind, other.kind) == (SCORES, MIXED) and fused(found):
             width, own = (evaluate_int(axis, env) for axis in (one.axes[4], other.axes[5]))
-            rest = amount(other, found, at) // own
+            rest = count_operations(other, found, at) // own
             counts[one.name] += rest * max(width - own, 0)
     for mixture in {o.name.rpartition(".{e}")[0] for o in listed if ".{e}" in o.name}:
         last = next(o for o in reversed(listed) if o.name.startswith(f"{mixture}.{{e}}"))
         # Its operations are 2 x chosen x tokens x width in x width out, for each instance.
-        counts[mixture] += amount(last, found, at) // evaluate_int(last.axes[-2], env)
+        counts[mixture] += count_operations(last, found, at) // evaluate_int(last.axes[-2], env)
     return counts
 
 

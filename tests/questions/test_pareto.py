@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.questions.pareto import front
+from specgen.questions.pareto import find_front
 
 CELL = st.one_of(st.none(), st.integers(0, 6), st.sampled_from([2**63, 2**63 + 1, 2**80]))
 ROWS = st.lists(st.tuples(CELL, CELL), max_size=25)
@@ -37,17 +37,17 @@ def column(values: list[int | None]) -> np.ndarray:
 @settings(max_examples=300, deadline=None)
 @given(ROWS, st.tuples(st.booleans(), st.booleans()))
 def test_by_definition(rows: list[tuple[int | None, int | None]], most: tuple[bool, bool]) -> None:
-    found = front(column([a for a, _ in rows]), column([b for _, b in rows]), most)
+    found = find_front(column([a for a, _ in rows]), column([b for _, b in rows]), most)
     assert set(found.tolist()) == by_definition(rows, most)
     assert len(found) == len(set(found.tolist()))
 
 
 def test_in_order_of_the_first_column() -> None:
-    found = front(np.array([5, 1, 3, 4]), np.array([1, 9, 4, 4]))
+    found = find_front(np.array([5, 1, 3, 4]), np.array([1, 9, 4, 4]))
     assert found.tolist() == [1, 2, 0]
-    found = front(np.array([5, 1, 3, 4]), np.array([1, 9, 4, 4]), (True, False))
+    found = find_front(np.array([5, 1, 3, 4]), np.array([1, 9, 4, 4]), (True, False))
     assert found.tolist() == [0]
 
 
 def test_floats() -> None:
-    assert front(np.array([0.5, 0.25]), np.array([1, 2])).tolist() == [1, 0]
+    assert find_front(np.array([0.5, 0.25]), np.array([1, 2])).tolist() == [1, 0]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from specgen.questions.plot import Picture, PlotError, plot
+from specgen.questions.plot import Picture, PlotError, draw_picture
 from specgen.questions.sheet import MissingPackage
 
 PICTURE = Picture(
@@ -21,7 +21,7 @@ PICTURE = Picture(
 def test_without_matplotlib_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingPackage, match=r"pip install 'specgen-llm\[plot\]'"):
-        plot(PICTURE, "svg")
+        draw_picture(PICTURE, "svg")
 
 
 @pytest.mark.slow
@@ -31,11 +31,11 @@ class TestWithMatplotlib:
         pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
     def test_the_same_bytes(self) -> None:
-        assert plot(PICTURE, "svg") == plot(PICTURE, "svg")
-        assert plot(PICTURE, "png") == plot(PICTURE, "png")
+        assert draw_picture(PICTURE, "svg") == draw_picture(PICTURE, "svg")
+        assert draw_picture(PICTURE, "png") == draw_picture(PICTURE, "png")
 
     def test_names_are_texts(self) -> None:
-        root = ElementTree.fromstring(plot(PICTURE, "svg"))
+        root = ElementTree.fromstring(draw_picture(PICTURE, "svg"))
         texts = [
             "".join(e.itertext()).strip() for e in root.iter("{http://www.w3.org/2000/svg}text")
         ]
@@ -46,9 +46,9 @@ class TestWithMatplotlib:
         front = Picture(
             "t", {"a": [1, 2, 3], "b": [3, 2, 1]}, ("a",), {"b": "bytes"}, ("a", "b", (0, 1, 2))
         )
-        assert b"Pareto front" in plot(front, "svg")
+        assert b"Pareto front" in draw_picture(front, "svg")
         bars = Picture("t", {"c": ["x", "y"], "b": [3, None]}, ("c",), {"b": "bytes"})
-        assert b">x<" in plot(bars, "svg")
+        assert b">x<" in draw_picture(bars, "svg")
 
     @pytest.mark.parametrize(
         ("columns", "reason"),
@@ -60,4 +60,4 @@ class TestWithMatplotlib:
     )
     def test_errors(self, columns: dict[str, list[object]], reason: str) -> None:
         with pytest.raises(PlotError, match=reason):
-            plot(Picture("t", columns, ("a",), {"b": "bytes"}), "svg")  # type: ignore[arg-type]
+            draw_picture(Picture("t", columns, ("a",), {"b": "bytes"}), "svg")  # type: ignore[arg-type]

@@ -7,11 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from specgen.diagnostics.diagnostic import SpecError
+from specgen.diagnostics.diagnostic import RequestError, SpecError
 from specgen.expr.evaluate import Value
 from specgen.frontend.files import Definition
 from specgen.huggingface.select import select
-from specgen.questions.points import SweepError, axis, batch, swept, values
+from specgen.questions.points import make_axis, make_columns, read_axes, read_values
+from specgen.questions.values import SweepError
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,13 @@ def mixed() -> Definition:
     ],
 )
 def test_values(model: Definition, name: str, text: str, expected: tuple[Value, ...]) -> None:
-    found = values(name, text, model)
+    found = read_values(name, text, model)
     assert found == expected
     assert list(map(type, found)) == list(map(type, expected))
 
 
 def test_lists(mixed: Definition) -> None:
-    assert values("mlp_only_layers", "[],[1, 2],[3]", mixed) == ((), (1, 2), (3,))
+    assert read_values("mlp_only_layers", "[],[1, 2],[3]", mixed) == ((), (1, 2), (3,))
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,8 @@ def test_lists(mixed: Definition) -> None:
     ],
 )  # fmt: skip
 def test_faults_of_the_command_line(model: Definition, name: str, text: str, reason: str) -> None:
-    with pytest.raises(SweepError, match=reason):
-        swept([(name, text)], model)
+    with pytest.raises(RequestError, match=reason):
+        read_axes([(name, text)], model)
 
 
 @pytest.mark.parametrize(
@@ -101,30 +102,30 @@ def test_faults_of_the_command_line(model: Definition, name: str, text: str, rea
     ],
 )  # fmt: skip
 def test_faults_of_a_value(model: Definition, name: str, text: str, reason: str) -> None:
-    with pytest.raises((SpecError, SweepError), match=reason):
-        swept([(name, text)], model)
+    with pytest.raises((SpecError, RequestError), match=reason):
+        read_axes([(name, text)], model)
 
 
 def test_a_name_twice(model: Definition) -> None:
     with pytest.raises(SweepError, match="`dim` is swept twice"):
-        swept([("dim", "1"), ("dim", "2")], model)
+        read_axes([("dim", "1"), ("dim", "2")], model)
 
 
 def test_too_many_points(model: Definition) -> None:
     with pytest.raises(SweepError, match="= 25,000,000 points are more than 10,000,000"):
-        swept([("dim", "1:5000"), ("inter_dim", "1:5000")], model)
+        read_axes([("dim", "1:5000"), ("inter_dim", "1:5000")], model)
 
 
 def test_batches_are_parts_of_the_product() -> None:
-    axes = [axis("a", (1, 2, 3)), axis("b", ("x", "y")), axis("c", (True, False))]
-    whole = batch(axes, 0, 12)
+    axes = [make_axis("a", (1, 2, 3)), make_axis("b", ("x", "y")), make_axis("c", (True, False))]
+    whole = make_columns(axes, 0, 12)
     assert whole["a"].tolist() == [1] * 4 + [2] * 4 + [3] * 4
     assert whole["b"].tolist() == ["x", "x", "y", "y"] * 3
     assert whole["c"].tolist() == [True, False] * 6
-    part = batch(axes, 5, 9)
+    part = make_columns(axes, 5, 9)
     assert all(np.array_equal(part[name], whole[name][5:9]) for name in whole)
 
 
 def test_whole_numbers_beyond_int64_are_kept() -> None:
-    assert axis("a", (1, 2**63)).array.tolist() == [1, 2**63]
-    assert axis("a", (1, 2**63 - 1)).array.dtype == np.int64
+    assert make_axis("a", (1, 2**63)).array.tolist() == [1, 2**63]
+    assert make_axis("a", (1, 2**63 - 1)).array.dtype == np.int64

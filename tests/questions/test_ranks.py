@@ -14,11 +14,12 @@ import pytest
 from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
 from specgen.analysis.quantities.ranks import RANK_QUANTITIES, rank_quantities
 from specgen.analysis.table.instances import environment
-from specgen.documents.params import document
+from specgen.diagnostics.diagnostic import RequestError
+from specgen.documents.params import describe_program
 from specgen.expr.evaluate import evaluate
 from specgen.frontend.load import load_program
 from specgen.questions.ranks.layout import MAX_RANKS, LayoutError, read_layout
-from specgen.questions.ranks.per_rank import FIGURES, Ranks, ranks
+from specgen.questions.ranks.per_rank import FIGURES, Ranks, evaluate_ranks
 from specgen.resources import folder
 from tests.questions import enumeration
 from tests.questions.enumeration import BYTES, Model, Tensor, follows_precision, is_parameter
@@ -123,7 +124,7 @@ def opened_once(number: int) -> tuple[Ledger, Model]:
     case = CASES[number]
     program = load_program(folder("specs") / f"{case.spec}.dsv3", None, case.params)
     found = ledger(program)
-    listed = document(program, "own")["tensors"]
+    listed = describe_program(program, "own")["tensors"]
     tensors = [Tensor(t["name"], tuple(t["shape"]), t["dtype"]) for t in listed]
     kept = dict.fromkeys((row.name, row.dims, row.dtype) for row in found.caches)
     caches = [  # every layer keeps the same
@@ -181,7 +182,7 @@ def test_ranks_hold_what_an_enumeration_finds(case: Case, seed: int) -> None:
     found, model = opened(case)
     layout = drawn(case, model, seed)
     variables = {"B": random.Random(seed).randint(1, 9), "T": 11, "W": 1 + seed % 4}
-    answer = ranks(found, read_layout(*asked(layout)), variables)
+    answer = evaluate_ranks(found, read_layout(*asked(layout)), variables)
     figures = by_rank(answer)
     assert sorted(figures) == list(range(layout.ranks))
     whole: dict[str, set[int]] = {}
@@ -232,7 +233,7 @@ def test_closed_forms_give_what_the_listing_gives(case: Case, seed: int) -> None
     drawn_layout = drawn(case, model, 100 + seed)
     layout = enumeration.Layout(**{**vars(drawn_layout), "stages": None})
     variables = {"B": 5, "T": 11, "W": 2}
-    figures = by_rank(ranks(found, read_layout(*asked(layout)), variables))
+    figures = by_rank(evaluate_ranks(found, read_layout(*asked(layout)), variables))
     quantities = rank_quantities(found.program)
     for number in range(layout.ranks):
         stage, place = divmod(number, layout.per_stage)
@@ -261,7 +262,9 @@ def test_a_form_holds_for_other_params_than_it_was_made_with() -> None:
     others = {**case.params, "n_layers": 9, "n_dense_layers": 4, "n_heads": 5, "vocab_size": 33}
     path = folder("specs") / "deepseek_v3.dsv3"
     other = ledger(load_program(path, None, others))
-    figures = by_rank(ranks(other, read_layout("tensor=3,pipeline=4"), {"B": 1, "T": 1, "W": 2}))
+    figures = by_rank(
+        evaluate_ranks(other, read_layout("tensor=3,pipeline=4"), {"B": 1, "T": 1, "W": 2})
+    )
     form = rank_quantities(small.program)["rank_parameters"]
     for number in range(12):
         env = {
@@ -275,7 +278,7 @@ def test_a_form_holds_for_other_params_than_it_was_made_with() -> None:
 
 def test_one_rank_holds_everything() -> None:
     found, _ = opened(CASES[2])
-    answer = ranks(found, read_layout("tensor=1"), {"B": 3, "T": 5, "W": 2})
+    answer = evaluate_ranks(found, read_layout("tensor=1"), {"B": 3, "T": 5, "W": 2})
     (group,) = answer.groups
     assert group.figures["parameters"] == found.value("parameters")
     assert group.figures["stored_bytes"] == found.value("stored_bytes")
@@ -287,7 +290,7 @@ def test_key_heads_below_the_degree_are_shared_by_groups_of_ranks() -> None:
     """Llama 3 70B on 16 ranks: 8 key/value heads, each on the two ranks that read it (as vLLM)."""
     path = folder("specs") / "llama.dsv3"
     found = ledger(load_program(path, "llama3_70b"))
-    answer = ranks(found, read_layout("tensor=16"), {"B": 1, "T": 1, "W": 2})
+    answer = evaluate_ranks(found, read_layout("tensor=16"), {"B": 1, "T": 1, "W": 2})
     (group,) = answer.groups
     assert group.figures["cache_bytes"] == 80 * 2 * 128 * 2
     again = {row.name: row.tensor for row in answer.replicas if row.figure == "parameters"}
@@ -316,15 +319,15 @@ def test_key_heads_below_the_degree_are_shared_by_groups_of_ranks() -> None:
 )  # fmt: skip
 def test_layouts_that_do_not_fit_are_errors(degrees: str, stages: str | None, message: str) -> None:
     found, _ = opened(CASES[2])
-    with pytest.raises(LayoutError) as caught:
-        ranks(found, read_layout(degrees, stages), {"B": 1, "T": 1, "W": 2})
+    with pytest.raises(RequestError) as caught:
+        evaluate_ranks(found, read_layout(degrees, stages), {"B": 1, "T": 1, "W": 2})
     assert message in str(caught.value)
 
 
 def test_a_table_without_mixtures_has_no_expert_ranks() -> None:
     found, _ = opened(CASES[0])
     with pytest.raises(LayoutError, match="no mixture"):
-        ranks(found, read_layout("data=2,expert=2"), {"B": 1, "T": 1, "W": 2})
+        evaluate_ranks(found, read_layout("data=2,expert=2"), {"B": 1, "T": 1, "W": 2})
 
 
 def test_every_shipped_table_says_what_tensor_ranks_divide() -> None:

@@ -13,13 +13,12 @@ from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
 from specgen.analysis.quantities.ranks import rank_quantities, shares
 from specgen.analysis.table.instances import environment
 from specgen.cli.main import main
-from specgen.documents.formula import as_json, as_python
+from specgen.documents.formula import write_json, write_python
 from specgen.frontend.load import load_program
 from specgen.questions.ranks import per_rank as listing
 from specgen.questions.ranks.layout import LayoutError, read_layout
-from specgen.questions.ranks.listing import as_json as listed_json
-from specgen.questions.ranks.listing import as_markdown, as_text
-from specgen.questions.ranks.per_rank import Ranks, ranks
+from specgen.questions.ranks.listing import RankAnswer
+from specgen.questions.ranks.per_rank import Ranks, evaluate_ranks
 from specgen.resources import folder
 
 ONE = {"B": 1, "T": 1, "W": 2}
@@ -107,7 +106,7 @@ def stairs(tmp_path: Path) -> Ledger:
 
 
 def test_layers_that_all_differ_are_counted_by_their_numbers(stairs: Ledger) -> None:
-    found = ranks(stairs, read_layout("pipeline=2"), ONE)
+    found = evaluate_ranks(stairs, read_layout("pipeline=2"), ONE)
     layers = [2 * 6 * width for width in range(1, 6)]
     side, ends = 36, 60
     assert (
@@ -120,7 +119,7 @@ def test_layers_that_all_differ_are_counted_by_their_numbers(stairs: Ledger) -> 
             + sum(layers[3:]),  # the head, and parts that the forward never calls
         ]
     )
-    chosen = ranks(stairs, read_layout("tensor=1", "0,5,0"), ONE)
+    chosen = evaluate_ranks(stairs, read_layout("tensor=1", "0,5,0"), ONE)
     assert parameters(chosen) == [ends + 6, 6 + sum(layers), ends + 6 + 7 * side]
     assert [r.pipeline for r in chosen.replicas if r.name == "shared"] == [12]
 
@@ -134,7 +133,7 @@ def test_a_form_that_is_not_closed_says_so(stairs: Ledger) -> None:
 
 
 def test_a_copy_is_loaded_again_but_held_once(stairs: Ledger) -> None:
-    found = ranks(stairs, read_layout("pipeline=2"), ONE)
+    found = evaluate_ranks(stairs, read_layout("pipeline=2"), ONE)
     first, last = (group.figures for group in sorted(found.groups, key=lambda g: g.stages[0].start))
     assert last["stored_bytes"] == 2 * (last["parameters"] + 60)
     assert first["stored_bytes"] == 2 * first["parameters"]
@@ -142,20 +141,20 @@ def test_a_copy_is_loaded_again_but_held_once(stairs: Ledger) -> None:
 
 def test_of_two_stacks_the_table_says_which(tmp_path: Path) -> None:
     vague = opened(tmp_path / "vague.dsv3", TWO.replace("SHARDING", ""))
-    assert parameters(ranks(vague, read_layout("data=2"), ONE)) == [36 * 9] * 2
+    assert parameters(evaluate_ranks(vague, read_layout("data=2"), ONE)) == [36 * 9] * 2
     with pytest.raises(LayoutError, match=r"`body\.low` and `body\.high`; say which"):
-        ranks(vague, read_layout("pipeline=2"), ONE)
+        evaluate_ranks(vague, read_layout("pipeline=2"), ONE)
     said = TWO.replace("SHARDING", "sharding { pipeline over m }")
-    found = ranks(opened(tmp_path / "said.dsv3", said), read_layout("pipeline=3"), ONE)
+    found = evaluate_ranks(opened(tmp_path / "said.dsv3", said), read_layout("pipeline=3"), ONE)
     assert parameters(found) == [36 * (1 + 3 + 1 + 2), 36, 36]
 
 
 def test_without_a_stack_there_is_one_stage(tmp_path: Path) -> None:
     text = "language 1 model m { params { n : size = 4 } tensors { w : [n, n] } }"
     found = opened(tmp_path / "m.dsv3", text)
-    assert parameters(ranks(found, read_layout("tensor=2"), ONE)) == [16, 16]
+    assert parameters(evaluate_ranks(found, read_layout("tensor=2"), ONE)) == [16, 16]
     with pytest.raises(LayoutError, match="pipeline over n_layers"):
-        ranks(found, read_layout("pipeline=2"), ONE)
+        evaluate_ranks(found, read_layout("pipeline=2"), ONE)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +174,7 @@ def test_a_dim_is_cut_where_a_name_is_a_factor(tmp_path: Path, dim: str, held: l
         f" sharding {{ tensor over n, m }} tensors {{ w : [{dim}] }} }}"
     )
     found = opened(tmp_path / "t.dsv3", text)
-    assert parameters(ranks(found, read_layout("tensor=3"), ONE)) == held
+    assert parameters(evaluate_ranks(found, read_layout("tensor=3"), ONE)) == held
 
 
 def test_only_one_dim_of_a_row_is_cut(tmp_path: Path) -> None:
@@ -184,8 +183,11 @@ def test_only_one_dim_of_a_row_is_cut(tmp_path: Path) -> None:
         " sharding { tensor over n, m } tensors { w : n -> m } }"
     )
     found = opened(tmp_path / "t.dsv3", text)
-    assert parameters(ranks(found, read_layout("tensor=2"), ONE)) == [12, 12]  # [m, n] as stored
-    assert parameters(ranks(found, read_layout("tensor=6"), ONE)) == [4] * 6
+    assert parameters(evaluate_ranks(found, read_layout("tensor=2"), ONE)) == [
+        12,
+        12,
+    ]  # [m, n] as stored
+    assert parameters(evaluate_ranks(found, read_layout("tensor=6"), ONE)) == [4] * 6
 
 
 def test_a_name_that_is_a_variable_leaves_no_form(tmp_path: Path) -> None:
@@ -199,13 +201,13 @@ def test_a_name_that_is_a_variable_leaves_no_form(tmp_path: Path) -> None:
     assert quantity.absent is not None
     assert "`data_rank`" in quantity.absent
     with pytest.raises(LayoutError, match="`data_rank`"):
-        ranks(found, read_layout("tensor=2"), ONE)
+        evaluate_ranks(found, read_layout("tensor=2"), ONE)
 
 
 def test_ranks_of_many_rows_are_bounded(stairs: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_FIGURES", 100)
     with pytest.raises(LayoutError, match="too many to list; at most 2 ranks"):
-        ranks(stairs, read_layout("data=3"), ONE)
+        evaluate_ranks(stairs, read_layout("data=3"), ONE)
 
 
 # ---- exports ---------------------------------------------------------------------------
@@ -220,8 +222,8 @@ def python_value(text: str, env: dict[str, Any]) -> Any:
 def test_exports_give_the_same_numbers() -> None:
     found = ledger(load_program(folder("specs") / "deepseek_v3.dsv3", "v3_671b_mtp"))
     quantity = rank_quantities(found.program)["rank_stored_bytes"]
-    code = as_python(found, quantity)
-    document = json.loads(as_json(found, quantity))
+    code = write_python(found, quantity)
+    document = json.loads(write_json(found, quantity))
     for number in range(100):
         env: dict[str, Any] = {
             **environment(found.program),
@@ -236,15 +238,16 @@ def test_exports_give_the_same_numbers() -> None:
 
 
 def test_listings_say_the_same(stairs: Ledger) -> None:
-    found = ranks(stairs, read_layout("tensor=2,pipeline=2"), ONE)
-    document = json.loads(listed_json(found))
+    found = evaluate_ranks(stairs, read_layout("tensor=2,pipeline=2"), ONE)
+    answer = RankAnswer(found)
+    document = json.loads(answer.render("json"))
     assert document["layout"]["ranks"] == 4
     assert sum(group["number"] for group in document["groups"]) == 4
     for figures in document["reconciliation"].values():
         assert figures["ranks"] - figures["replicas"] == figures["whole"]
     memory = [group["memory_bytes"] for group in document["groups"]]
     assert memory == sorted(memory, reverse=True)
-    for text in (as_text(found), as_markdown(found)):
+    for text in (answer.render("text").decode(), answer.render("md").decode()):
         for group in found.groups:
             assert f"{group.memory:,}" in text
         assert "layers of the stages" in text

@@ -15,7 +15,7 @@ from specgen.expr.evaluate import EvaluationError, expression
 from specgen.expr.node import Apply, Const, Expr, Sym
 from specgen.questions.equations.quotients import K, split_by_remainder
 from specgen.questions.equations.roots import find_crossings
-from specgen.questions.equations.zeros import number_at, trend, zeros
+from specgen.questions.equations.zeros import evaluate_at, find_trend, find_zeros
 
 X = Sym("x")
 
@@ -40,7 +40,7 @@ def test_crossings(p: Poly, low: int, width: int) -> None:
             find_crossings(p, low, high)
         return
     found = find_crossings(p, low, high)
-    values = {x: int(p.eval(x)) for x in range(low, high + 1)}
+    values = {x: int(p(x)) for x in range(low, high + 1)}
     assert found.roots == tuple(x for x in values if values[x] == 0)
     assert found.gaps == tuple(x for x in range(low, high) if values[x] * values[x + 1] < 0)
     for a, b in pairwise(found.turns):
@@ -82,10 +82,10 @@ def expressions(depth: int) -> st.SearchStrategy[Expr]:
 def test_zeros(expr: Expr, wanted: Fraction, low: int, width: int) -> None:
     """All of them; of a stretch of zeros of one remainder the ends, and the nearest on both sides."""
     expr, high = Apply("-", (expr, expression(wanted))), low + width
-    values = {x: number_at(expr, "x", x) for x in range(low, high + 1)}
+    values = {x: evaluate_at(expr, "x", x) for x in range(low, high + 1)}
     roots = [x for x in values if values[x] == 0]
     try:
-        found = zeros(expr, "x", low, high)
+        found = find_zeros(expr, "x", low, high)
     except ValueError:
         assert len(roots) == len(values)
         return
@@ -106,10 +106,10 @@ def test_zeros(expr: Expr, wanted: Fraction, low: int, width: int) -> None:
 @settings(max_examples=50, deadline=None)
 @given(expressions(3), st.integers(0, 3), st.integers(0, 250))
 def test_trends(expr: Expr, low: int, width: int) -> None:
-    found = trend(expr, "x", low, low + width)
+    found = find_trend(expr, "x", low, low + width)
     if found is None:
         return
-    values = [number_at(expr, "x", x) for x in range(low, low + width + 1)]
+    values = [evaluate_at(expr, "x", x) for x in range(low, low + width + 1)]
     assert values == sorted(values, reverse=found.direction < 0)
     assert found.direction != 0 or len(set(values)) == 1
 
@@ -132,10 +132,10 @@ def test_quotients(above: Expr, below: Expr, wanted: Fraction) -> None:
     values = {}
     for x in range(1, 61):
         with suppress(EvaluationError):
-            values[x] = number_at(expr, "x", x)
+            values[x] = evaluate_at(expr, "x", x)
     if not values or not any(values.values()):
         return
-    found = zeros(expr, "x", 1, 60)
+    found = find_zeros(expr, "x", 1, 60)
     assert found.method in ("polynomial", "quotient")
     assert list(found.roots) == [x for x in values if values[x] == 0]
     near = {values[x] for x, _ in found.near}
@@ -152,4 +152,4 @@ def test_blocks_have_a_polynomial_for_each_remainder() -> None:
     assert found is not None
     period, quotients = found
     assert (period, len(quotients)) == (128, 128)
-    assert zeros(Apply("-", (blocks, Const(224))), "x", 1, 2**48).roots[0] == 55 * 128 + 1
+    assert find_zeros(Apply("-", (blocks, Const(224))), "x", 1, 2**48).roots[0] == 55 * 128 + 1

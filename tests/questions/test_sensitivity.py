@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from specgen.analysis.quantities.ledger import ledger
-from specgen.documents.formula import as_python
+from specgen.documents.formula import write_python
 from specgen.expr.node import Apply, Const, Sym
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
-from specgen.questions.compare import complete
+from specgen.questions.compare import complete_variables
 from specgen.questions.equations.quotients import read_quotient
 from specgen.questions.question import QuestionError
-from specgen.questions.sensitivity import Sensitivity, elasticity, sensitivity
-from specgen.questions.session import Inquiry
+from specgen.questions.sensitivity import Sensitivity, find_elasticity, find_influences
+from specgen.questions.session import Session
 from tests.cli.running import TINY, specgen_here
 
 V3 = "deepseek_v3@v3_671b"
@@ -28,7 +28,9 @@ LLAMA = "llama@llama3_70b"
 
 @cache
 def found(spec: str, quantity: str) -> Sensitivity:
-    return sensitivity(Inquiry(select(spec)), quantity, complete({}), Fraction(1, 100))
+    return find_influences(
+        Session(select(spec)), quantity, complete_variables({}), Fraction(1, 100)
+    )
 
 
 def test_of_a_polynomial() -> None:
@@ -36,9 +38,9 @@ def test_of_a_polynomial() -> None:
     x = Sym("x")
     cube = Apply("*", (Const(5), Apply("**", (x, Const(3)))))
     expr = Apply("+", (cube, Apply("*", (Const(2), x))))
-    assert elasticity(read_quotient(expr, "x"), Fraction(10)) == Fraction(15_020, 5020)
-    assert elasticity(read_quotient(Apply("/", (Const(7), x)), "x"), Fraction(3)) == -1
-    assert elasticity(read_quotient(expr, "x"), Fraction(0)) is None
+    assert find_elasticity(read_quotient(expr, "x"), Fraction(10)) == Fraction(15_020, 5020)
+    assert find_elasticity(read_quotient(Apply("/", (Const(7), x)), "x"), Fraction(3)) == -1
+    assert find_elasticity(read_quotient(expr, "x"), Fraction(0)) is None
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def test_exact_ones_are_derivatives_of_the_emitted_formula(quantity: str) -> Non
     """By central differences of 1e-6, in fractions, of the formula that `formula` prints."""
     spec = select(V3)
     own = ledger(spec.program())
-    code = compile(as_python(own, own.quantities[quantity]), "formula", "eval")
-    env = {**complete({}), **own.program.values}
+    code = compile(write_python(own, own.quantities[quantity]), "formula", "eval")
+    env = {**complete_variables({}), **own.program.values}
     env = {n: Fraction(v) for n, v in env.items() if type(v) is int}
     here = eval(code, {"ceil": math.ceil}, env)
     influences = found(V3, quantity).influences
@@ -77,7 +79,7 @@ def test_exact_ones_are_derivatives_of_the_emitted_formula(quantity: str) -> Non
 )
 def test_steps_are_the_next_tables(spec: str, quantity: str) -> None:
     """At least 1 % away, allowed, none allowed in between; the quantity is that of the table."""
-    inquiry = Inquiry(select(spec))
+    inquiry = Session(select(spec))
     for one in found(spec, quantity).influences:
         assert one.step is not None
         assert isinstance(one.value, int)
@@ -97,7 +99,7 @@ def test_sorted_and_complete() -> None:
         sizes = [abs(one.elasticity) for one in result.influences if one.elasticity is not None]
         assert sizes == sorted(sizes, reverse=True)
         names = [*(one.name for one in result.influences), *result.without, *result.other]
-        assert sorted(names) == sorted(Inquiry(select(spec)).params)
+        assert sorted(names) == sorted(Session(select(spec)).params)
 
 
 def test_params_that_follow_are_named_and_moved() -> None:
@@ -130,7 +132,9 @@ def test_rounding_goes_by_the_step() -> None:
 def test_a_quantity_that_is_absent_or_nothing() -> None:
     for quantity, message in (("stored_scales", "stored_scales is 0"), ("nope", "nope")):
         with pytest.raises((QuestionError, KeyError), match=message):
-            sensitivity(Inquiry(select(LLAMA)), quantity, complete({}), Fraction(1, 100))
+            find_influences(
+                Session(select(LLAMA)), quantity, complete_variables({}), Fraction(1, 100)
+            )
 
 
 # ---- the command -----------------------------------------------------------------------
@@ -197,7 +201,9 @@ model real {
   tensors { a : [d, ceil(d * ratio)] }
 }
 """)
-    result = sensitivity(Inquiry(Selection(spec)), "parameters", complete({}), Fraction(1, 10))
+    result = find_influences(
+        Session(Selection(spec)), "parameters", complete_variables({}), Fraction(1, 10)
+    )
     ratio = {one.name: one for one in result.influences}["ratio"]
     assert ratio.step is not None
     assert (ratio.step.to, ratio.step.quantity, ratio.elasticity) == (2.75, 27_500, 1)

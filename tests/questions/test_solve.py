@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
-from specgen.questions.compare import complete
-from specgen.questions.lattice import default_axis, search
-from specgen.questions.points import axis
-from specgen.questions.question import QuestionError, asked
-from specgen.questions.session import Inquiry
-from specgen.questions.solve import Solution, solve
+from specgen.questions.compare import complete_variables
+from specgen.questions.lattice import choose_axis, search_lattice
+from specgen.questions.points import make_axis
+from specgen.questions.question import QuestionError, read_question
+from specgen.questions.session import Session
+from specgen.questions.solve import Solution, solve_for
 from tests.cli.running import TINY, specgen_here
 
 V3 = "deepseek_v3@v3_671b"
@@ -69,13 +69,13 @@ SILENT = {
 
 
 @cache
-def table(spec: str, **overrides: int) -> Inquiry:
-    return Inquiry(select(spec, overrides))
+def table(spec: str, **overrides: int) -> Session:
+    return Session(select(spec, overrides))
 
 
 def solved(spec: str, text: str, unknown: str, **overrides: int) -> Solution:
     inquiry = table(spec, **overrides)
-    return solve(inquiry, asked(text, inquiry), unknown, complete({}))
+    return solve_for(inquiry, read_question(text, inquiry), unknown, complete_variables({}))
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_several_roots() -> None:
 @pytest.mark.slow
 def test_roots_in_two_structures() -> None:
     """Without compression of the query there is one wide matrix instead of two and a norm."""
-    plain = Inquiry(select(V3, {"q_lora_rank": 0}))
+    plain = Session(select(V3, {"q_lora_rank": 0}))
     total = plain.base.value("parameters")
     found = solved(V3, f"parameters == {total}", "q_lora_rank")
     assert [answer.value for answer in found.exact] == [0]
@@ -188,7 +188,7 @@ def test_variables() -> None:
 @pytest.mark.slow
 def test_rounding_is_exact() -> None:
     """The scales of blocks of 128 × 128 make the stored bytes no polynomial of the width."""
-    inquiry = Inquiry(select(V3, {"inter_dim": 13_000}))
+    inquiry = Session(select(V3, {"inter_dim": 13_000}))
     inquiry_bytes = inquiry.base.value("stored_bytes")
     found = solved(V3, f"stored_bytes == {inquiry_bytes}", "inter_dim")
     assert [answer.value for answer in found.exact] == [13_000]
@@ -203,8 +203,8 @@ def test_numbers_are_taken_as_written() -> None:
         ("0.1", Fraction(1, 10)),
         ("1e40", 10**40),
     ):
-        question = asked(f"parameters == {text}", inquiry)
-        found = solve(inquiry, question, "n_layers")
+        question = read_question(f"parameters == {text}", inquiry)
+        found = solve_for(inquiry, question, "n_layers")
         assert found.base.right == value
 
 
@@ -229,7 +229,7 @@ model custom {
   }
 }
 """)
-    inquiry = Inquiry(Selection(spec))
+    inquiry = Session(Selection(spec))
     totals = {}
     for n in range(1, 50):
         built = inquiry.built({"n": n}) if n != 6 else inquiry.base
@@ -238,8 +238,8 @@ model custom {
     assert 6 in totals
     assert 5 not in totals
     for wanted in sorted({*totals.values(), 100, 101, 150, 5000}):
-        question = asked(f"parameters == {wanted}", inquiry)
-        found = solve(inquiry, question, "n", within=(1, 49))
+        question = read_question(f"parameters == {wanted}", inquiry)
+        found = solve_for(inquiry, question, "n", within=(1, 49))
         assert {a.value for a in found.exact} == {n for n, v in totals.items() if v == wanted}
         if not found.exact:
             below = max((v for v in totals.values() if v < wanted), default=None)
@@ -266,11 +266,11 @@ model some {
   }
 }
 """)
-    inquiry = Inquiry(Selection(spec))
+    inquiry = Session(Selection(spec))
     assert inquiry.base.value("parameters") == 8
-    found = solve(inquiry, asked("parameters == 80", inquiry), "more")
+    found = solve_for(inquiry, read_question("parameters == 80", inquiry), "more")
     assert [answer.value for answer in found.exact] == [3]
-    found = solve(inquiry, asked("parameters == 81", inquiry), "more")
+    found = solve_for(inquiry, read_question("parameters == 81", inquiry), "more")
     assert found.below is not None
     assert found.above is not None
     assert (found.below.value, found.above.value) == (3, 4)
@@ -283,9 +283,9 @@ model some {
 def test_a_lattice_agrees_with_every_table() -> None:
     inquiry = table(LLAMA)
     dims, heads, layers = range(1024, 1409, 128), (8, 10, 16), (2, 3)
-    axes = [axis("dim", dims), axis("n_heads", heads), axis("n_layers", layers)]
-    question = asked("parameters <= 500_000_000", inquiry)
-    found = search(inquiry, question, axes, {}, 200)
+    axes = [make_axis("dim", dims), make_axis("n_heads", heads), make_axis("n_layers", layers)]
+    question = read_question("parameters <= 500_000_000", inquiry)
+    found = search_lattice(inquiry, question, axes, {}, 200)
     expected = {}
     for dim, n_heads, n_layers in product(dims, heads, layers):
         built = inquiry.built({"dim": dim, "n_heads": n_heads, "n_layers": n_layers})
@@ -302,13 +302,13 @@ def test_a_lattice_agrees_with_every_table() -> None:
 def test_a_search_of_half_a_million_points_finds_the_released_one() -> None:
     inquiry = table(V3)
     axes = [
-        axis("dim", range(4096, 9216, 64)),
-        axis("n_layers", range(40, 80)),
-        axis("n_routed_experts", range(64, 512, 8)),
-        axis("moe_inter_dim", range(1024, 2561, 512)),
+        make_axis("dim", range(4096, 9216, 64)),
+        make_axis("n_layers", range(40, 80)),
+        make_axis("n_routed_experts", range(64, 512, 8)),
+        make_axis("moe_inter_dim", range(1024, 2561, 512)),
     ]
-    question = asked("parameters == 671_026_419_200", inquiry)
-    found = search(inquiry, question, axes, {}, 10)
+    question = read_question("parameters == 671_026_419_200", inquiry)
+    found = search_lattice(inquiry, question, axes, {}, 10)
     assert found.size == 716_800
     assert found.found == 1
     (point,) = found.points
@@ -317,9 +317,9 @@ def test_a_search_of_half_a_million_points_finds_the_released_one() -> None:
 
 def test_a_lattice_without_a_solution_gives_the_nearest() -> None:
     inquiry = table(LLAMA)
-    axes = [axis("n_layers", range(70, 90)), axis("inter_dim", range(28_000, 29_000, 8))]
-    question = asked("parameters == 70_553_706_497", inquiry)
-    found = search(inquiry, question, axes, {}, 10)
+    axes = [make_axis("n_layers", range(70, 90)), make_axis("inter_dim", range(28_000, 29_000, 8))]
+    question = read_question("parameters == 70_553_706_497", inquiry)
+    found = search_lattice(inquiry, question, axes, {}, 10)
     assert found.points == ()
     assert found.below is not None
     assert found.above is not None
@@ -329,18 +329,18 @@ def test_a_lattice_without_a_solution_gives_the_nearest() -> None:
 
 def test_default_ranges_hold_the_tables_value() -> None:
     for base in (1, 3, 8, 61, 128, 1536, 7168, 129_280):
-        values = default_axis("x", base, 1).values
+        values = choose_axis("x", base, 1).values
         assert base in values
         assert min(values) <= max(1, base // 2)
         assert max(values) >= 2 * base
-    assert default_axis("x", 0, 0).values[0] == 0
+    assert choose_axis("x", 0, 0).values[0] == 0
 
 
 def test_too_many_points_are_refused() -> None:
     inquiry = table(LLAMA)
-    axes = [axis("dim", range(1, 9000)), axis("inter_dim", range(1, 9000))]
+    axes = [make_axis("dim", range(1, 9000)), make_axis("inter_dim", range(1, 9000))]
     with pytest.raises(QuestionError, match=r"points are more than .*--within"):
-        search(inquiry, asked("parameters == 1", inquiry), axes, {}, 10)
+        search_lattice(inquiry, read_question("parameters == 1", inquiry), axes, {}, 10)
 
 
 # ---- the command -----------------------------------------------------------------------
@@ -469,8 +469,8 @@ def nearest_are_given(by: int, rest: int) -> None:
         path = Path(place) / "stepped.dsv3"
         path.write_text(STEPPED, encoding="utf-8")
         question = f"parameters % {by} == {rest % by}"
-        inquiry = Inquiry(Selection(path))
-        found = solve(inquiry, asked(question, inquiry), "dim")
+        inquiry = Session(Selection(path))
+        found = solve_for(inquiry, read_question(question, inquiry), "dim")
     right = [
         dim for dim in range(16, 16 * 2 * by + 128, 16) if dim * (3 * dim + 1) % by == rest % by
     ]

@@ -18,12 +18,13 @@ from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
 from specgen.questions import forms
 from specgen.questions import sweep as sweeping
-from specgen.questions.compare import complete
-from specgen.questions.forms import Family, TooManyStructures, covers, override
-from specgen.questions.points import SweepError, swept
-from specgen.questions.question import condition
-from specgen.questions.session import Inquiry
-from specgen.questions.sweep import Sweep, sweep
+from specgen.questions.compare import complete_variables
+from specgen.questions.forms import Family, TooManyStructures, covers, make_override
+from specgen.questions.points import read_axes
+from specgen.questions.question import read_condition
+from specgen.questions.session import Session
+from specgen.questions.sweep import Sweep, sweep_family
+from specgen.questions.values import SweepError
 from tests.cli.running import TINY
 
 QUANTITIES = (
@@ -38,18 +39,18 @@ QUANTITIES = (
 def run(
     spec: str, axes: dict[str, str], quantities: tuple[str, ...] = QUANTITIES, where: str = ""
 ) -> Sweep:
-    inquiry = Inquiry(select(spec))
+    inquiry = Session(select(spec))
     family = inquiry.family
-    read = swept(list(axes.items()), family.loaded[1])
-    variables = {n: v for n, v in complete({}).items() if n not in axes}
-    kept = [condition(where, inquiry)] if where else []
-    return sweep(family, read, quantities, *kept, variables=variables)
+    read = read_axes(list(axes.items()), family.loaded[1])
+    variables = {n: v for n, v in complete_variables({}).items() if n not in axes}
+    kept = [read_condition(where, inquiry)] if where else []
+    return sweep_family(family, read, quantities, *kept, variables=variables)
 
 
 def built(spec: str, point: dict[str, Value]) -> Ledger | None:
     """The table built for one point alone; None where it is refused."""
     chosen = select(spec)
-    overrides = {name: override(value) for name, value in point.items() if name not in "BSTW"}
+    overrides = {name: make_override(value) for name, value in point.items() if name not in "BSTW"}
     try:
         return ledger(Selection(chosen.path, chosen.variant, overrides).program())
     except SpecError:
@@ -75,7 +76,7 @@ def agrees(spec: str, found: Sweep, sample: int | None = None) -> None:
             assert row is None, point
             continue
         assert row is not None, point
-        env = {**complete({}), **truth.values, **point}
+        env = {**complete_variables({}), **truth.values, **point}
         for name, value in zip(list(found.columns)[len(names) :], row, strict=True):
             quantity = truth.quantities[name]
             expected = None if quantity.expr is None else evaluated(quantity, env)
@@ -155,7 +156,7 @@ def test_where_without_a_value_is_not_where_it_is_false(below: int, shift: int, 
     """Each point is kept, filtered out, or said to have no value with the reason."""
     text = way.format(below, shift)
     found = run("llama", {"n_layers": "1:9"}, ("parameters",), text)
-    asked = condition(text, Inquiry(select("llama")))
+    asked = read_condition(text, Session(select("llama")))
     kept, false, undecided = [], 0, 0
     for layers in range(1, 10):
         try:
@@ -253,9 +254,9 @@ def test_too_many_structures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_too_long() -> None:
     family = Family(select("llama"))
-    axes = swept([("dim", "1:3000"), ("n_layers", "1:100")], family.loaded[1])
+    axes = read_axes([("dim", "1:3000"), ("n_layers", "1:100")], family.loaded[1])
     with pytest.raises(SweepError, match="takes longer than it may"):
-        sweep(family, axes, ("parameters",), seconds=0.0)
+        sweep_family(family, axes, ("parameters",), seconds=0.0)
 
 
 # ---- families --------------------------------------------------------------------------
@@ -288,8 +289,10 @@ def test_the_cheapest_forward_is_part_of_a_structure() -> None:
     family = Family(select("deepseek_v3@v3_671b"))
     found = family.ledger_at(point)
     assert found.decode_forwards == truth.decode_forwards
-    env = {**complete({}), **family.environment(point)}
-    expected = evaluated(truth.quantities["flops_decode"], {**complete({}), **truth.values})
+    env = {**complete_variables({}), **family.environment(point)}
+    expected = evaluated(
+        truth.quantities["flops_decode"], {**complete_variables({}), **truth.values}
+    )
     assert evaluated(found.quantities["flops_decode"], env) == expected
 
 

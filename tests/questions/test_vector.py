@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 
 from specgen.expr.columns import vector
-from specgen.expr.columns.vector import evaluate, evaluate_all, holds
+from specgen.expr.columns.vector import evaluate, evaluate_all, find_where
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.evaluate import evaluate as at_point
 from specgen.expr.node import Apply, Const, Expr, Sym
-from specgen.questions.points import axis
+from specgen.questions.points import make_axis
 from tests.questions.expressions import POINTS, flags, numbers
 
 M, N = Sym("m", "size"), Sym("n", "size")
 
 
 def columns(points: list[dict[str, object]]) -> dict[str, np.ndarray]:
-    return {name: axis(name, [p[name] for p in points]).array for name in points[0]}
+    return {name: make_axis(name, [p[name] for p in points]).array for name in points[0]}
 
 
 def same(a: object, b: object) -> bool:
@@ -176,7 +176,7 @@ def test_columns_of_two_lengths() -> None:
 
 
 def test_lists() -> None:
-    layers = axis("layers", [(1, 2), (), (3,)]).array
+    layers = make_axis("layers", [(1, 2), (), (3,)]).array
     name = Sym("layers", "counts")
     assert evaluate(Apply("length", (name,)), {"layers": layers}).tolist() == [2, 0, 1]
     has = Apply("contains", (name, Const(3)))
@@ -190,7 +190,7 @@ def test_names_without_a_value() -> None:
 
 def test_conditions_without_a_value_do_not_hold() -> None:
     condition = Apply("<", (Apply("/", (Const(6), M)), Const(4)))
-    assert holds(condition, {"m": np.array([0, 1, 2])}, 3).tolist() == [False, False, True]
+    assert find_where(condition, {"m": np.array([0, 1, 2])}, 3).tolist() == [False, False, True]
 
 
 def test_limit_on_distinct_parts(monkeypatch: pytest.MonkeyPatch) -> None:

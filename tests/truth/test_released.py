@@ -12,7 +12,7 @@ from math import ceil
 
 import pytest
 
-from specgen.documents.params import Document, document
+from specgen.documents.params import Document, describe_program
 from specgen.frontend.load import load_program
 from specgen.huggingface.reading import overrides_from_config
 from specgen.ir.model import Program
@@ -53,7 +53,7 @@ def table(spec: str) -> Program:
 @cache
 def tabulated(spec: str) -> Document:
     program = table(spec)
-    return document(program, "hf" if program.model.names else "own")
+    return describe_program(program, "hf" if program.model.names else "own")
 
 
 @cache
@@ -64,7 +64,7 @@ def configured(name: str) -> Document:
     overrides = overrides_from_config(load_program(path), released)
     if "n_mtp_layers" in overrides:
         overrides["n_mtp_layers"] = 0  # transformers has no such layer, and counts.csv none either
-    return document(load_program(path, None, overrides), "hf")
+    return describe_program(load_program(path, None, overrides), "hf")
 
 
 def tensors(found: Document, *, dtypes: bool = True, scales: bool = True) -> Tensors:
@@ -93,7 +93,7 @@ def variant(name: str) -> Document:
 
 @pytest.mark.parametrize("spec", QUANTITIES)
 def test_quantities(spec: str) -> None:
-    found = document(table(spec))["quantities"]
+    found = describe_program(table(spec))["quantities"]
     assert {name: found[name] for name in QUANTITIES[spec]} == QUANTITIES[spec]
 
 
@@ -112,7 +112,7 @@ def test_rows_sum_to_parameters(spec: str) -> None:
 def test_seed_table_with_the_gate_bias_that_its_summary_leaves_out() -> None:
     path = REPOSITORY / "specs" / "dsv3_table.dsv3"
     program = load_program(path, overrides={"count_gate_bias": True})
-    assert document(program)["quantities"]["parameters"] == 691_210_654_208
+    assert describe_program(program)["quantities"]["parameters"] == 691_210_654_208
 
 
 # ---- tensors

@@ -12,7 +12,7 @@ from typing import Any
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.terms import LENGTH, VARIABLES
 from specgen.analysis.table.instances import definitions
-from specgen.documents.params import quantity_document
+from specgen.documents.params import describe_quantity
 from specgen.expr.evaluate import Value, plain
 from specgen.expr.node import Expr, substitute
 from specgen.expr.printing import to_text
@@ -49,7 +49,7 @@ def document(found: Ledger) -> dict[str, Any]:
         "decode_forwards": dict(found.decode_forwards),
         "variables": {**VARIABLES, **own_variables(found)},
         "quantities": {
-            quantity.name: quantity_document(quantity, lets)
+            quantity.name: describe_quantity(quantity, lets)
             for quantity in found.quantities.values()
         },
     }

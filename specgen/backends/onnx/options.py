@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, get_args
 
+from specgen.diagnostics.diagnostic import RequestError
 from specgen.records import dataclass
 
 Form = Literal["flat", "functions"]
@@ -28,7 +29,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 BESIDE: Final[Weights] = "reference"
 
 
-class OptionsError(ValueError):
+class OptionsError(RequestError):
     """The options contradict each other, or one has a value that it cannot have."""
 
 

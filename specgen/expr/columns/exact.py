@@ -29,6 +29,10 @@ FLOAT_EXACT: Final = 2**53
 SMALL_EXPONENT: Final = 64
 
 
+#: The kinds of columns, and what numpy calls them.
+DTYPES: Final[Mapping[str, Any]] = {"i": np.int64, "f": np.float64, "b": np.bool_, "O": object}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """Values of one node at all points: an array, or one value for all of them.
@@ -65,7 +69,7 @@ class Column:
                 return "O"
 
 
-def column(values: object) -> Column:
+def make_column(values: object) -> Column:
     """What a caller gives: an array, or a value for all points.
 
     Raises:
@@ -75,7 +79,7 @@ def column(values: object) -> Column:
         values = values.item()
     if not isinstance(values, np.ndarray):
         value: Value = values  # type: ignore[assignment]  # checked by the operators
-        return constant(value)
+        return make_constant(value)
     match values.dtype.kind:
         case "i":
             return integers(values.astype(np.int64, copy=False))
@@ -96,7 +100,7 @@ def column(values: object) -> Column:
             raise TypeError(f"a column of {values.dtype} has no values of a table")
 
 
-def constant(value: Value) -> Column:
+def make_constant(value: Value) -> Column:
     if isinstance(value, int) and not isinstance(value, bool):
         return Column(value, value, value)
     return Column(value)
@@ -133,7 +137,7 @@ def operate(op: str, args: list[Column]) -> Column:
         EvaluationError: as `evaluate.apply` does, at any of the points.
     """
     if not any(arg.array for arg in args):
-        return constant(apply(op, [single(arg) for arg in args]))
+        return make_constant(apply(op, [single(arg) for arg in args]))
     if all(arg.whole for arg in args):
         known = WHOLE.get(op)
         if known is not None:
@@ -273,7 +277,9 @@ def floored(a: Column, b: Column) -> Column:
 
 def ceiled(a: Column, b: Column) -> Column:
     """ceil(a / b)."""
-    opposite = arithmetic(np.negative, negative_bounds, a) if a.array else constant(-ends(a)[0])
+    opposite = (
+        arithmetic(np.negative, negative_bounds, a) if a.array else make_constant(-ends(a)[0])
+    )
     found = floored(opposite, b)
     return arithmetic(np.negative, negative_bounds, found)
 
@@ -368,19 +374,18 @@ FLAGS: Final[Mapping[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
-def rounded_division(op: str, args: list[Column]) -> Column:
+def divide_rounded(op: str, args: list[Column]) -> Column:
     """`floor/` and `ceil/` of anything: the division and its rounding in one for whole numbers."""
     if all(arg.whole for arg in args) and any(arg.array for arg in args):
         return WHOLE[op](*args)
     return operate(op.removesuffix("/"), [operate("/", args)])
 
 
-def merged(mask: Array, then: Column, otherwise: Column) -> Column:
+def merge(mask: Array, then: Column, otherwise: Column) -> Column:
     """`then` where the mask holds, with a value for each such point, and `otherwise` elsewhere."""
     kinds = {then.dtype, otherwise.dtype}
     kind = kinds.pop() if len(kinds) == 1 else "O"
-    dtypes: Mapping[str, Any] = {"i": np.int64, "f": np.float64, "b": np.bool_, "O": object}
-    found = np.empty(mask.size, dtype=dtypes[kind])
+    found = np.empty(mask.size, dtype=DTYPES[kind])
     for chosen, part in ((mask, then), (~mask, otherwise)):
         if isinstance(part.data, np.ndarray):
             found[chosen] = part.data.astype(object) if kind == "O" else part.data
@@ -399,7 +404,7 @@ def least_and_most(a: Column, b: Column) -> tuple[int, int]:
     return min(a_low, b_low), max(a_high, b_high)
 
 
-def flags(found: Column) -> Array | bool:
+def require_flags(found: Column) -> Array | bool:
     """The column as conditions.
 
     Raises:
@@ -416,7 +421,7 @@ def flags(found: Column) -> Array | bool:
     raise EvaluationError(f"a condition must be true or false, not {describe(wrong)}")
 
 
-def counted(found: Column) -> Array | int:
+def require_counts(found: Column) -> Array | int:
     """The column as whole numbers.
 
     Raises:

@@ -14,14 +14,15 @@ from typing import Any, Final
 import numpy as np
 
 from specgen.expr.columns.exact import (
+    DTYPES,
     Array,
     Column,
-    column,
-    constant,
-    flags,
-    merged,
+    divide_rounded,
+    make_column,
+    make_constant,
+    merge,
     operate,
-    rounded_division,
+    require_flags,
 )
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import FALSE, TRUE, Apply, Const, Expr, Sym, symbols
@@ -41,7 +42,7 @@ TOTAL: Final = frozenset({
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class PlanNode:
     """A part of an expression: an operator on nodes before it, a name, or a value.
 
     `total` says that it has a value at every point, so that it may be computed where nobody
@@ -56,10 +57,10 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ColumnPlan:
     """Expressions taken apart: each distinct node once, arguments before their users."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[PlanNode, ...]
     roots: tuple[int, ...]
 
     def run(self, columns: Mapping[str, Column]) -> list[Column]:
@@ -68,20 +69,20 @@ class Plan:
         Raises:
             EvaluationError: an expression has no value at some point.
         """
-        frame = Frame(self.nodes, columns)
+        frame = ColumnFrame(self.nodes, columns)
         return [frame.value(root) for root in self.roots]
 
 
-def plan(exprs: Sequence[Expr]) -> Plan:
+def make_plan(exprs: Sequence[Expr]) -> ColumnPlan:
     """Takes expressions apart.
 
     Raises:
         EvaluationError: there are more than MAX_NODES of distinct parts.
     """
-    nodes: list[Node] = []
-    numbers: dict[Node, int] = {}
+    nodes: list[PlanNode] = []
+    numbers: dict[PlanNode, int] = {}
 
-    def add(node: Node) -> int:
+    def add(node: PlanNode) -> int:
         found = numbers.get(node)
         if found is None:
             if len(nodes) >= MAX_NODES:
@@ -103,11 +104,11 @@ def plan(exprs: Sequence[Expr]) -> Plan:
         match expr:
             case Const(value=value):
                 # The name tells 1 from True and from 1.0, which are equal as values.
-                return add(Node("const", name=type(value).__name__, value=value))
+                return add(PlanNode("const", name=type(value).__name__, value=value))
             case Sym(name=name):
-                return add(Node("name", name=name))
+                return add(PlanNode("name", name=name))
             case Apply(op="floor" | "ceil" as op, args=(Apply(op="/", args=args),)):
-                return add(Node(f"{op}/", tuple(map(visit, args)), total=False))
+                return add(PlanNode(f"{op}/", tuple(map(visit, args)), total=False))
             case Apply(op="and" | "or" as op, args=(first, *rest)) if rest:
                 # As choices, so that what a first condition guards is asked only where it may be.
                 inner = rest[0] if len(rest) == 1 else Apply(op, tuple(rest))
@@ -118,17 +119,17 @@ def plan(exprs: Sequence[Expr]) -> Plan:
             case Apply(op=op, args=args):
                 below = tuple(map(visit, args))
                 total = op in TOTAL and all(nodes[i].total for i in below)
-                return add(Node(op, below, total=total))
+                return add(PlanNode(op, below, total=total))
 
     roots = tuple(visit(expr) for expr in exprs)
-    return Plan(tuple(nodes), roots)
+    return ColumnPlan(tuple(nodes), roots)
 
 
 @dataclass(slots=True)
-class Frame:
+class ColumnFrame:
     """The values of nodes at some points, computed when they are first asked for."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[PlanNode, ...]
     columns: Mapping[str, Column]
     known: dict[int, Column] = field(default_factory=dict)
 
@@ -138,10 +139,10 @@ class Frame:
             found = self.known[number] = self.compute(self.nodes[number])
         return found
 
-    def compute(self, node: Node) -> Column:
+    def compute(self, node: PlanNode) -> Column:
         match node.op:
             case "const":
-                return constant(node.value)
+                return make_constant(node.value)
             case "name":
                 try:
                     return self.columns[node.name]
@@ -150,47 +151,49 @@ class Frame:
             case "cond":
                 return self.choice(*node.args)
             case "floor/" | "ceil/":
-                return rounded_division(node.op, [self.value(arg) for arg in node.args])
+                return divide_rounded(node.op, [self.value(arg) for arg in node.args])
             case _:
                 return operate(node.op, [self.value(arg) for arg in node.args])
 
     def choice(self, test: int, then: int, otherwise: int) -> Column:
-        mask = flags(self.value(test))
+        mask = require_flags(self.value(test))
         if isinstance(mask, bool):
             return self.value(then if mask else otherwise)
         if mask.all():
             return self.value(then)
         if not mask.any():
             return self.value(otherwise)
-        return merged(mask, self.at(then, mask), self.at(otherwise, ~mask))
+        return merge(mask, self.at(then, mask), self.at(otherwise, ~mask))
 
     def at(self, number: int, mask: Array) -> Column:
         """A node where the mask holds; where it may have no value elsewhere, only there."""
         if number in self.known or self.nodes[number].total:
-            return chosen(self.value(number), mask)
-        part = Frame(self.nodes, {name: chosen(c, mask) for name, c in self.columns.items()})
+            return choose_points(self.value(number), mask)
+        part = ColumnFrame(
+            self.nodes, {name: choose_points(c, mask) for name, c in self.columns.items()}
+        )
         return part.value(number)
 
 
-def chosen(found: Column, mask: Array) -> Column:
+def choose_points(found: Column, mask: Array) -> Column:
     if not isinstance(found.data, np.ndarray):
         return found
     return Column(found.data[mask], found.low, found.high)
 
 
-def batches(
-    found: Plan, columns: Mapping[str, Column], size: int
+def run_batches(
+    found: ColumnPlan, columns: Mapping[str, Column], size: int
 ) -> Iterator[tuple[slice, list[Column]]]:
     """The values of a plan batch by batch."""
     for start in range(0, size, BATCH):
         part = slice(start, min(start + BATCH, size))
-        yield part, found.run({name: sliced(c, part) for name, c in columns.items()})
+        yield part, found.run({name: slice_column(c, part) for name, c in columns.items()})
 
 
-def sliced(found: Column, part: slice) -> Column:
+def slice_column(found: Column, part: slice) -> Column:
     if not isinstance(found.data, np.ndarray):
         return found
-    return column(found.data[part]) if found.whole else Column(found.data[part])
+    return make_column(found.data[part]) if found.whole else Column(found.data[part])
 
 
 def evaluate_all(exprs: Sequence[Expr], columns: Mapping[str, object]) -> list[Array]:
@@ -204,28 +207,27 @@ def evaluate_all(exprs: Sequence[Expr], columns: Mapping[str, object]) -> list[A
         EvaluationError: an expression has no value at some point.
         ValueError: the columns are not of one length.
     """
-    given = {name: column(values) for name, values in columns.items()}
+    given = {name: make_column(values) for name, values in columns.items()}
     sizes = {len(c.data) for c in given.values() if isinstance(c.data, np.ndarray)}
     if len(sizes) > 1:
         raise ValueError(f"columns of {' and '.join(map(str, sorted(sizes)))} points")
-    found = plan(exprs)
+    found = make_plan(exprs)
     if not sizes:
-        return [as_array(c, ()) for c in found.run(given)]
+        return [make_array(c, ()) for c in found.run(given)]
     (size,) = sizes
     if size == 0:
         return [np.empty(0, dtype=np.int64) for _ in exprs]
     pieces: list[list[Array]] = [[] for _ in exprs]
-    for part, values in batches(found, given, size):
+    for part, values in run_batches(found, given, size):
         for piece, value in zip(pieces, values, strict=True):
-            piece.append(as_array(value, (part.stop - part.start,)))
-    return [joined(piece) for piece in pieces]
+            piece.append(make_array(value, (part.stop - part.start,)))
+    return [join_arrays(piece) for piece in pieces]
 
 
-def as_array(found: Column, shape: tuple[int, ...]) -> Array:
+def make_array(found: Column, shape: tuple[int, ...]) -> Array:
     if isinstance(found.data, np.ndarray):
         return found.data
-    dtypes: Mapping[str, Any] = {"i": np.int64, "f": np.float64, "b": np.bool_, "O": object}
-    result = np.empty(shape, dtype=dtypes[found.dtype])
+    result = np.empty(shape, dtype=DTYPES[found.dtype])
     if isinstance(found.data, tuple):
         for i in np.ndindex(shape):
             result[i] = found.data
@@ -234,7 +236,7 @@ def as_array(found: Column, shape: tuple[int, ...]) -> Array:
     return result
 
 
-def joined(pieces: Sequence[Array]) -> Array:
+def join_arrays(pieces: Sequence[Array]) -> Array:
     if len({piece.dtype for piece in pieces}) > 1:
         pieces = [piece.astype(object) for piece in pieces]
     return np.concatenate(pieces)
@@ -254,23 +256,23 @@ def evaluate(expr: Expr, columns: Mapping[str, object]) -> Array:
     return found
 
 
-def holds(condition: Expr, columns: Mapping[str, object], size: int) -> Array:
+def find_where(condition: Expr, columns: Mapping[str, object], size: int) -> Array:
     """Where a condition holds, of `size` points; where it has no value it does not."""
-    return decided(condition, columns, size)[0]
+    return decide_where(condition, columns, size)[0]
 
 
-def decided(
+def decide_where(
     condition: Expr, columns: Mapping[str, object], size: int
 ) -> tuple[Array, Mapping[str, int]]:
     """Where a condition holds, of `size` points; and why it has no value at how many of them."""
     try:
         (found,) = evaluate_all([condition], columns)
     except EvaluationError:
-        return point_by_point(condition, columns, size)
+        return decide_one_by_one(condition, columns, size)
     return np.broadcast_to(found.astype(np.bool_), (size,)), {}
 
 
-def point_by_point(
+def decide_one_by_one(
     condition: Expr, columns: Mapping[str, object], size: int
 ) -> tuple[Array, Mapping[str, int]]:
     from specgen.expr.evaluate import evaluate as at_point

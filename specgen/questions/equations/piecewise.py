@@ -13,12 +13,11 @@ from itertools import islice, pairwise
 from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger
-from specgen.expr.evaluate import EvaluationError
+from specgen.expr.evaluate import EvaluationError, holds
 from specgen.expr.node import COMPARISONS, Apply, Expr, symbols, walk
 from specgen.questions.equations.quotients import NotPolynomial, read_quotient
 from specgen.questions.equations.roots import find_crossings
-from specgen.questions.equations.zeros import bisected, trend
-from specgen.questions.session import true_at
+from specgen.questions.equations.zeros import bisect_zeros, find_trend
 from specgen.records import dataclass
 
 #: Structures that the range of one unknown may lead through.
@@ -34,7 +33,7 @@ MAX_REFUSED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
+class RangeStructure:
     """A ledger and the conditions, in the unknown alone, under which its forms are right."""
 
     found: Ledger
@@ -42,19 +41,19 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RangePiece:
     """A part of the range; `reason` says why there is no table where there is none."""
 
     low: int
     high: int
-    structure: Structure | None
+    structure: RangeStructure | None
     reason: str | None = None
 
 
 # ---- cuts ------------------------------------------------------------------------------
 
 
-def comparisons(condition: Expr, unknown: str) -> Iterator[Apply]:
+def list_comparisons(condition: Expr, unknown: str) -> Iterator[Apply]:
     """The comparisons that decide the condition where the unknown moves, the innermost ones."""
     for node in walk(condition):
         if isinstance(node, Apply) and node.op in COMPARISONS and unknown in symbols(node):
@@ -63,21 +62,21 @@ def comparisons(condition: Expr, unknown: str) -> Iterator[Apply]:
                 yield node
 
 
-def cuts(condition: Expr, unknown: str, low: int, high: int) -> set[int] | None:
+def find_cuts(condition: Expr, unknown: str, low: int, high: int) -> set[int] | None:
     """Where the condition may change from one integer to the next: the first of each stretch.
 
     None where it changes too often for that, as `n % 2 == 0` does.
     """
     found: set[int] = set()
-    for comparison in comparisons(condition, unknown):
-        own = cuts_of(comparison, unknown, low, high)
+    for comparison in list_comparisons(condition, unknown):
+        own = cut_comparison(comparison, unknown, low, high)
         if own is None:
             return None
         found |= own
     return {x for x in found if low < x <= high}
 
 
-def cuts_of(comparison: Apply, unknown: str, low: int, high: int) -> set[int] | None:
+def cut_comparison(comparison: Apply, unknown: str, low: int, high: int) -> set[int] | None:
     difference = Apply("-", comparison.args)
     try:
         quotient = read_quotient(difference, unknown)
@@ -91,9 +90,9 @@ def cuts_of(comparison: Apply, unknown: str, low: int, high: int) -> set[int] | 
         found = find_crossings(p, low, high)
         roots, gaps = found.roots, found.gaps
     except NotPolynomial:
-        if trend(difference, unknown, low, high) is None:
+        if find_trend(difference, unknown, low, high) is None:
             return None
-        one_zero = bisected(difference, unknown, low, high)
+        one_zero = bisect_zeros(difference, unknown, low, high)
         roots = tuple(range(one_zero.roots[0], one_zero.roots[-1] + 1)) if one_zero.roots else ()
         if len(roots) > 1:  # a stretch of zeros: only its ends matter
             return {roots[0], roots[-1] + 1}
@@ -103,7 +102,7 @@ def cuts_of(comparison: Apply, unknown: str, low: int, high: int) -> set[int] | 
     return {*roots, *(x + 1 for x in roots), *(x + 1 for x in gaps)}
 
 
-def stretches(starts: Iterable[int], low: int, high: int) -> list[tuple[int, int]]:
+def cut_range(starts: Iterable[int], low: int, high: int) -> list[tuple[int, int]]:
     """The range cut at the starts."""
     points = sorted({low, *starts})
     return [(a, b - 1) for a, b in pairwise((*points, high + 1))]
@@ -113,7 +112,7 @@ def stretches(starts: Iterable[int], low: int, high: int) -> list[tuple[int, int
 
 
 @dataclass
-class Pieces:
+class RangeCutter:
     """Cuts the range of an unknown.
 
     `elaborate` gives the structure of the table at a value, or the reason why there is no table;
@@ -122,18 +121,18 @@ class Pieces:
 
     unknown: str
     fault: Callable[[int], str | None]
-    elaborate: Callable[[int], Structure | str]
-    structures: list[Structure] = field(default_factory=list)
+    elaborate: Callable[[int], RangeStructure | str]
+    structures: list[RangeStructure] = field(default_factory=list)
     #: Conditions that change too often to be cut at; answers are tested against them.
     irregular: dict[Expr, None] = field(default_factory=dict)
 
-    def cut(self, low: int, high: int, rules: Mapping[Expr, str], near: int) -> list[Piece]:
+    def cut(self, low: int, high: int, rules: Mapping[Expr, str], near: int) -> list[RangePiece]:
         """The pieces of a range in ascending order.
 
         `rules` are what the table asks of the unknown, each with what to say where it does not
         hold; `near` is a value from which to look for others that the table allows.
         """
-        done: list[Piece] = []
+        done: list[RangePiece] = []
         waiting: list[tuple[int, int]] = []
         for a, b in self.split(rules, low, high):
             failing = [
@@ -142,13 +141,14 @@ class Pieces:
                 if self.is_regular(rule) and not self.holds(rule, a)
             ]
             if failing:
-                done.append(Piece(a, b, None, failing[0]))
+                done.append(RangePiece(a, b, None, failing[0]))
             else:
                 waiting.append((a, b))
         while waiting:
             if len(done) > MAX_PIECES:
                 done += [
-                    Piece(a, b, None, "the range falls into too many pieces") for a, b in waiting
+                    RangePiece(a, b, None, "the range falls into too many pieces")
+                    for a, b in waiting
                 ]
                 break
             region = waiting.pop(0)
@@ -165,68 +165,68 @@ class Pieces:
         return condition not in self.irregular
 
     def holds(self, condition: Expr, x: int) -> bool:
-        return true_at(condition, {self.unknown: x})
+        return holds(condition, {self.unknown: x})
 
     def split(self, conditions: Iterable[Expr], low: int, high: int) -> list[tuple[int, int]]:
         starts: set[int] = set()
         for condition in conditions:
-            found = cuts(condition, self.unknown, low, high)
+            found = find_cuts(condition, self.unknown, low, high)
             if found is None:
                 self.irregular[condition] = None
             else:
                 starts |= found
-        return stretches(starts, low, high)
+        return cut_range(starts, low, high)
 
     def covered(
-        self, structure: Structure, region: tuple[int, int], done: list[Piece]
+        self, structure: RangeStructure, region: tuple[int, int], done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Takes what the structure covers of a region; what is left of it."""
         left: list[tuple[int, int]] = []
         for a, b in self.split(structure.conditions, *region):
             if all(self.holds(c, a) for c in structure.conditions if self.is_regular(c)):
-                done.append(Piece(a, b, structure))
+                done.append(RangePiece(a, b, structure))
             else:
                 left.append((a, b))
         return [region] if len(left) == 1 and left[0] == region else left
 
     def further(
-        self, region: tuple[int, int], near: int, done: list[Piece]
+        self, region: tuple[int, int], near: int, done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Elaborates the table at a value of the region; what is left of the region."""
         if len(self.structures) >= MAX_STRUCTURES:
             limit = f"more than {MAX_STRUCTURES} structures of the table: not searched"
-            done.append(Piece(*region, None, limit))
+            done.append(RangePiece(*region, None, limit))
             return []
         reason: str | None = None
         refused = 0
-        for x in islice(representatives(*region, near), MAX_TRIED):
+        for x in islice(list_representatives(*region, near), MAX_TRIED):
             why = self.fault(x)
             if why is None:
                 structure = self.elaborate(x)
-                if isinstance(structure, Structure):
+                if isinstance(structure, RangeStructure):
                     return self.begun(structure, x, region, done)
                 why = structure
                 refused += 1
             reason = reason or why
             if refused == MAX_REFUSED:
                 break
-        done.append(Piece(*region, None, reason or "no table was found there"))
+        done.append(RangePiece(*region, None, reason or "no table was found there"))
         return []
 
     def begun(
-        self, structure: Structure, x: int, region: tuple[int, int], done: list[Piece]
+        self, structure: RangeStructure, x: int, region: tuple[int, int], done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Takes what a new structure covers of a region, its own value x at least."""
         self.structures.append(structure)
         left = self.covered(structure, region, done)
         if left != [region]:
             return left
-        done.append(Piece(x, x, structure))
+        done.append(RangePiece(x, x, structure))
         low, high = region
         return [part for part in ((low, x - 1), (x + 1, high)) if part[0] <= part[1]]
 
 
-def representatives(low: int, high: int, near: int) -> Iterator[int]:
+def list_representatives(low: int, high: int, near: int) -> Iterator[int]:
     """Values of a range, first those for which a table most probably exists: near, and even."""
     closest = min(max(near, low), high)
     for step in (1024, 128, 64, 8, 2, 1):

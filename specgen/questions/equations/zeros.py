@@ -23,7 +23,7 @@ MAX_SCAN: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Zeros:
     """Integers where the expression is zero, and around which it is nearest to zero.
 
     The greatest value below zero on the range and the least above are at one of `near` (value,
@@ -41,7 +41,7 @@ class Found:
 # ---- zeros -----------------------------------------------------------------------------
 
 
-def zeros(expr: Expr, unknown: str, low: int, high: int, near: int | None = None) -> Found:
+def find_zeros(expr: Expr, unknown: str, low: int, high: int, near: int | None = None) -> Zeros:
     """Every integer from low to high where the expression is zero.
 
     Without a polynomial it is bisected where it is monotone for sure, and else tried one by one,
@@ -53,15 +53,15 @@ def zeros(expr: Expr, unknown: str, low: int, high: int, near: int | None = None
     """
     periodic = split_by_remainder(expr, unknown)
     if periodic is not None:
-        return of_classes(*periodic, low, high)
-    direction = trend(expr, unknown, low, high)
+        return solve_classes(*periodic, low, high)
+    direction = find_trend(expr, unknown, low, high)
     if direction is not None:
-        return bisected(expr, unknown, low, high)
+        return bisect_zeros(expr, unknown, low, high)
     around = low if near is None else near - MAX_SCAN // 2
-    return scanned(expr, unknown, low, high, around)
+    return scan_zeros(expr, unknown, low, high, around)
 
 
-def of_classes(period: int, quotients: Sequence[Quotient], low: int, high: int) -> Found:
+def solve_classes(period: int, quotients: Sequence[Quotient], low: int, high: int) -> Zeros:
     """The zeros of a quotient of polynomials for each remainder."""
     if all(one.above.is_zero for one in quotients):
         raise ValueError("zero everywhere")
@@ -79,15 +79,15 @@ def of_classes(period: int, quotients: Sequence[Quotient], low: int, high: int) 
             same.append(range(first * period + r, last * period + r + 1, period))
             roots += sorted({same[-1][0], same[-1][-1]})
             continue
-        found, beside = around(above, below, first, last)
+        found, beside = find_around(above, below, first, last)
         roots += [k * period + r for k in found]
         near += [(k * period + r, period) for k in beside]
     what = "polynomial" if all(one.is_of_powers for one in quotients) else "quotient"
     method = what if period == 1 else f"{what}s, one for each remainder by {period}"
-    return Found(tuple(sorted(roots)), tuple(sorted(near)), method, True, tuple(same))
+    return Zeros(tuple(sorted(roots)), tuple(sorted(near)), method, True, tuple(same))
 
 
-def around(above: Poly, below: Poly, first: int, last: int) -> tuple[list[int], list[int]]:
+def find_around(above: Poly, below: Poly, first: int, last: int) -> tuple[list[int], list[int]]:
     """The roots of above / below, and the integers among which it is nearest to zero."""
     shapes = [above]
     if not below.is_ground:
@@ -104,7 +104,7 @@ def around(above: Poly, below: Poly, first: int, last: int) -> tuple[list[int], 
     return roots, [k for k in kept if k not in roots]
 
 
-def number_at(expr: Expr, unknown: str, x: int | float) -> Fraction:
+def evaluate_at(expr: Expr, unknown: str, x: int | float) -> Fraction:
     """The value of the expression.
 
     Raises:
@@ -116,14 +116,14 @@ def number_at(expr: Expr, unknown: str, x: int | float) -> Fraction:
     return exact_fraction(found)
 
 
-def bisected(expr: Expr, unknown: str, low: int, high: int) -> Found:
+def bisect_zeros(expr: Expr, unknown: str, low: int, high: int) -> Zeros:
     """The zeros of a monotone expression: one stretch of integers, of which the ends are given."""
-    rising = number_at(expr, unknown, low) <= number_at(expr, unknown, high)
+    rising = evaluate_at(expr, unknown, low) <= evaluate_at(expr, unknown, high)
 
     toward = 1 if rising else -1
 
     def key(x: int) -> Fraction:
-        return toward * number_at(expr, unknown, x)
+        return toward * evaluate_at(expr, unknown, x)
 
     zero, every = Fraction(0), range(low, high + 1)
     start = low + bisect_left(every, zero, key=key)
@@ -132,10 +132,10 @@ def bisected(expr: Expr, unknown: str, low: int, high: int) -> Found:
     near = {x for x in (low, high, start - 1, start, end, end + 1) if low <= x <= high}
     same = (range(start, end + 1),) if len(roots) > 1 else ()
     method = "bisection: it is monotone"
-    return Found(tuple(roots), tuple((x, 1) for x in sorted(near)), method, True, same)
+    return Zeros(tuple(roots), tuple((x, 1) for x in sorted(near)), method, True, same)
 
 
-def scanned(expr: Expr, unknown: str, low: int, high: int, start: int) -> Found:
+def scan_zeros(expr: Expr, unknown: str, low: int, high: int, start: int) -> Zeros:
     """The zeros among MAX_SCAN integers, from `start` if there are as many."""
     first = max(low, min(start, high - MAX_SCAN + 1))
     last = min(high, first + MAX_SCAN - 1)
@@ -144,7 +144,7 @@ def scanned(expr: Expr, unknown: str, low: int, high: int, start: int) -> Found:
     above: tuple[Fraction, int] | None = None
     for x in range(first, last + 1):
         try:
-            found = number_at(expr, unknown, x)
+            found = evaluate_at(expr, unknown, x)
         except EvaluationError:
             continue
         if found == 0:
@@ -156,7 +156,7 @@ def scanned(expr: Expr, unknown: str, low: int, high: int, start: int) -> Found:
     near = {(side[1], 1) for side in (below, above) if side is not None}
     method = f"every value from {first:,} to {last:,}"
     complete = (first, last) == (low, high)
-    return Found(tuple(roots), tuple(sorted(near)), method, complete)
+    return Zeros(tuple(roots), tuple(sorted(near)), method, complete)
 
 
 # ---- trend -----------------------------------------------------------------------------
@@ -182,33 +182,33 @@ class Trend:
 RISING: Final = frozenset({"ceil", "floor", "exp", "sqrt", "ln", "tanh"})
 
 
-def trend(expr: Expr, unknown: str, low: int, high: int) -> Trend | None:
+def find_trend(expr: Expr, unknown: str, low: int, high: int) -> Trend | None:
     """How the expression moves from low to high, if that is plain from how it is put together."""
-    direction = heading(expr, unknown, low, high)
+    direction = find_direction(expr, unknown, low, high)
     if direction is None:
         return None
     try:
-        start, end = (number_at(expr, unknown, x) for x in (low, high))
+        start, end = (evaluate_at(expr, unknown, x) for x in (low, high))
     except EvaluationError:
         return None
     return Trend(direction, start, end)
 
 
-def heading(expr: Expr, unknown: str, low: int, high: int) -> int | None:
+def find_direction(expr: Expr, unknown: str, low: int, high: int) -> int | None:
     match expr:
         case Const():
             return 0
         case Sym(name=name):
             return 1 if name == unknown else 0
         case Apply(op=op, args=args):
-            parts = [trend(arg, unknown, low, high) for arg in args]
+            parts = [find_trend(arg, unknown, low, high) for arg in args]
             if any(part is None for part in parts):
                 return None
-            return composed(op, [part for part in parts if part is not None])
+            return compose_directions(op, [part for part in parts if part is not None])
     assert_never(expr)
 
 
-def composed(op: str, parts: list[Trend]) -> int | None:
+def compose_directions(op: str, parts: list[Trend]) -> int | None:
     """The direction of an operator applied to monotone arguments."""
     directions = {part.direction for part in parts} - {0}
     match op, parts:
@@ -224,17 +224,17 @@ def composed(op: str, parts: list[Trend]) -> int | None:
         case op, [part] if op in RISING:
             return part.direction
         case "*", [left, right]:
-            return multiplied_heading(left, right)
+            return multiply_directions(left, right)
         case "/", [left, right] if right.low > 0 or right.high < 0:
             flipped = Trend(-right.direction, 1 / right.start, 1 / right.end)
-            return multiplied_heading(left, flipped)
+            return multiply_directions(left, flipped)
         case "**", [base, exponent] if exponent.direction == 0 and base.low >= 0:
             return base.direction if exponent.start > 0 else -base.direction
         case _:
             return None
 
 
-def multiplied_heading(left: Trend, right: Trend) -> int | None:
+def multiply_directions(left: Trend, right: Trend) -> int | None:
     """|left| and |right| both grow or both shrink, or one of them stays."""
     signs = []
     sizes = set()

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.diagnostics.diagnostic import suggestion
+from specgen.diagnostics.diagnostic import RequestError, no_such
 from specgen.records import dataclass
+from specgen.text.printable import shorten
 
 #: Ranks of one layout: each is computed by itself.
 MAX_RANKS: Final = 65_536
@@ -20,7 +21,7 @@ DEGREE: Final = re.compile(r"\s*(?P<axis>[A-Za-z_]\w*)\s*=\s*(?P<degree>[0-9]{1,
 NUMBER: Final = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 
 
-class LayoutError(Exception):
+class LayoutError(RequestError):
     """The layout is at fault; the message says how, and what would do."""
 
 
@@ -96,13 +97,11 @@ def read_degree(text: str) -> tuple[str, int]:
     found = DEGREE.fullmatch(text)
     if found is None:
         raise LayoutError(
-            f"`{shown(text)}` is no degree: write AXIS=RANKS, as in tensor=8,pipeline=4"
+            f"`{shorten(text, 40)}` is no degree: write AXIS=RANKS, as in tensor=8,pipeline=4"
         )
     axis, degree = found["axis"], int(found["degree"])
     if axis not in AXES:
-        close = suggestion(axis, AXES)
-        hint = f"did you mean `{close}`?" if close else f"there are {', '.join(AXES)}"
-        raise LayoutError(f"there is no axis of parallelism `{shown(axis)}`; {hint}")
+        raise no_such("axis of parallelism", shorten(axis, 40), AXES)
     if not 1 <= degree <= MAX_RANKS:
         raise LayoutError(f"{axis}={degree}: an axis has from 1 to {MAX_RANKS:,} ranks")
     return axis, degree
@@ -112,12 +111,8 @@ def read_stages(text: str) -> tuple[int, ...]:
     pieces = text.split(",")
     if not all(NUMBER.fullmatch(piece) for piece in pieces):
         raise LayoutError(
-            f"`{shown(text)}` are no stages: write the layers of each, as in 16,15,15,15"
+            f"`{shorten(text, 40)}` are no stages: write the layers of each, as in 16,15,15,15"
         )
     if len(pieces) > MAX_RANKS:
         raise LayoutError(f"{len(pieces):,} stages are more than {MAX_RANKS:,}")
     return tuple(map(int, pieces))
-
-
-def shown(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:37]}…"

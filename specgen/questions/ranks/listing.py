@@ -5,15 +5,16 @@ Knows answers; how they were found is `ranks`'.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from specgen.analysis.quantities.ranks import RANK_QUANTITIES
 from specgen.analysis.quantities.terms import VARIABLES
-from specgen.questions.answers import unseen
-from specgen.questions.ranks.layout import AXES
+from specgen.questions.answers import list_unseen
+from specgen.questions.ranks.layout import AXES, LayoutError
 from specgen.questions.ranks.per_rank import FIGURES, Ranks
 from specgen.questions.sheet import Sheet, to_markdown, to_text
+from specgen.records import dataclass
 from specgen.text import markdown
 from specgen.text.json_text import json_text
 
@@ -21,11 +22,7 @@ from specgen.text.json_text import json_text
 MAX_LISTED: Final = 6
 
 
-def title(found: Ranks) -> str:
-    return found.program.label
-
-
-def layout_text(found: Ranks) -> str:
+def write_layout(found: Ranks) -> str:
     """The degrees, those of experts only where they are divided otherwise than other rows."""
     layout = found.layout
     usual = layout.expert == 1 and layout.expert_tensor == layout.tensor
@@ -34,31 +31,31 @@ def layout_text(found: Ranks) -> str:
     return f"{degrees}: {layout.ranks:,} ranks"
 
 
-def stretches(numbers: Sequence[range]) -> str:
+def write_ranges(numbers: Sequence[range]) -> str:
     """Ranges as a reader writes them: 0-7, 16."""
     texts = [str(r.start) if len(r) == 1 else f"{r.start}-{r.stop - 1}" for r in numbers]
     more = len(texts) - MAX_LISTED
     return ", ".join(texts if more <= 0 else [*texts[:MAX_LISTED], f"and {more} more"])
 
 
-def shown(found: Ranks) -> list[str]:
+def list_figures(found: Ranks) -> list[str]:
     """The figures that there are."""
     return [name for name in FIGURES if all(name in group.figures for group in found.groups)]
 
 
-def groups(found: Ranks) -> Sheet:
+def make_group_sheet(found: Ranks) -> Sheet:
     """A line for the ranks that hold equally much, those with most memory first."""
     columns: dict[str, list[int | str]] = {
-        "ranks": [stretches(group.ranks) for group in found.groups],
+        "ranks": [write_ranges(group.ranks) for group in found.groups],
         "number": [group.count for group in found.groups],
-        "stages": [stretches(group.stages) for group in found.groups],
-        **{name: [group.figures[name] for group in found.groups] for name in shown(found)},
+        "stages": [write_ranges(group.stages) for group in found.groups],
+        **{name: [group.figures[name] for group in found.groups] for name in list_figures(found)},
         "weights + cache": [group.memory for group in found.groups],
     }
     return Sheet(columns)
 
 
-def replicas(found: Ranks) -> Sheet:
+def make_replica_sheet(found: Ranks) -> Sheet:
     """A line for each row of which ranks hold more than all of it."""
     rows = found.replicas
     return Sheet(
@@ -73,7 +70,7 @@ def replicas(found: Ranks) -> Sheet:
     )
 
 
-def balances(found: Ranks) -> Sheet:
+def make_balance_sheet(found: Ranks) -> Sheet:
     rows = found.balances
     return Sheet(
         {
@@ -85,32 +82,41 @@ def balances(found: Ranks) -> Sheet:
     )
 
 
-def with_variables(found: Ranks) -> list[str]:
+def list_remarks(found: Ranks) -> list[str]:
     lines = [f"{name} = {value:,}: {VARIABLES[name]}" for name, value in found.variables.items()]
-    lines += unseen(found.program, ["cache_bytes"])
+    lines += list_unseen(found.program, ["cache_bytes"])
     if len(found.layers) > 1:
         lines.append(f"layers of the stages: {', '.join(map(str, found.layers))}")
     return lines
 
 
-def as_text(found: Ranks) -> str:
-    pieces = [f"{title(found)}, {layout_text(found)}\n"]
-    pieces += [to_text(sheet) for sheet in (groups(found), replicas(found), balances(found))]
-    pieces.append("with\n" + "".join(f"  {line}\n" for line in with_variables(found)))
+def write_text(found: Ranks) -> str:
+    pieces = [f"{found.program.label}, {write_layout(found)}\n"]
+    pieces += [
+        to_text(sheet)
+        for sheet in (make_group_sheet(found), make_replica_sheet(found), make_balance_sheet(found))
+    ]
+    pieces.append("with\n" + "".join(f"  {line}\n" for line in list_remarks(found)))
     return "\n".join(piece for piece in pieces if piece)
 
 
-def as_markdown(found: Ranks) -> str:
-    pieces = [f"# {markdown.quote(title(found))}\n", f"{markdown.quote(layout_text(found))}\n"]
-    pieces += [to_markdown(sheet) for sheet in (groups(found), replicas(found), balances(found))]
-    lines = [f"{markdown.item(markdown.quote(line))}\n" for line in with_variables(found)]
+def write_markdown(found: Ranks) -> str:
+    pieces = [
+        f"# {markdown.quote(found.program.label)}\n",
+        f"{markdown.quote(write_layout(found))}\n",
+    ]
+    pieces += [
+        to_markdown(sheet)
+        for sheet in (make_group_sheet(found), make_replica_sheet(found), make_balance_sheet(found))
+    ]
+    lines = [f"{markdown.item(markdown.quote(line))}\n" for line in list_remarks(found)]
     return "\n".join(piece for piece in (*pieces, "".join(lines)) if piece)
 
 
-def as_json(found: Ranks) -> str:
-    """One document; ranks as the first and the last of each stretch."""
+def describe_ranks(found: Ranks) -> dict[str, Any]:
+    """Ranks as the first and the last of each stretch."""
     layout = found.layout
-    document: dict[str, Any] = {
+    return {
         "spec": found.program.name,
         "variant": found.program.variant,
         "layout": {
@@ -149,11 +155,36 @@ def as_json(found: Ranks) -> str:
             for row in found.balances
         },
     }
-    return json_text(document)
 
 
-FORMATS: Final[Mapping[str, Callable[[Ranks], str]]] = {
-    "text": as_text,
-    "md": as_markdown,
-    "json": as_json,
-}
+@dataclass(frozen=True, slots=True)
+class RankAnswer:
+    """What each rank of a layout holds."""
+
+    found: Ranks
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Everything that is said, as JSON has it."""
+        return describe_ranks(self.found)
+
+    @property
+    def sheet(self) -> Sheet:
+        """A row for the ranks that hold equally much, those with most memory first."""
+        table = make_group_sheet(self.found)
+        return Sheet(table.columns, remarks=tuple(list_remarks(self.found)))
+
+    def render(self, form: str) -> bytes:
+        """The answer as text, Markdown or JSON.
+
+        Raises:
+            LayoutError: the format is another one.
+        """
+        match form:
+            case "json":
+                return json_text(self.document).encode()
+            case "md":
+                return write_markdown(self.found).encode()
+            case "text":
+                return write_text(self.found).encode()
+        raise LayoutError(f"--parallel writes text, md, json, not {form}")

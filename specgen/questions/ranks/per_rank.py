@@ -15,6 +15,7 @@ from specgen.analysis.quantities.ledger import Ledger, evaluated
 from specgen.analysis.quantities.memory import follows
 from specgen.analysis.quantities.ranks import Shares, shares, taken
 from specgen.analysis.quantities.sharding import Cut
+from specgen.analysis.table.counting import runs
 from specgen.dtypes import DTYPES, bytes_of
 from specgen.expr.columns.exact import Array
 from specgen.expr.columns.vector import evaluate_all
@@ -41,7 +42,7 @@ FIGURES: Final = ("parameters", "stored_bytes", "weights_bytes", "cache_bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RankGroup:
     """Ranks that hold equally much, each of them `figures`."""
 
     ranks: tuple[range, ...]
@@ -98,12 +99,12 @@ class Ranks:
     layout: Layout
     variables: Mapping[str, int]
     layers: tuple[int, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[RankGroup, ...]
     replicas: tuple[Replica, ...]
     balances: tuple[Balance, ...]
 
 
-def ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]) -> Ranks:
+def evaluate_ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]) -> Ranks:
     """What each rank of a layout holds of the ledger's table; `variables` are B, T and W.
 
     Raises:
@@ -115,7 +116,7 @@ def ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]) -> Rank
     if clash is not None:
         raise LayoutError(f"the table has a name `{clash}`, which ranks use; rename it")
     chosen = shares(found.program, CHOSEN)
-    layers = stage_layers(chosen, layout, found.values)
+    layers = divide_layers(chosen, layout, found.values)
     check_limits(chosen, layout, found.values)
     rows = 2 * len(chosen.rows) + len(chosen.caches)
     if rows * layout.ranks > MAX_FIGURES:
@@ -124,7 +125,7 @@ def ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]) -> Rank
             f" {MAX_FIGURES // rows:,} ranks of this table can be asked for at once"
         )
     given = {name: evaluate_int(Sym(name), variables) for name in USED}
-    answer = answered(found, chosen, Grid(layout, layers), given)
+    answer = hold_rows(found, chosen, Grid(layout, layers), given)
     figures = answer.figures()
     return Ranks(
         found.program,
@@ -137,12 +138,12 @@ def ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]) -> Rank
     )
 
 
-def stage_layers(chosen: Shares, layout: Layout, values: Mapping[str, Value]) -> tuple[int, ...]:
+def divide_layers(chosen: Shares, layout: Layout, values: Mapping[str, Value]) -> tuple[int, ...]:
     """How many layers each stage has."""
     if chosen.stack is None:
         if layout.pipeline == 1:
             return (0,)
-        raise LayoutError(no_stack(chosen.candidates))
+        raise LayoutError(say_no_stack(chosen.candidates))
     count = evaluate_int(chosen.stack.count, values)
     name = ".".join(chosen.stack.path)
     if layout.stages is not None:
@@ -157,7 +158,7 @@ def stage_layers(chosen: Shares, layout: Layout, values: Mapping[str, Value]) ->
     return tuple(each + (stage < more) for stage in range(layout.pipeline))
 
 
-def no_stack(candidates: Sequence[Stack]) -> str:
+def say_no_stack(candidates: Sequence[Stack]) -> str:
     if not candidates:
         return (
             "the table has no repeated part that its forward threads, so nothing is known that"
@@ -230,7 +231,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class RankFigures:
     """What every rank holds of every row: elements as parameters and as loaded, bytes of caches."""
 
     found: Ledger
@@ -262,14 +263,14 @@ class Answer:
         """Whether what the table stores is not what the release does."""
         return bool(self.found.program.stored_otherwise)
 
-    def groups(self, figures: Mapping[str, Array]) -> list[Group]:
+    def groups(self, figures: Mapping[str, Array]) -> list[RankGroup]:
         """Ranks whose figures are the same, those that hold most first."""
         members: dict[tuple[int, ...], list[int]] = {}
         for number, figured in enumerate(zip(*(f.tolist() for f in figures.values()), strict=True)):
             members.setdefault(figured, []).append(number)
         per_stage = self.grid.layout.per_stage
         found = [
-            Group(
+            RankGroup(
                 tuple(runs(numbers)),
                 tuple(runs(list(dict.fromkeys(number // per_stage for number in numbers)))),
                 dict(zip(figures, figured, strict=True)),
@@ -314,7 +315,7 @@ class Answer:
     ) -> Iterator[Replica]:
         """A row that is held again; `once` are ranks that hold it once but for tensor replicas."""
         stages = self.grid.stages(at)
-        every, first = exact_sum(held), exact_sum(held[once])
+        every, first = sum_exactly(held), sum_exactly(held[once])
         found = Replica(
             name, figure, whole, every - first, first - stages * whole, (stages - 1) * whole
         )
@@ -337,7 +338,7 @@ class Answer:
         }
         again = self.again()
         for figure, held in figures.items():
-            every, whole = exact_sum(held), wholes[figure]
+            every, whole = sum_exactly(held), wholes[figure]
             if every - again[figure] != whole:
                 raise InternalFault(f"{figure} of all ranks do not sum to the whole")
             yield Balance(figure, every, again[figure], whole)
@@ -350,20 +351,22 @@ class Answer:
         ):
             row = share.row
             if row.counted:
-                extra = exact_sum(parameters) - row.elements
+                extra = sum_exactly(parameters) - row.elements
                 found["parameters"] += extra
                 found["weights_bytes"] += (
                     extra * self.variables["W"] if follows(row) else bytes_of(row.dtype, extra)
                 )
             if row.stored:
-                found["stored_bytes"] += bytes_of(row.dtype, exact_sum(loaded) - row.elements)
+                found["stored_bytes"] += bytes_of(row.dtype, sum_exactly(loaded) - row.elements)
         for cache, held in zip(self.chosen.caches, self.caches, strict=True):
             whole = bytes_of(cache.row.dtype, cache.row.elements * self.tokens)
-            found["cache_bytes"] += exact_sum(held) - whole
+            found["cache_bytes"] += sum_exactly(held) - whole
         return found
 
 
-def answered(found: Ledger, chosen: Shares, grid: Grid, variables: Mapping[str, int]) -> Answer:
+def hold_rows(
+    found: Ledger, chosen: Shares, grid: Grid, variables: Mapping[str, int]
+) -> RankFigures:
     """The closed forms at every rank."""
     columns = grid.columns
     known = {**found.values, **variables, **grid.layout.degrees}
@@ -374,7 +377,7 @@ def answered(found: Ledger, chosen: Shares, grid: Grid, variables: Mapping[str, 
     ]
     values = evaluate_all([fold(expr, known, columns) for expr in exprs], columns)
     rows = len(chosen.rows)
-    return Answer(
+    return RankFigures(
         found, chosen, grid, variables, values[:rows], values[rows : 2 * rows], values[2 * rows :]
     )
 
@@ -387,14 +390,5 @@ def in_bytes(rows: Sequence[Array], bits: Sequence[int], zero: Array) -> Array:
     return found
 
 
-def exact_sum(held: Array) -> int:
+def sum_exactly(held: Array) -> int:
     return int(held.astype(object).sum()) if held.size else 0
-
-
-def runs(numbers: Sequence[int]) -> Iterator[range]:
-    """Ascending numbers as ranges of consecutive ones."""
-    start = numbers[0]
-    for number, following in zip(numbers, (*numbers[1:], None), strict=True):
-        if following != number + 1:
-            yield range(start, number + 1)
-            start = following if following is not None else number
