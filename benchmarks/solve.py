@@ -47,39 +47,39 @@ def timed(job: Callable[[Session], object], spec: str, rounds: int) -> float:
     """Seconds of CPU time, each round with a table that has only been loaded and counted."""
     found = []
     for _ in range(rounds):
-        inquiry = Session(select(spec))
-        _ = inquiry.base
+        session = Session(select(spec))
+        _ = session.base
         start = time.process_time()
-        job(inquiry)
+        job(session)
         found.append(time.process_time() - start)
     return statistics.median(found)
 
 
-def dimension(inquiry: Session, name: str, quantity: str, values: Mapping[str, int]) -> None:
+def dimension(session: Session, name: str, quantity: str, values: Mapping[str, int]) -> None:
     own = values[quantity]
     found = solve_for(
-        inquiry, read_question(f"{quantity} == {own}", inquiry), name, complete_variables({})
+        session, read_question(f"{quantity} == {own}", session), name, complete_variables({})
     )
-    assert [answer.value for answer in found.exact] == [inquiry.params[name]], name
+    assert [answer.value for answer in found.exact] == [session.params[name]], name
 
 
 def dimensions(spec: str) -> tuple[dict[str, str], list[str], dict[str, int]]:
     """Each dimension with the quantity that gives it back, those without, and the totals."""
-    inquiry = Session(select(spec))
+    session = Session(select(spec))
     totals = {}
     for quantity in QUANTITIES:
-        question = read_question(f"{quantity} == 0", inquiry)
+        question = read_question(f"{quantity} == 0", session)
         totals[quantity] = int(
-            solve_for(inquiry, question, "n_layers", complete_variables({})).base.left
+            solve_for(session, question, "n_layers", complete_variables({})).base.left
         )
     found: dict[str, str] = {}
     silent = []
-    for name in (n for n, kind in inquiry.kinds.items() if kind in WHOLE):
+    for name in (n for n, kind in session.kinds.items() if kind in WHOLE):
         for quantity in QUANTITIES:
             try:
                 solve_for(
-                    inquiry,
-                    read_question(f"{quantity} == 0", inquiry),
+                    session,
+                    read_question(f"{quantity} == 0", session),
                     name,
                     complete_variables({}),
                 )
@@ -92,16 +92,16 @@ def dimensions(spec: str) -> tuple[dict[str, str], list[str], dict[str, int]]:
     return found, silent, totals
 
 
-def lattice(inquiry: Session) -> None:
+def lattice(session: Session) -> None:
     axes = [make_axis(name, values) for name, values in LATTICE.items()]
     found = search_lattice(
-        inquiry, read_question("parameters == 671_026_419_200", inquiry), axes, {}, 10
+        session, read_question("parameters == 671_026_419_200", session), axes, {}, 10
     )
     assert (found.size, found.found) == (716_800, 1)
 
 
-def sensitive(inquiry: Session) -> None:
-    find_influences(inquiry, "parameters", complete_variables({}), Fraction(1, 100))
+def sensitive(session: Session) -> None:
+    find_influences(session, "parameters", complete_variables({}), Fraction(1, 100))
 
 
 def main() -> None:

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from specgen.frontend.values import Override
     from specgen.huggingface.comparing import CheckpointComparison
     from specgen.ir.model import ParamValue, Program
-    from specgen.notebook import Figure, Table
+    from specgen.notebook import AnswerTable, Figure
     from specgen.output.build import Artefacts
     from specgen.questions.ask import Names
     from specgen.questions.points import Values
 
 
-class StoredTensor(NamedTuple):
+class ListedTensor(NamedTuple):
     """One tensor of the checkpoint: `shape` as stored, [out, in] for a map."""
 
     name: str
@@ -117,7 +117,7 @@ class Model:
         pareto: Names = (),
         seconds: float | None = None,
         **changes: Override,
-    ) -> Table:
+    ) -> AnswerTable:
         """Other values: every quantity beside this model's, or those of all combinations.
 
         Keyword arguments set params, and the variables B, S, T, W, G and O of quantities.  `sweep`
@@ -129,11 +129,11 @@ class Model:
             RequestError: a ValueError; a name, a range or a condition is at fault.
             SpecError: the table cannot be like that.
         """
-        from specgen.notebook import Table
+        from specgen.notebook import AnswerTable
         from specgen.questions.ask import explore
 
         swept = tuple((sweep or {}).items())
-        return Table.of(
+        return AnswerTable.of(
             explore(
                 self.selection, changes, swept, where=where, quantities=quantities, pareto=pareto,
                 seconds=seconds,
@@ -148,7 +148,7 @@ class Model:
         within: Mapping[str, Values] | None = None,
         limit: int = 10,
         **changes: Override,
-    ) -> Table:
+    ) -> AnswerTable:
         """The values for which `"QUANTITY == VALUE"` holds, exactly, or the two nearest ones.
 
         `within` gives an unknown a range (`"1:4096"`) or values to choose among.  Several unknowns
@@ -158,12 +158,14 @@ class Model:
             RequestError: a ValueError; the question, an unknown or its range is at fault.
             SpecError: the table cannot be counted.
         """
-        from specgen.notebook import Table
+        from specgen.notebook import AnswerTable
         from specgen.questions.ask import solve
 
-        return Table.of(solve(self.selection, question, unknowns, within or {}, changes, limit))
+        return AnswerTable.of(
+            solve(self.selection, question, unknowns, within or {}, changes, limit)
+        )
 
-    def sensitivity(self, quantity: str, *, step: float = 0.01, **changes: Override) -> Table:
+    def sensitivity(self, quantity: str, *, step: float = 0.01, **changes: Override) -> AnswerTable:
         """What each param does to a quantity, the strongest first.
 
         A step is to the nearest value that the table allows and that is further than this share.
@@ -174,15 +176,15 @@ class Model:
         """
         from fractions import Fraction
 
-        from specgen.notebook import Table
+        from specgen.notebook import AnswerTable
         from specgen.questions.ask import measure_sensitivity
 
         share = Fraction(str(step))
-        return Table.of(measure_sensitivity(self.selection, quantity, changes, share))
+        return AnswerTable.of(measure_sensitivity(self.selection, quantity, changes, share))
 
     def ranks(
         self, parallel: str | Mapping[str, int], stages: str | None = None, **changes: Override
-    ) -> Table:
+    ) -> AnswerTable:
         """What each rank of a layout holds: `"tensor=8,pipeline=4"`, those with most first.
 
         `stages` are the layers of each stage (`"16,15,15,15"`).
@@ -191,12 +193,12 @@ class Model:
             RequestError: a ValueError; the layout does not fit the table.
             SpecError: the table cannot be counted.
         """
-        from specgen.notebook import Table
+        from specgen.notebook import AnswerTable
         from specgen.questions.ask import divide_among_ranks
 
         if not isinstance(parallel, str):
             parallel = ",".join(f"{axis}={degree}" for axis, degree in parallel.items())
-        return Table.of(divide_among_ranks(self.selection, parallel, stages, changes))
+        return AnswerTable.of(divide_among_ranks(self.selection, parallel, stages, changes))
 
     def products(self, quantity: str, **changes: Override) -> dict[str, Any]:
         """The matrix products that a quantity of operations counts, one by one; as
@@ -263,7 +265,7 @@ class Model:
 
         return model_html(self.document(), self.program.title)
 
-    def tensors(self, names: str = "own") -> list[StoredTensor]:
+    def tensors(self, names: str = "own") -> list[ListedTensor]:
         """Every tensor of the checkpoint, one by one, under a naming scheme (`own`, `hf`).
 
         Raises:
@@ -274,7 +276,7 @@ class Model:
 
         require_scheme(self.program, names)
         return [
-            StoredTensor(name, tensor.dims, tensor.dtype)
+            ListedTensor(name, tensor.dims, tensor.dtype)
             for tensor in stored(self.program, names)
             for name, _ in expand(tensor)
         ]

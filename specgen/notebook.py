@@ -27,7 +27,7 @@ RIGHT: Final = ' style="text-align:right"'
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class AnswerTable:
     """Rows of an answer: `table["dim"]` is a column, iterating gives a dict for each row.
 
     `notes` are what has to be said of the rows.
@@ -39,7 +39,7 @@ class Table:
     answer: Answer | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, answer: Answer) -> Table:
+    def of(cls, answer: Answer) -> AnswerTable:
         sheet = answer.sheet
         return cls(dict(sheet.columns), sheet.remarks, sheet.labels, answer)
 

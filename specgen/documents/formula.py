@@ -2,7 +2,7 @@
 LaTeX or JSON.
 
 All but the first are in the table's params alone; assumptions under which a form holds are always
-part of it.  Knows quantities; the notations are `sizes.printing`'s.
+part of it.  Knows quantities; the notations are `expr.printing`'s.
 """
 
 from __future__ import annotations

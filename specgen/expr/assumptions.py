@@ -16,7 +16,7 @@ from fractions import Fraction
 from math import ceil, floor, gcd, lcm
 from typing import Final
 
-from specgen.expr.facts import LEAST, Extent, exact, extent, is_flag
+from specgen.expr.facts import LEAST, Interval, exact, extent, is_flag
 from specgen.expr.node import (
     COMPARISONS,
     OPPOSITE,
@@ -384,14 +384,14 @@ class Assumptions:
             return None
         return self if known == before else replace(self, bounds={**self.bounds, key: known})
 
-    def extent(self, atom: Expr) -> Extent:
+    def extent(self, atom: Expr) -> Interval:
         """Bounds on an atom: what its kind says, and what is known of it."""
         known = self.bounds.get(Polynomial.of_atom(atom))
         found = extent(atom)
         if known is None:
             return found
         met = Bounds(found.low, found.high).meet(known)
-        return Extent(met.low, met.high)
+        return Interval(met.low, met.high)
 
     def add_opaque(self, condition: Expr, value: bool) -> Assumptions | None:
         try:

@@ -22,31 +22,31 @@ INEXACT: Final = frozenset({"real", "flag", "choice", "dtype", "counts", "reals"
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class Interval:
     """The numbers from `low` to `high`, both included; None where there is no bound."""
 
     low: Fraction | None = None
     high: Fraction | None = None
 
-    def __add__(self, other: Extent) -> Extent:
-        return Extent(
+    def __add__(self, other: Interval) -> Interval:
+        return Interval(
             None if self.low is None or other.low is None else self.low + other.low,
             None if self.high is None or other.high is None else self.high + other.high,
         )
 
-    def __neg__(self) -> Extent:
-        return Extent(
+    def __neg__(self) -> Interval:
+        return Interval(
             None if self.high is None else -self.high, None if self.low is None else -self.low
         )
 
-    def __mul__(self, other: Extent) -> Extent:
-        if Extent(Fraction(0), Fraction(0)) in (self, other):
-            return Extent(Fraction(0), Fraction(0))
+    def __mul__(self, other: Interval) -> Interval:
+        if Interval(Fraction(0), Fraction(0)) in (self, other):
+            return Interval(Fraction(0), Fraction(0))
         if self.natural and other.natural:
             assert self.low is not None
             assert other.low is not None
             unbounded = self.high is None or other.high is None
-            return Extent(
+            return Interval(
                 self.low * other.low,
                 None if unbounded else self.high * other.high,  # type: ignore[operator]
             )
@@ -54,11 +54,11 @@ class Extent:
             return -(-self * other)
         if (-other).natural:
             return -(self * -other)
-        return Extent()
+        return Interval()
 
-    def __or__(self, other: Extent) -> Extent:
+    def __or__(self, other: Interval) -> Interval:
         """From the lesser low to the greater high."""
-        return Extent(
+        return Interval(
             None if self.low is None or other.low is None else min(self.low, other.low),
             None if self.high is None or other.high is None else max(self.high, other.high),
         )
@@ -68,14 +68,14 @@ class Extent:
         """Whether no number of it is below zero."""
         return self.low is not None and self.low >= 0
 
-    def power(self, exponent: int) -> Extent:
+    def power(self, exponent: int) -> Interval:
         """Of what is not negative: its powers; a negative power has no value at zero."""
         if not self.natural:
-            return Extent(Fraction(0)) if exponent % 2 == 0 else Extent()
+            return Interval(Fraction(0)) if exponent % 2 == 0 else Interval()
         assert self.low is not None
         if exponent >= 0:
-            return Extent(self.low**exponent, None if self.high is None else self.high**exponent)
-        return Extent(
+            return Interval(self.low**exponent, None if self.high is None else self.high**exponent)
+        return Interval(
             Fraction(0) if not self.high else self.high**exponent,
             self.low**exponent if self.low else None,
         )
@@ -147,22 +147,22 @@ def whole(expr: Expr, divided: bool = False) -> bool:
             return False
 
 
-def extent(expr: Expr) -> Extent:
+def extent(expr: Expr) -> Interval:
     """Bounds on the value of a number, as narrow as can be told at sight."""
     match expr:
         case Const(value=int() | float() as value) if not isinstance(value, bool):
-            return Extent(Fraction(value), Fraction(value)) if isfinite(value) else Extent()
+            return Interval(Fraction(value), Fraction(value)) if isfinite(value) else Interval()
         case Const():
-            return Extent()
+            return Interval()
         case Sym(kind=kind):
-            return Extent(Fraction(LEAST[kind])) if kind in LEAST else Extent()
+            return Interval(Fraction(LEAST[kind])) if kind in LEAST else Interval()
         case Apply(op="length"):
-            return Extent(Fraction(0))
+            return Interval(Fraction(0))
         case Apply(op="ceil" | "floor" as op, args=(arg,)):
             inner = extent(arg)
             low, high = inner.low, inner.high
             rounded = ceil if op == "ceil" else floor
-            return Extent(
+            return Interval(
                 None if low is None else Fraction(rounded(low)),
                 None if high is None else Fraction(rounded(high)),
             )
@@ -178,11 +178,11 @@ def extent(expr: Expr) -> Extent:
             inner = extent(arg)
             if inner.natural:
                 return inner
-            return -inner if (-inner).natural else Extent(Fraction(0))
+            return -inner if (-inner).natural else Interval(Fraction(0))
         case Apply(op="%", args=(left, right)):
             return remainder(left, right)
     if not exact(expr):
-        return Extent()  # rounding may carry a float over a bound
+        return Interval()  # rounding may carry a float over a bound
     match expr:
         case Apply(op="neg", args=(arg,)):
             return -extent(arg)
@@ -194,30 +194,30 @@ def extent(expr: Expr) -> Extent:
             return extent(left) * extent(right)
         case Apply(op="/", args=(left, right)):
             below = extent(right)
-            return extent(left) * below.power(-1) if below.natural else Extent()
+            return extent(left) * below.power(-1) if below.natural else Interval()
         case Apply(op="**", args=(base, Const(value=int(exponent)))) if abs(exponent) <= 64:
             return extent(base).power(exponent)
         case Apply(op="**", args=(base, exponent)) if extent(base).natural:
             least = extent(base).low
             one = least is not None and least >= 1 and extent(exponent).natural
-            return Extent(Fraction(1 if one else 0))
+            return Interval(Fraction(1 if one else 0))
         case _:
-            return Extent()
+            return Interval()
 
 
-def lesser(left: Extent, right: Extent) -> Extent:
+def lesser(left: Interval, right: Interval) -> Interval:
     """Of the lesser of two numbers."""
     highs = [high for high in (left.high, right.high) if high is not None]
     low = None if left.low is None or right.low is None else min(left.low, right.low)
-    return Extent(low, min(highs, default=None))
+    return Interval(low, min(highs, default=None))
 
 
-def remainder(left: Expr, right: Expr) -> Extent:
+def remainder(left: Expr, right: Expr) -> Interval:
     """Of left % right, which has the sign of the divisor, and no value where that is zero."""
     divisor, dividend = extent(right), extent(left)
     if not divisor.natural:
-        return Extent()
+        return Interval()
     highs = [dividend.high] if dividend.natural and dividend.high is not None else []
     if divisor.high is not None:
         highs.append(divisor.high - 1 if whole(left) and whole(right) else divisor.high)
-    return Extent(Fraction(0), min(highs, default=None))
+    return Interval(Fraction(0), min(highs, default=None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from specgen.expr.facts import Extent, extent, whole
+from specgen.expr.facts import Interval, extent, whole
 from specgen.expr.node import Apply, Const, Expr
 from specgen.records import dataclass
 
@@ -111,11 +111,11 @@ class Polynomial:
         """Those of its terms that are kept."""
         return Polynomial(tuple(term for term in self.terms if kept(*term)))
 
-    def bounds(self, known: Callable[[Expr], Extent] = extent) -> Extent:
+    def bounds(self, known: Callable[[Expr], Interval] = extent) -> Interval:
         """Bounds on the value, from those of its atoms."""
-        result = Extent(Fraction(0), Fraction(0))
+        result = Interval(Fraction(0), Fraction(0))
         for monomial, c in self.terms:
-            term = Extent(c, c)
+            term = Interval(c, c)
             for base, power in monomial:
                 term = term * known(base).power(power)
             result = result + term

@@ -90,8 +90,8 @@ def to_condition(expr: Expr) -> Any:
         case Apply(op="contains", args=(members, element)):
             return Contains(to_sympy(members), to_sympy(element))
         case Apply(op="==" | "!=" as op, args=(left, Const(value=bool(value)))):
-            held = to_condition(left)
-            return held if value == (op == "==") else sympy.Not(held)
+            flag = to_condition(left)
+            return flag if value == (op == "==") else sympy.Not(flag)
         case Apply(op="==" | "!=" as op, args=(Sym(name=name), Const(value=str() | None as value))):
             return RELATIONS[op](symbol(name), sympy.Symbol(json.dumps(value, ensure_ascii=False)))
         case Apply(op="and", args=args):

@@ -1,6 +1,6 @@
 """A question in the names that are free: both its sides, and the tables at values of those names.
 
-Knows questions and inquiries; not how answers are found.
+Knows questions and sessions; not how answers are found.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Sides:
 
 @dataclass(frozen=True)
 class BoundQuestion:
-    """A question of an inquiry; `free` are its unknowns, `variables` what B, S, T are."""
+    """A question of an session; `free` are its unknowns, `variables` what B, S, T are."""
 
-    inquiry: Session
+    session: Session
     question: Question
     free: tuple[str, ...]
     variables: Mapping[str, Known]
@@ -50,41 +50,41 @@ class BoundQuestion:
     @cached_property
     def params(self) -> tuple[str, ...]:
         """The unknowns that are params; the others are variables."""
-        return tuple(name for name in self.free if name in self.inquiry.params)
+        return tuple(name for name in self.free if name in self.session.params)
 
     @cached_property
     def names(self) -> Mapping[str, Known]:
         """Every other name: its value, or what it follows."""
         given = {name: known for name, known in self.variables.items() if name not in self.free}
-        return {**given, **self.inquiry.names(*self.params)}
+        return {**given, **self.session.names(*self.params)}
 
     @cached_property
     def base(self) -> Mapping[str, Value]:
         """The values of the unknowns in the table; of a variable, the one given or 1."""
         return {
-            name: self.inquiry.params.get(name, require_value(self.variables.get(name, 1)))
+            name: self.session.params.get(name, require_value(self.variables.get(name, 1)))
             for name in self.free
         }
 
-    def alone(self, expr: Expr) -> Expr:
+    def isolate(self, expr: Expr) -> Expr:
         """An expression in params, lets and variables, in the unknowns alone."""
         return fold(expr, self.names, self.free)
 
-    def sides(self, found: Ledger) -> tuple[Expr, Expr]:
+    def write_sides(self, found: Ledger) -> tuple[Expr, Expr]:
         """Both sides of the question as a ledger has them, in the unknowns alone.
 
         Raises:
             QuestionError: the table does not have a quantity that is asked for.
         """
-        left = write_in_params(self.question.left, found, self.inquiry)
-        right = write_in_params(self.question.right, found, self.inquiry)
-        return self.alone(left), self.alone(right)
+        left = write_in_params(self.question.left, found, self.session)
+        right = write_in_params(self.question.right, found, self.session)
+        return self.isolate(left), self.isolate(right)
 
-    def difference(self, found: Ledger) -> Expr:
+    def write_difference(self, found: Ledger) -> Expr:
         """left - right."""
-        return self.alone(Apply("-", self.sides(found)))
+        return self.isolate(Apply("-", self.write_sides(found)))
 
-    def at(self, found: Ledger, values: Mapping[str, Value]) -> tuple[Exact, Exact]:
+    def evaluate_at(self, found: Ledger, values: Mapping[str, Value]) -> tuple[Exact, Exact]:
         """Both sides at values of the unknowns.
 
         Raises:
@@ -92,21 +92,21 @@ class BoundQuestion:
             QuestionError: one of them is no number.
         """
         left, right = (
-            reduce_fraction(require_number(evaluate(s, values))) for s in self.sides(found)
+            reduce_fraction(require_number(evaluate(s, values))) for s in self.write_sides(found)
         )
         return left, right
 
-    def confirmed(self, values: Mapping[str, Value]) -> tuple[Exact, Exact] | str:
+    def confirm(self, values: Mapping[str, Value]) -> tuple[Exact, Exact] | str:
         """Both sides from the table elaborated and counted for these values; or why there is none.
 
         Raises:
             EvaluationError: as `at`.
         """
         changes = {name: value for name, value in values.items() if name in self.params}
-        found = self.inquiry.built(changes)
+        found = self.session.build(changes)
         if isinstance(found, str):
             return found
         try:
-            return self.at(found, values)
+            return self.evaluate_at(found, values)
         except QuestionError as error:
             return str(error)

@@ -81,7 +81,7 @@ def choose_axis(name: str, base: int, least: int) -> SweepAxis:
 
 
 def search_lattice(
-    inquiry: Session,
+    session: Session,
     question: Question,
     axes: Sequence[SweepAxis],
     variables: Mapping[str, Known],
@@ -103,27 +103,27 @@ def search_lattice(
             " larger steps, as in --within NAME=LOW:HIGH:STEP"
         )
     free = tuple(one.name for one in axes)
-    posed = BoundQuestion(inquiry, question, free, dict(variables))
-    return Lattice(posed, tuple(axes), size).search(limit)
+    bound = BoundQuestion(session, question, free, dict(variables))
+    return Lattice(bound, tuple(axes), size).search(limit)
 
 
 @dataclass
 class Lattice:
     """One search; the arrays have an element for each point."""
 
-    posed: BoundQuestion
+    bound: BoundQuestion
     axes: tuple[SweepAxis, ...]
     size: int
     notes: dict[str, None] = field(default_factory=dict)
     structures: int = 0
 
     @property
-    def inquiry(self) -> Session:
-        return self.posed.inquiry
+    def session(self) -> Session:
+        return self.bound.session
 
     @property
     def question(self) -> Question:
-        return self.posed.question
+        return self.bound.question
 
     @cached_property
     def columns(self) -> Mapping[str, Array]:
@@ -135,7 +135,7 @@ class Lattice:
         the ratios."""
         found = np.zeros(self.size)
         for name, values in self.columns.items():
-            own = self.posed.base[name]
+            own = self.bound.base[name]
             assert isinstance(own, int | float)
             ratio = np.log((values.astype(np.float64) + 1) / (float(own) + 1))
             found += ratio * ratio
@@ -143,38 +143,38 @@ class Lattice:
 
     def search(self, limit: int) -> Search:
         self.refuse_strangers()
-        allowed = self.allowed()
-        gap = self.gaps(allowed)
-        order = self.ordered(np.flatnonzero(allowed))
+        allowed = self.find_allowed()
+        gap = self.find_gaps(allowed)
+        order = self.sort_points(np.flatnonzero(allowed))
         kept = gap[order]
-        true = self.satisfied(kept)
+        true = self.find_solutions(kept)
         solutions = order[true]
         points = tuple(
-            point for at in solutions[:limit].tolist() if (point := self.confirmed(at)) is not None
+            point for at in solutions[:limit].tolist() if (point := self.confirm(at)) is not None
         )
         below = above = None
         if not len(solutions):
-            below = self.nearest(order, kept, -1)
-            above = self.nearest(order, kept, 1)
+            below = self.find_nearest(order, kept, -1)
+            above = self.find_nearest(order, kept, 1)
         return Search(
-            self.question, self.posed.base, self.axes, self.size, len(order), len(solutions),
+            self.question, self.bound.base, self.axes, self.size, len(order), len(solutions),
             points, below, above, self.structures, tuple(self.notes),
         )  # fmt: skip
 
     def refuse_strangers(self) -> None:
         """An unknown that nothing depends on would only multiply the solutions."""
-        base = self.inquiry.base
-        decides = self.posed.alone(find_structure(base, self.question.quantities))
-        seen = {s for side in (*self.posed.sides(base), decides) for s in symbols(side)}
-        for name in self.posed.params:
+        base = self.session.base
+        decides = self.bound.isolate(find_structure(base, self.question.quantities))
+        seen = {s for side in (*self.bound.write_sides(base), decides) for s in symbols(side)}
+        for name in self.bound.params:
             if name not in seen:
                 raise QuestionError(f"nothing in the question depends on `{name}`")
 
-    def allowed(self) -> Array:
+    def find_allowed(self) -> Array:
         """Where the table's rules hold."""
         left = np.arange(self.size)
         columns = self.columns
-        for rule in self.inquiry.rules(*self.posed.params) if self.posed.params else ():
+        for rule in self.session.rules(*self.bound.params) if self.bound.params else ():
             kept = vector.find_where(rule.condition, columns, len(left))
             if not kept.all():
                 left = left[kept]
@@ -183,7 +183,7 @@ class Lattice:
         found[left] = True
         return found
 
-    def gaps(self, allowed: Array) -> Array:
+    def find_gaps(self, allowed: Array) -> Array:
         """left - right at every allowed point, each from the structure that is right there; points
         without a table are taken out of `allowed`."""
         result: Array = np.zeros(self.size, dtype=np.int64)
@@ -192,7 +192,7 @@ class Lattice:
         while len(waiting):
             first = int(waiting[np.argmin(self.distance[waiting])])
             try:
-                found = self.inquiry.family.ledger_at(self.changes(first))
+                found = self.session.family.ledger_at(self.read_point(first))
             except SpecError as error:
                 allowed[first] = False
                 waiting = waiting[waiting != first]
@@ -205,25 +205,25 @@ class Lattice:
                 continue
             self.structures += 1
             columns = {name: values[waiting] for name, values in self.columns.items()}
-            condition = self.posed.alone(find_structure(found, self.question.quantities))
+            condition = self.bound.isolate(find_structure(found, self.question.quantities))
             covered = np.array(vector.find_where(condition, columns, len(waiting)))
             covered[waiting == first] = True
-            left, right = self.posed.sides(found)
+            left, right = self.bound.write_sides(found)
             chosen = {name: values[covered] for name, values in columns.items()}
-            values = self.values(Apply("-", (left, right)), chosen, int(covered.sum()))
+            values = self.evaluate(Apply("-", (left, right)), chosen, int(covered.sum()))
             if values.dtype == object and result.dtype != object:
                 result = result.astype(object)
             result[waiting[covered]] = values
             waiting = waiting[~covered]
         return result
 
-    def values(self, difference: Expr, columns: Mapping[str, Array], size: int) -> Array:
-        (found,) = vector.evaluate_all([self.posed.alone(difference)], columns)
+    def evaluate(self, difference: Expr, columns: Mapping[str, Array], size: int) -> Array:
+        (found,) = vector.evaluate_all([self.bound.isolate(difference)], columns)
         if found.dtype.kind == "f":
             found = found.astype(object)
         return np.broadcast_to(found, (size,))
 
-    def changes(self, at: int) -> dict[str, Value]:
+    def read_point(self, at: int) -> dict[str, Value]:
         """The values of the unknowns at a point."""
         found: dict[str, Value] = {}
         rest = at
@@ -232,31 +232,31 @@ class Lattice:
             found[one.name] = one.values[place]
         return {one.name: found[one.name] for one in self.axes}
 
-    def ordered(self, points: Any) -> Any:
+    def sort_points(self, points: Any) -> Any:
         """The points, nearest to the table first; equally near ones in the order of the lattice."""
         return points[np.argsort(self.distance[points], kind="stable")]
 
-    def satisfied(self, gap: Array) -> Any:
+    def find_solutions(self, gap: Array) -> Any:
         compared = vector.find_where(Apply(self.question.op, (GAP, ZERO)), {"gap": gap}, len(gap))
         return np.asarray(compared)
 
-    def nearest(self, order: Any, gap: Array, side: int) -> LatticePoint | None:
+    def find_nearest(self, order: Any, gap: Array, side: int) -> LatticePoint | None:
         """The point whose difference has the sign `side` and is least, the nearest such first."""
         places = np.flatnonzero((gap * side) > 0)
         if not len(places):
             return None
         best = places[np.argsort(np.abs(gap[places]), kind="stable")]
         for place in best[:MAX_REFUSED].tolist():
-            point = self.confirmed(int(order[place]))
+            point = self.confirm(int(order[place]))
             if point is not None:
                 return point
         return None
 
-    def confirmed(self, at: int) -> LatticePoint | None:
+    def confirm(self, at: int) -> LatticePoint | None:
         """The point with the sides that the table has when it is elaborated there."""
-        changes = self.changes(at)
+        changes = self.read_point(at)
         try:
-            found = self.posed.confirmed(changes)
+            found = self.bound.confirm(changes)
         except EvaluationError as error:
             found = str(error)
         if isinstance(found, str):

@@ -64,14 +64,14 @@ class Question:
         return tuple(name for name in QUANTITIES if name in names)
 
 
-def read_question(text: str, inquiry: Session) -> Question:
+def read_question(text: str, session: Session) -> Question:
     """The question that a text asks.
 
     Raises:
         QuestionError: it is no comparison of two numbers.
         SpecError: it is no expression, or has a name that the table does not have.
     """
-    found = read_condition(text, inquiry)
+    found = read_condition(text, session)
     match found:
         case Apply(op=op, args=(left, right)) if op in COMPARISONS and op != "!=":
             return Question(text.strip(), left, op, right)
@@ -81,7 +81,7 @@ def read_question(text: str, inquiry: Session) -> Question:
             )
 
 
-def read_condition(text: str, inquiry: Session, place: str = "question") -> Expr:
+def read_condition(text: str, session: Session, place: str = "question") -> Expr:
     """Any condition on quantities, params, lets and variables; `place` is where it was given.
 
     Raises:
@@ -100,10 +100,10 @@ def read_condition(text: str, inquiry: Session, place: str = "question") -> Expr
     faults.raise_errors()
     if node is None:
         raise SpecError(faults.all)
-    scope = replace(inquiry.scope, diagnostics=faults, existence={})
+    scope = replace(session.scope, diagnostics=faults, existence={})
     own = {*scope.symbols, *scope.lets}
     extra = {
-        **{name: Sym(name, "axis") for name in variables_of(inquiry.family.loaded[1])},
+        **{name: Sym(name, "axis") for name in variables_of(session.family.loaded[1])},
         **{name: Sym(name, "real") for name in QUANTITIES},
     }
     scope = scope.child(symbol for name, symbol in extra.items() if name not in own)
@@ -142,14 +142,14 @@ def read_decimal(written: str, node: tree.Literal) -> tree.Expression:
     return tree.Operation("/", (whole, replace(node, value=number.denominator)), node.span)
 
 
-def write_in_params(expr: Expr, found: Ledger, inquiry: Session) -> Expr:
+def write_in_params(expr: Expr, found: Ledger, session: Session) -> Expr:
     """The expression with quantities and lets written out, in params and variables.
 
     Raises:
         QuestionError: the table does not have a quantity that is asked for.
     """
     forms: dict[str, Expr] = {}
-    for name in symbols(expr) & QUANTITIES.keys() - inquiry.params.keys():
+    for name in symbols(expr) & QUANTITIES.keys() - session.params.keys():
         quantity = found.quantities[name]
         if quantity.expr is None:
             raise QuestionError(f"{name} has no value: {quantity.absent}")
@@ -157,16 +157,16 @@ def write_in_params(expr: Expr, found: Ledger, inquiry: Session) -> Expr:
     return substitute(substitute(expr, forms), definitions(found.program))
 
 
-def list_open_names(question: Question, inquiry: Session) -> frozenset[str]:
+def list_open_names(question: Question, session: Session) -> frozenset[str]:
     """The variables that the question depends on.
 
     Raises:
         QuestionError: the table does not have a quantity that is asked for.
     """
     sides = (
-        write_in_params(side, inquiry.base, inquiry) for side in (question.left, question.right)
+        write_in_params(side, session.base, session) for side in (question.left, question.right)
     )
-    return frozenset(n for side in sides for n in symbols(side)) - inquiry.params.keys()
+    return frozenset(n for side in sides for n in symbols(side)) - session.params.keys()
 
 
 def reduce_fraction(number: Fraction | int | float) -> Exact:

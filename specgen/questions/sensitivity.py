@@ -1,7 +1,7 @@
 """How a quantity moves with each param: elasticities d ln Q / d ln p, exact where it is a polynomial,
 and the effect of one step to the next value that the table allows.
 
-Knows inquiries and closed forms; nothing of output.
+Knows sessions and closed forms; nothing of output.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def find_elasticity(form: Quotient, at: Fraction) -> Fraction | None:
 
 
 def find_influences(
-    inquiry: Session, quantity: str, variables: Mapping[str, Value], relative: Fraction
+    session: Session, quantity: str, variables: Mapping[str, Value], relative: Fraction
 ) -> Sensitivity:
     """The influence of every numeric param on a quantity, and of the variables that it leaves open.
 
@@ -90,27 +90,27 @@ def find_influences(
         QuestionError: the table does not have the quantity, or it is 0.
         SpecError: the table cannot be counted.
     """
-    return InfluenceSearch(inquiry, quantity, variables, relative).sensitivity()
+    return InfluenceSearch(session, quantity, variables, relative).find_all()
 
 
 @dataclass(frozen=True)
 class InfluenceSearch:
     """One question for the influences on a quantity."""
 
-    inquiry: Session
+    session: Session
     quantity: str
     variables: Mapping[str, Value]
     relative: Fraction
 
-    def sensitivity(self) -> Sensitivity:
-        own = self.form(self.inquiry.base)
-        value = reduce_fraction(evaluate_at(fold(own, self.names("")), "", 0))
+    def find_all(self) -> Sensitivity:
+        own = self.find_form(self.session.base)
+        value = reduce_fraction(evaluate_at(fold(own, self.list_names("")), "", 0))
         if value == 0:
             raise QuestionError(f"{self.quantity} is 0: nothing changes it in proportion")
-        names = [n for n, kind in self.inquiry.kinds.items() if kind in WHOLE or kind == "real"]
+        names = [n for n, kind in self.session.kinds.items() if kind in WHOLE or kind == "real"]
         open_names = [n for n in self.variables if n in symbols(own)]
         found = [
-            one for n in (*names, *open_names) if (one := self.influence(n, value)) is not None
+            one for n in (*names, *open_names) if (one := self.find_influence(n, value)) is not None
         ]
         found.sort(key=lambda one: rank_influence(one, value), reverse=True)
         seen = {one.name for one in found}
@@ -120,48 +120,48 @@ class InfluenceSearch:
             self.relative,
             tuple(found),
             tuple(name for name in names if name not in seen),
-            tuple(name for name in self.inquiry.kinds if name not in names),
+            tuple(name for name in self.session.kinds if name not in names),
         )
 
     # ---- closed forms
 
-    def form(self, found: Ledger) -> Expr:
+    def find_form(self, found: Ledger) -> Expr:
         """The quantity in params, lets and variables."""
         quantity = found.quantities[self.quantity]
         if quantity.expr is None:
             raise QuestionError(f"{self.quantity} has no value: {quantity.absent}")
         return quantity.expr
 
-    def names(self, free: str) -> Mapping[str, Known]:
+    def list_names(self, free: str) -> Mapping[str, Known]:
         """Every name but one, for `fold`."""
-        moving = [free] if free in self.inquiry.params else []
-        return {**self.variables, **self.inquiry.names(*moving)}
+        moving = [free] if free in self.session.params else []
+        return {**self.variables, **self.session.names(*moving)}
 
-    def alone(self, expr: Expr, name: str) -> Expr:
-        return fold(expr, self.names(name), (name,))
+    def isolate(self, expr: Expr, name: str) -> Expr:
+        return fold(expr, self.list_names(name), (name,))
 
-    def conditions(self, name: str) -> Expr:
+    def find_conditions(self, name: str) -> Expr:
         """The conditions, in the name alone, under which the table's own form is right."""
-        found = self.inquiry.base
+        found = self.session.base
         every = (*found.decided, *found.quantities[self.quantity].assumptions)
-        alone = (self.alone(condition, name) for condition in every)
+        alone = (self.isolate(condition, name) for condition in every)
         return conjunction(*(c for c in dict.fromkeys(alone) if name in symbols(c)))
 
     # ---- one influence
 
-    def influence(self, name: str, value: Exact) -> Influence | None:
+    def find_influence(self, name: str, value: Exact) -> Influence | None:
         """What a name does to the quantity; None where it does nothing."""
-        form = drop_cancelled(self.alone(self.form(self.inquiry.base), name), name)
-        own = self.inquiry.params.get(name, self.variables.get(name))
-        conditions = self.conditions(name) if name in self.inquiry.params else conjunction()
+        form = drop_cancelled(self.isolate(self.find_form(self.session.base), name), name)
+        own = self.session.params.get(name, self.variables.get(name))
+        conditions = self.find_conditions(name) if name in self.session.params else conjunction()
         moves = name in symbols(form)
         if not moves and not symbols(conditions):
             return None
         assert isinstance(own, int | float | Fraction)
-        step = self.step(name, exact_fraction(own), form, conditions)
+        step = self.find_step(name, exact_fraction(own), form, conditions)
         if not moves and (step is None or step.quantity == value):
             return None
-        follow = tuple(self.inquiry.followers(name)) if name in self.inquiry.params else ()
+        follow = tuple(self.session.followers(name)) if name in self.session.params else ()
         try:
             quotient = read_quotient(form, name)
             if not quotient.is_of_powers:
@@ -178,34 +178,34 @@ class InfluenceSearch:
                 follow,
             )
 
-    def step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> ParamStep | None:
+    def find_step(self, name: str, own: Fraction, form: Expr, conditions: Expr) -> ParamStep | None:
         """The nearest allowed value a step away, and the quantity there."""
-        rules = self.inquiry.rules(name) if name in self.inquiry.params else ()
+        rules = self.session.rules(name) if name in self.session.params else ()
         refused = 0
-        for x in self.candidates(name, own):
+        for x in self.list_candidates(name, own):
             at: dict[str, Value] = {name: x}
             if not all(holds(rule.condition, at) for rule in rules):
                 continue
-            if name not in self.inquiry.params or holds(conditions, at):
+            if name not in self.session.params or holds(conditions, at):
                 try:
                     return ParamStep(x, reduce_fraction(evaluate_at(form, name, x)))
                 except EvaluationError:
                     continue
-            built = self.inquiry.built(at)
+            built = self.session.build(at)
             if isinstance(built, Ledger):
                 quantity = built.quantities[self.quantity]
                 if quantity.expr is None:
                     return None
-                there = self.alone(quantity.expr, name)
+                there = self.isolate(quantity.expr, name)
                 return ParamStep(x, reduce_fraction(evaluate_at(there, name, x)))
             refused += 1
             if refused == MAX_REFUSED:
                 return None
         return None
 
-    def candidates(self, name: str, own: Fraction) -> Iterator[int | float]:
+    def list_candidates(self, name: str, own: Fraction) -> Iterator[int | float]:
         """Values at least a step away, upwards first, the nearest first."""
-        kind = self.inquiry.kinds.get(name, "count")
+        kind = self.session.kinds.get(name, "count")
         if kind == "real":
             yield float(own * (1 + self.relative))
             return

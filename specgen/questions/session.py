@@ -44,7 +44,7 @@ class Session:
 
     selection: Selection
     _names: dict[tuple[str, ...], Mapping[str, Known]] = field(default_factory=dict)
-    _built: dict[tuple[tuple[str, Value], ...], Ledger | str] = field(default_factory=dict)
+    _ledgers: dict[tuple[tuple[str, Value], ...], Ledger | str] = field(default_factory=dict)
 
     @cached_property
     def family(self) -> Family:
@@ -108,16 +108,16 @@ class Session:
                 found.setdefault(condition, Demand(condition, describe_broken(demand)))
         return tuple(found.values())
 
-    def built(self, changes: Mapping[str, Value]) -> Ledger | str:
+    def build(self, changes: Mapping[str, Value]) -> Ledger | str:
         """The ledger of the table elaborated again with changed params, or why there is none."""
         if all(name in self.params and self.params[name] == v for name, v in changes.items()):
             return self.base
         key = tuple(sorted(changes.items()))
-        if key not in self._built:
-            self._built[key] = self._elaborated(changes)
-        return self._built[key]
+        if key not in self._ledgers:
+            self._ledgers[key] = self._elaborate(changes)
+        return self._ledgers[key]
 
-    def _elaborated(self, changes: Mapping[str, Value]) -> Ledger | str:
+    def _elaborate(self, changes: Mapping[str, Value]) -> Ledger | str:
         loaded, model = self.family.loaded
         overrides = {
             **self.selection.overrides,

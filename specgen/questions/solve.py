@@ -89,7 +89,7 @@ class Solution:
 
 
 def solve_for(
-    inquiry: Session,
+    session: Session,
     question: Question,
     unknown: str,
     variables: Mapping[str, Known] | None = None,
@@ -102,46 +102,44 @@ def solve_for(
         EvaluationError: the question has no value, as where a variable is not given.
         SpecError: the table cannot be counted.
     """
-    return Solver(BoundQuestion(inquiry, question, (unknown,), dict(variables or {}))).solution(
-        within
-    )
+    return Solver(BoundQuestion(session, question, (unknown,), dict(variables or {}))).solve(within)
 
 
 @dataclass
 class Solver:
     """Solves a question for one unknown."""
 
-    posed: BoundQuestion
+    bound: BoundQuestion
     refused: dict[int, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
     @property
-    def inquiry(self) -> Session:
-        return self.posed.inquiry
+    def session(self) -> Session:
+        return self.bound.session
 
     @property
     def question(self) -> Question:
-        return self.posed.question
+        return self.bound.question
 
     @property
     def unknown(self) -> str:
-        return self.posed.free[0]
+        return self.bound.free[0]
 
     @cached_property
     def kind(self) -> str:
         """The kind of the unknown; `variable` for one that is no param."""
-        return self.inquiry.kinds.get(self.unknown, "variable")
+        return self.session.kinds.get(self.unknown, "variable")
 
     def depends(self, expr: Expr) -> bool:
         return self.unknown in symbols(expr)
 
     # ---- tables at other values
 
-    def structure(self, found: Ledger, at: int) -> RangeStructure:
+    def find_structure(self, found: Ledger, at: int) -> RangeStructure:
         """A ledger with the conditions, in the unknown alone, under which its forms are right."""
         quantities = [found.quantities[name] for name in self.question.quantities]
         conditions: list[Expr] = [*found.decided, *(a for q in quantities for a in q.assumptions)]
-        own = dict.fromkeys(map(self.posed.alone, conditions))
+        own = dict.fromkeys(map(self.bound.isolate, conditions))
         if self.kind != "variable" and not all(q.closed for q in quantities):
             own[Apply("==", (Sym(self.unknown), Const(at)))] = None
         return RangeStructure(found, tuple(c for c in own if symbols(c) == {self.unknown}))
@@ -151,9 +149,9 @@ class Solver:
         """What the table asks of the unknown, and what to say where that does not hold."""
         if self.kind == "variable":
             return {}
-        return {rule.condition: rule.reason for rule in self.inquiry.rules(self.unknown)}
+        return {rule.condition: rule.reason for rule in self.session.rules(self.unknown)}
 
-    def fault(self, x: int) -> str | None:
+    def find_fault(self, x: int) -> str | None:
         """Why there is no table at a value, as far as a look at the values tells."""
         if x in self.refused:
             return self.refused[x]
@@ -161,17 +159,17 @@ class Solver:
         return next((why for rule, why in self.rules.items() if not holds(rule, at)), None)
 
     def elaborate(self, x: int) -> RangeStructure | str:
-        found = self.inquiry.built({self.unknown: x})
-        return found if isinstance(found, str) else self.structure(found, x)
+        found = self.session.build({self.unknown: x})
+        return found if isinstance(found, str) else self.find_structure(found, x)
 
     def confirm(self, value: Value) -> Candidate | str:
         """The answer at a value, from the table elaborated there; or why there is no table."""
-        found = self.posed.confirmed({self.unknown: value})
+        found = self.bound.confirm({self.unknown: value})
         return found if isinstance(found, str) else Candidate(*found, value)
 
     # ---- solving
 
-    def solution(self, within: tuple[int, int] | None) -> Solution:
+    def solve(self, within: tuple[int, int] | None) -> Solution:
         match self.kind:
             case "size" | "count" | "variable":
                 return self.over_integers(within)
@@ -179,7 +177,7 @@ class Solver:
                 return self.over_choices((False, True))
             case "choice":
                 param = next(
-                    p for p in self.inquiry.base.program.model.params if p.name == self.unknown
+                    p for p in self.session.base.program.model.params if p.name == self.unknown
                 )
                 return self.over_choices(param.choices)
             case kind:
@@ -187,14 +185,14 @@ class Solver:
                     f"`{self.unknown}` is a {kind}: unknowns are whole numbers, flags and choices"
                 )
 
-    def base_answer(self) -> Candidate:
+    def answer_base(self) -> Candidate:
         """The question at the table's own values."""
-        sides = self.posed.at(self.inquiry.base, self.posed.base)
-        return Candidate(*sides, self.posed.base[self.unknown])
+        sides = self.bound.evaluate_at(self.session.base, self.bound.base)
+        return Candidate(*sides, self.bound.base[self.unknown])
 
     def over_choices(self, choices: tuple[str | bool, ...]) -> Solution:
         """A flag or a choice: each of its values is a table."""
-        base = self.base_answer()
+        base = self.answer_base()
         found: list[Candidate] = []
         for choice in choices:
             answer = self.confirm(choice)
@@ -203,7 +201,7 @@ class Solver:
             else:
                 found.append(answer)
         if len(found) > 1 and len({(answer.left, answer.right) for answer in found}) == 1:
-            raise self.independent()
+            raise self.refuse_independent()
         return Solution(
             self.question, self.unknown, base, None, None,
             tuple(a for a in found if a.left == a.right),
@@ -212,21 +210,23 @@ class Solver:
             methods=("every value",), structures=len(found), notes=tuple(self.notes),
         )  # fmt: skip
 
-    def independent(self) -> QuestionError:
+    def refuse_independent(self) -> QuestionError:
         return QuestionError(f"nothing in the question depends on `{self.unknown}`")
 
     def over_integers(self, within: tuple[int, int] | None) -> Solution:
         low, high = within or (0 if self.kind == "count" else 1, MAX_SIZE)
-        base = self.base_answer()
-        pieces = self.pieces(low, high, base)
-        pieces = [self.answered(piece) for piece in pieces]
+        base = self.answer_base()
+        pieces = self.cut_range(low, high, base)
+        pieces = [self.require_sides(piece) for piece in pieces]
         exprs = {
-            id(p.structure): drop_cancelled(self.posed.difference(p.structure.found), self.unknown)
+            id(p.structure): drop_cancelled(
+                self.bound.write_difference(p.structure.found), self.unknown
+            )
             for p in pieces
             if p.structure
         }
         if len({*exprs.values()}) <= 1 and not any(map(self.depends, exprs.values())):
-            raise self.independent()
+            raise self.refuse_independent()
         methods: dict[str, None] = {}
         roots: list[int] = []
         near: list[Near] = []
@@ -234,7 +234,7 @@ class Solver:
             if piece.structure is None:
                 continue
             expr = exprs[id(piece.structure)]
-            found = self.zeros(expr, piece, require_int(base.value))
+            found = self.find_zeros(expr, piece, require_int(base.value))
             methods[found.method] = None
             if not found.complete:
                 self.notes[f"of {write_ends(piece)}: {found.method} was tried"] = None
@@ -242,40 +242,40 @@ class Solver:
             for same in found.stretches:
                 if len(same) > 2:
                     self.notes[say_every(same)] = None
-                    if allowed := list(self.allowed(same, require_int(base.value))):
+                    if allowed := list(self.list_allowed(same, require_int(base.value))):
                         roots = [x for x in roots if x not in (same[0], same[-1])] + allowed
             near += [Near(x, step, piece.low, piece.high, expr) for x, step in found.near]
-        exact_ones, forbidden = self.confirmed(sorted(roots, key=measure_from(base.value)))
-        forbidden += self.forbidden_roots(pieces)
+        exact_ones, forbidden = self.confirm_roots(sorted(roots, key=measure_from(base.value)))
+        forbidden += self.find_forbidden(pieces)
         settled = exact_ones and self.question.op not in ("<", ">")
         return Solution(
             self.question, self.unknown, base, low, high, tuple(exact_ones),
-            None if settled else self.nearest(near, -1),
-            None if settled else self.nearest(near, 1),
+            None if settled else self.find_nearest(near, -1),
+            None if settled else self.find_nearest(near, 1),
             tuple(sorted(forbidden, key=lambda f: f.value)),
             tuple(methods), len(exprs),
             tuple((write_ends(p), p.reason or "") for p in pieces if p.structure is None),
             tuple(self.notes),
         )  # fmt: skip
 
-    def allowed(self, same: range, base: int) -> Iterator[int]:
+    def list_allowed(self, same: range, base: int) -> Iterator[int]:
         """The solutions of a stretch that the table allows nearest to its own value: one below or
         there, and one above."""
         middle = min(max((base - same[0]) // same.step, 0), len(same) - 1)
         down = range(middle, max(middle - MAX_LOOKED_AT, -1), -1)
         up = range(middle + 1, min(middle + 1 + MAX_LOOKED_AT, len(same)))
         for steps in (down, up):
-            yield from islice((same[k] for k in steps if self.fault(same[k]) is None), 1)
+            yield from islice((same[k] for k in steps if self.find_fault(same[k]) is None), 1)
 
-    def pieces(self, low: int, high: int, base: Candidate) -> list[RangePiece]:
+    def cut_range(self, low: int, high: int, base: Candidate) -> list[RangePiece]:
         if self.kind == "variable":
-            return [RangePiece(low, high, RangeStructure(self.inquiry.base, ()))]
+            return [RangePiece(low, high, RangeStructure(self.session.base, ()))]
         assert isinstance(base.value, int)
         cutter = RangeCutter(
             self.unknown,
-            self.fault,
+            self.find_fault,
             self.elaborate,
-            [self.structure(self.inquiry.base, base.value)],
+            [self.find_structure(self.session.base, base.value)],
         )
         found = cutter.cut(low, high, self.rules, base.value)
         for condition in cutter.irregular:
@@ -285,17 +285,17 @@ class Solver:
                            " answers are confirmed, but there may be others"] = None  # fmt: skip
         return found
 
-    def answered(self, piece: RangePiece) -> RangePiece:
+    def require_sides(self, piece: RangePiece) -> RangePiece:
         """The piece, without a table where its table lacks a quantity that is asked for."""
         if piece.structure is None:
             return piece
         try:
-            self.posed.sides(piece.structure.found)
+            self.bound.write_sides(piece.structure.found)
         except QuestionError as error:
             return RangePiece(piece.low, piece.high, None, str(error))
         return piece
 
-    def zeros(self, expr: Expr, piece: RangePiece, base: int) -> Zeros:
+    def find_zeros(self, expr: Expr, piece: RangePiece, base: int) -> Zeros:
         """Where the difference is zero on a piece; one of its values where it is everywhere."""
         closest = min(max(base, piece.low), piece.high)
         if self.unknown in symbols(expr):
@@ -309,7 +309,7 @@ class Solver:
         method = "the same for all values"
         return Zeros((closest,) if everywhere else (), ((closest, 1),), method)
 
-    def confirmed(self, roots: list[int]) -> tuple[list[Candidate], list[Forbidden]]:
+    def confirm_roots(self, roots: list[int]) -> tuple[list[Candidate], list[Forbidden]]:
         """The roots for which there is a table, and those for which there is none."""
         answers: list[Candidate] = []
         forbidden: list[Forbidden] = []
@@ -319,16 +319,16 @@ class Solver:
                     None
                 )
                 break
-            found = self.fault(x) or self.confirm(x)
+            found = self.find_fault(x) or self.confirm(x)
             if isinstance(found, str):
                 forbidden.append(Forbidden(x, found))
             elif found.left == found.right:
                 answers.append(found)
         return answers, forbidden
 
-    def forbidden_roots(self, pieces: list[RangePiece]) -> list[Forbidden]:
+    def find_forbidden(self, pieces: list[RangePiece]) -> list[Forbidden]:
         """Roots of the table's own formula where its rules leave no table."""
-        expr = self.posed.difference(self.inquiry.base)
+        expr = self.bound.write_difference(self.session.base)
         found: list[Forbidden] = []
         for piece in pieces:
             if piece.structure is None and self.unknown in symbols(expr):
@@ -336,13 +336,13 @@ class Solver:
                     roots = find_zeros(expr, self.unknown, piece.low, piece.high).roots
                 except (ValueError, EvaluationError):
                     continue
-                found += [Forbidden(x, self.fault(x) or piece.reason or "") for x in roots[:2]]
+                found += [Forbidden(x, self.find_fault(x) or piece.reason or "") for x in roots[:2]]
         return found
 
-    def nearest(self, near: list[Near], side: int) -> Candidate | None:
+    def find_nearest(self, near: list[Near], side: int) -> Candidate | None:
         """The value whose difference has the sign `side` and is nearest to zero."""
         for _ in range(MAX_CONFIRMED):
-            x = find_nearest(near, self.unknown, side, lambda x: self.fault(x) is None)
+            x = find_nearest(near, self.unknown, side, lambda x: self.find_fault(x) is None)
             if x is None:
                 return None
             found = self.confirm(x)

@@ -118,14 +118,14 @@ class Sweeper:
     @cached_property
     def needed(self) -> tuple[str, ...]:
         """The quantities to compute: those to show and those that the filter speaks of."""
-        asked = symbols(self.where) - self.family.base.program.values.keys()
-        return tuple(n for n in QUANTITIES if n in self.quantities or n in asked)
+        named = symbols(self.where) - self.family.base.program.values.keys()
+        return tuple(n for n in QUANTITIES if n in self.quantities or n in named)
 
     @cached_property
     def filter(self) -> Expr:
         return fold(self.where, self.names, (*self.free, *self.needed))
 
-    def of(self, found: Ledger) -> SweepStructure:
+    def fold_structure(self, found: Ledger) -> SweepStructure:
         """A structure's conditions and forms in the swept names."""
         forms: dict[str, Expr] = {}
         absent: dict[str, str] = {}
@@ -138,20 +138,20 @@ class Sweeper:
             elif unset:
                 absent[name] = f"`{unset[0]}` has no value here"
             else:
-                forms[name] = self.folded(quantity.expr)
+                forms[name] = self.fold(quantity.expr)
         return SweepStructure(
-            self.folded(find_structure(found, self.needed)),
-            tuple(self.asked(list_demands(found))),
+            self.fold(find_structure(found, self.needed)),
+            tuple(self.list_conditions(list_demands(found))),
             forms,
             absent,
         )
 
-    def folded(self, expr: Expr) -> Expr:
+    def fold(self, expr: Expr) -> Expr:
         return fold(expr, self.names, self.free)
 
-    def asked(self, every: Collection[Demand]) -> Iterator[Demand]:
+    def list_conditions(self, every: Collection[Demand]) -> Iterator[Demand]:
         for demand in every:
-            condition = self.folded(demand.condition)
+            condition = self.fold(demand.condition)
             if condition != TRUE:
                 text = to_text(demand.condition, TABLE)
                 yield Demand(condition, f"{demand.reason} ({text})")
@@ -169,9 +169,11 @@ class Sweeper:
             if isinstance(self.names.get(param.name), Expr)
             for demand in list_domain_demands(param, Sym(param.name))
         ]
-        return tuple(self.asked([d for d in (*following, *own) if symbols(d.condition) <= known]))
+        return tuple(
+            self.list_conditions([d for d in (*following, *own) if symbols(d.condition) <= known])
+        )
 
-    def in_time(self) -> None:
+    def require_time(self) -> None:
         if time.monotonic() > self.until:
             raise SweepError(
                 "the sweep takes longer than it may; take larger steps, or allow more by --seconds"
@@ -190,15 +192,15 @@ class Sweeper:
         if total > MAX_POINTS:
             raise SweepError(f"{total:,} points are more than {MAX_POINTS:,}; take larger steps")
         self.until = time.monotonic() + seconds
-        self.structures.append(self.of(self.family.base))
+        self.structures.append(self.fold_structure(self.family.base))
         pieces: list[Mapping[str, Array]] = []
         for start in range(0, total, STRIDE):
             stop = min(start + STRIDE, total)
-            pieces.append(self.stretch(make_columns(self.axes, start, stop), stop - start))
+            pieces.append(self.run_stretch(make_columns(self.axes, start, stop), stop - start))
             if progress is not None:
                 progress(stop, total)
             if stop < total:
-                self.in_time()
+                self.require_time()
         names = (*(axis.name for axis in self.axes), *self.quantities)
         return Sweep(
             self.axes,
@@ -211,19 +213,19 @@ class Sweeper:
             len(self.structures),
         )
 
-    def stretch(self, columns: Mapping[str, Array], size: int) -> Mapping[str, Array]:
+    def run_stretch(self, columns: Mapping[str, Array], size: int) -> Mapping[str, Array]:
         """The rows of some points, in their order."""
-        waiting = self.kept(self.always, columns, np.arange(size))
+        waiting = self.keep(self.always, columns, np.arange(size))
         found: list[tuple[Array, Mapping[str, Array]]] = []
         for known in self.structures:
-            waiting = self.taken(known, columns, waiting, found)
+            waiting = self.take(known, columns, waiting, found)
         while waiting.size:
-            known_here = self.elaborated({n: c[waiting[0]] for n, c in columns.items()})
+            known_here = self.elaborate({n: c[waiting[0]] for n, c in columns.items()})
             if known_here is None:
                 waiting = waiting[1:]
                 continue
             self.structures.append(known_here)
-            waiting = self.taken(known_here, columns, waiting, found, first=True)
+            waiting = self.take(known_here, columns, waiting, found, first=True)
         order = (
             np.argsort(np.concatenate([at for at, _ in found]), kind="stable") if found else None
         )
@@ -236,20 +238,20 @@ class Sweeper:
                 rows[name] = parts[0] if len(parts) == 1 else join_arrays(parts)[order]
         return rows
 
-    def elaborated(self, point: Mapping[str, object]) -> SweepStructure | None:
+    def elaborate(self, point: Mapping[str, object]) -> SweepStructure | None:
         """The structure of the table at a point that no known one covers."""
         values: dict[str, Value] = {
             n: v.item() if isinstance(v, np.generic) else v  # type: ignore[misc]  # an axis's value
             for n, v in point.items()
         }
-        self.in_time()
+        self.require_time()
         if len(self.structures) >= MAX_STRUCTURES:
             raise TooManyStructures(
                 f"the table has more than {MAX_STRUCTURES} structures there: conditions that decide"
                 " which rows it has come out differently; ask for fewer values at once"
             )
         try:
-            return self.of(self.family.ledger_at(values))
+            return self.fold_structure(self.family.ledger_at(values))
         except SpecError as error:
             self.leave_out(error.diagnostics[0].message, 1)
         self.faults += 1
@@ -261,7 +263,7 @@ class Sweeper:
             )
         return None
 
-    def taken(
+    def take(
         self,
         known: SweepStructure,
         columns: Mapping[str, Array],
@@ -277,22 +279,24 @@ class Sweeper:
             return waiting
         mask = np.array(find_where(known.condition, take_points(columns, waiting), waiting.size))
         mask[0] |= first
-        mine = self.kept(known.demands, columns, waiting[mask])
+        mine = self.keep(known.demands, columns, waiting[mask])
         if mine.size:
-            mine, values = self.valued(known, columns, mine)
+            mine, values = self.evaluate(known, columns, mine)
             shown = {name: values[name] for name in self.quantities}
             found.append((mine, {**take_points(columns, mine), **shown}))
         rest: Array = waiting[~mask]
         return rest
 
-    def kept(self, asked: Sequence[Demand], columns: Mapping[str, Array], points: Array) -> Array:
+    def keep(
+        self, conditions: Sequence[Demand], columns: Mapping[str, Array], points: Array
+    ) -> Array:
         """The points at which all that is asked holds; counts the others by the first reason."""
-        if not asked or not points.size:
+        if not conditions or not points.size:
             return points
-        every = conjunction(*(demand.condition for demand in asked))
+        every = conjunction(*(demand.condition for demand in conditions))
         mask = find_where(every, take_points(columns, points), points.size)
         broken = points[~mask]
-        for demand in asked:
+        for demand in conditions:
             if not broken.size:
                 break
             here = find_where(demand.condition, take_points(columns, broken), broken.size)
@@ -305,7 +309,7 @@ class Sweeper:
         if points:
             self.left_out[reason] = self.left_out.get(reason, 0) + points
 
-    def valued(
+    def evaluate(
         self, known: SweepStructure, columns: Mapping[str, Array], points: Array
     ) -> tuple[Array, Mapping[str, Array]]:
         """The points that the filter lets through, and their quantities."""
@@ -333,10 +337,10 @@ class Sweeper:
             values = {name: column[mask] for name, column in values.items()}
         for name, column in values.items():
             if name in self.quantities and column.dtype == object:
-                values[name] = self.counted(name, column, known.absent.get(name))
+                values[name] = self.require_counts(name, column, known.absent.get(name))
         return points, values
 
-    def counted(self, name: str, column: Array, absent: str | None) -> Array:
+    def require_counts(self, name: str, column: Array, absent: str | None) -> Array:
         """A quantity's column with None for what is no whole number."""
         whole = np.array([type(value) is int for value in column], dtype=np.bool_)
         if not whole.all():

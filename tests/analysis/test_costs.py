@@ -12,7 +12,7 @@ from specgen.analysis.quantities.ledger import ledger
 from specgen.analysis.quantities.terms import evaluated
 from specgen.analysis.table.instances import definitions
 from specgen.cli.main import main
-from specgen.documents.operations import operations, to_json, to_terminal
+from specgen.documents.operations import OperationsAnswer, list_operations, to_terminal
 from specgen.expr.evaluate import evaluate
 from specgen.expr.node import substitute
 from tests.analysis.released import table
@@ -31,7 +31,7 @@ def test_training_as_maxtext_counts() -> None:
 def test_a_published_breakdown() -> None:
     """GPT-2 small on 1,024 tokens: 291,648,307,200 operations and these shares, as others list."""
     found = ledger(table("gpt2@gpt2_124m"))
-    listed = operations(found, "flops_prefill")
+    listed = list_operations(found, "flops_prefill")
     env = {**found.values, "B": 1, "S": 1024}
     counts = [evaluate(operation.formula, env) for operation in listed]
     assert sum(counts) == 291_648_307_200
@@ -72,7 +72,7 @@ def test_decoding_with_main_forwards_computes_keys_and_values_anew() -> None:
 def test_products_sum_to_the_quantity(spec: str, name: str) -> None:
     found = ledger(table(spec))
     lets = definitions(found.program)
-    listed = operations(found, name)
+    listed = list_operations(found, name)
     draw = random.Random(name)
     for _ in range(5):
         env = {**found.values, **{v: draw.randint(1, 9000) for v in "BST"}}
@@ -84,22 +84,24 @@ def test_products_sum_to_the_quantity(spec: str, name: str) -> None:
 
 def test_products_are_named_as_the_table_names_them() -> None:
     found = ledger(table(V3))
-    listed = operations(found, "flops_decode")
+    listed = list_operations(found, "flops_decode")
     names = {operation.name for operation in listed}
     assert {"layers.{layer}.ffn.experts.{e}.w1", "layers.{layer}.attn", "head"} <= names
     assert "layers.{layer}.attn.wkv_b" not in names, "it is folded into query and output"
-    assert "layers.{layer}.attn.wkv_b" in {o.name for o in operations(found, "flops_decode_main")}
+    assert "layers.{layer}.attn.wkv_b" in {
+        o.name for o in list_operations(found, "flops_decode_main")
+    }
 
 
 def test_the_listing_in_text_and_json() -> None:
     found = ledger(table(V3))
     quantity = found.quantities["flops_prefill"]
-    listed = operations(found, "flops_prefill")
+    listed = list_operations(found, "flops_prefill")
     at = {"B": 1, "S": 2048}
     text = to_terminal(found, quantity, listed, at)
     assert "170,973,789,683,712 in total" in text
     assert "head: map; [B × S × dim × vocab_size]" in text
-    document = json.loads(to_json(found, quantity, listed, at))
+    document = OperationsAnswer(found, quantity, listed, at).document
     assert sum(entry["value"] for entry in document["operations"]) == 170_973_789_683_712
     assert document["at"] == at
 

@@ -376,8 +376,8 @@ def test_counting_imports_no_sympy() -> None:
     code = (
         "import sys\n"
         "from specgen.frontend.load import load_program\n"
-        "from specgen.documents.params import document\n"
-        f"document(load_program({str(SPECS / 'llama.dsv3')!r}, 'llama3_8b'), 'hf')\n"
+        "from specgen.documents.params import describe_program\n"
+        f"describe_program(load_program({str(SPECS / 'llama.dsv3')!r}, 'llama3_8b'), 'hf')\n"
         "assert not {'sympy', 'numpy', 'onnx', 'torch', 'jinja2', 'rich'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=SPECS.parent)

@@ -140,13 +140,13 @@ def hold(table: Table, read: Callable[[Quantity], Callable[[Point], Value]]) -> 
 
 def test_text_is_read_by_the_parser_of_tables(table: Table) -> None:
     found, selection, _ = table
-    inquiry = Session(selection)
+    session = Session(selection)
 
     def parsed(text: str) -> Any:
         faults = Diagnostics()
         node = parse_expression(Source("formula", text), None, faults)
         faults.raise_errors()
-        scope = replace(inquiry.scope, diagnostics=faults, existence={})
+        scope = replace(session.scope, diagnostics=faults, existence={})
         return scope.child(Sym(name, "axis") for name in VARIABLES).resolve(node)
 
     def read(quantity: Quantity) -> Callable[[Point], Value]:

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from specgen.analysis.quantities.ledger import Ledger, ledger  # noqa: E402
 from specgen.analysis.quantities.terms import evaluated  # noqa: E402
-from specgen.documents.operations import count_operations, operations  # noqa: E402
+from specgen.documents.operations import count_operations, list_operations  # noqa: E402
 from specgen.expr.evaluate import evaluate_int  # noqa: E402
 from tests.analysis.released import SPECS, table  # noqa: E402
 from tests.numeric.generated import config_of, imported  # noqa: E402
@@ -46,7 +46,7 @@ MIXED = "b k g s t, b t k e -> b s k g e"
 def by_module(found: Ledger, modules: set[str], at: dict[str, int]) -> Counter[str]:
     """The table's operations by the module of model.py that carries them out."""
     counts: Counter[str] = Counter()
-    for operation in operations(found, "flops_prefill"):
+    for operation in list_operations(found, "flops_prefill"):
         name = operation.name if operation.name != found.program.name else ""
         while name not in modules:  # a row that is no module, or one of stacked experts
             name = name.rpartition(".")[0]
@@ -58,7 +58,7 @@ def explained(found: Ledger, modules: set[str], at: dict[str, int]) -> Counter[s
     """What model.py multiplies and the table does not."""
     env = {**found.values, **at}
     counts: Counter[str] = Counter()
-    listed = operations(found, "flops_prefill")
+    listed = list_operations(found, "flops_prefill")
     for one, other in pairwise(listed):
         if (one.kind, other.kind) == (SCORES, MIXED) and fused(found):
             width, own = (evaluate_int(axis, env) for axis in (one.axes[4], other.axes[5]))

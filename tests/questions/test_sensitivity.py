@@ -79,15 +79,15 @@ def test_exact_ones_are_derivatives_of_the_emitted_formula(quantity: str) -> Non
 )
 def test_steps_are_the_next_tables(spec: str, quantity: str) -> None:
     """At least 1 % away, allowed, none allowed in between; the quantity is that of the table."""
-    inquiry = Session(select(spec))
+    session = Session(select(spec))
     for one in found(spec, quantity).influences:
         assert one.step is not None
         assert isinstance(one.value, int)
         first = one.value + max(1, math.ceil(one.value / 100))
         assert one.step.to >= first
         for between in range(first, int(one.step.to)):
-            assert isinstance(inquiry.built({one.name: between}), str)
-        there = inquiry.built({one.name: int(one.step.to)})
+            assert isinstance(session.build({one.name: between}), str)
+        there = session.build({one.name: int(one.step.to)})
         assert not isinstance(there, str)
         assert there.value(quantity) == one.step.quantity
 

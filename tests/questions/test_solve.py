@@ -74,8 +74,8 @@ def table(spec: str, **overrides: int) -> Session:
 
 
 def solved(spec: str, text: str, unknown: str, **overrides: int) -> Solution:
-    inquiry = table(spec, **overrides)
-    return solve_for(inquiry, read_question(text, inquiry), unknown, complete_variables({}))
+    session = table(spec, **overrides)
+    return solve_for(session, read_question(text, session), unknown, complete_variables({}))
 
 
 @pytest.mark.slow
@@ -188,14 +188,14 @@ def test_variables() -> None:
 @pytest.mark.slow
 def test_rounding_is_exact() -> None:
     """The scales of blocks of 128 × 128 make the stored bytes no polynomial of the width."""
-    inquiry = Session(select(V3, {"inter_dim": 13_000}))
-    inquiry_bytes = inquiry.base.value("stored_bytes")
-    found = solved(V3, f"stored_bytes == {inquiry_bytes}", "inter_dim")
+    session = Session(select(V3, {"inter_dim": 13_000}))
+    stored_bytes = session.base.value("stored_bytes")
+    found = solved(V3, f"stored_bytes == {stored_bytes}", "inter_dim")
     assert [answer.value for answer in found.exact] == [13_000]
 
 
 def test_numbers_are_taken_as_written() -> None:
-    inquiry = table(LLAMA)
+    session = table(LLAMA)
     for text, value in (
         ("671e9", 671 * 10**9),
         ("671_026_419_200", 671_026_419_200),
@@ -203,8 +203,8 @@ def test_numbers_are_taken_as_written() -> None:
         ("0.1", Fraction(1, 10)),
         ("1e40", 10**40),
     ):
-        question = read_question(f"parameters == {text}", inquiry)
-        found = solve_for(inquiry, question, "n_layers")
+        question = read_question(f"parameters == {text}", session)
+        found = solve_for(session, question, "n_layers")
         assert found.base.right == value
 
 
@@ -229,17 +229,17 @@ model custom {
   }
 }
 """)
-    inquiry = Session(Selection(spec))
+    session = Session(Selection(spec))
     totals = {}
     for n in range(1, 50):
-        built = inquiry.built({"n": n}) if n != 6 else inquiry.base
+        built = session.build({"n": n}) if n != 6 else session.base
         if not isinstance(built, str):
             totals[n] = built.value("parameters")
     assert 6 in totals
     assert 5 not in totals
     for wanted in sorted({*totals.values(), 100, 101, 150, 5000}):
-        question = read_question(f"parameters == {wanted}", inquiry)
-        found = solve_for(inquiry, question, "n", within=(1, 49))
+        question = read_question(f"parameters == {wanted}", session)
+        found = solve_for(session, question, "n", within=(1, 49))
         assert {a.value for a in found.exact} == {n for n, v in totals.items() if v == wanted}
         if not found.exact:
             below = max((v for v in totals.values() if v < wanted), default=None)
@@ -266,11 +266,11 @@ model some {
   }
 }
 """)
-    inquiry = Session(Selection(spec))
-    assert inquiry.base.value("parameters") == 8
-    found = solve_for(inquiry, read_question("parameters == 80", inquiry), "more")
+    session = Session(Selection(spec))
+    assert session.base.value("parameters") == 8
+    found = solve_for(session, read_question("parameters == 80", session), "more")
     assert [answer.value for answer in found.exact] == [3]
-    found = solve_for(inquiry, read_question("parameters == 81", inquiry), "more")
+    found = solve_for(session, read_question("parameters == 81", session), "more")
     assert found.below is not None
     assert found.above is not None
     assert (found.below.value, found.above.value) == (3, 4)
@@ -281,14 +281,14 @@ model some {
 
 @pytest.mark.slow
 def test_a_lattice_agrees_with_every_table() -> None:
-    inquiry = table(LLAMA)
+    session = table(LLAMA)
     dims, heads, layers = range(1024, 1409, 128), (8, 10, 16), (2, 3)
     axes = [make_axis("dim", dims), make_axis("n_heads", heads), make_axis("n_layers", layers)]
-    question = read_question("parameters <= 500_000_000", inquiry)
-    found = search_lattice(inquiry, question, axes, {}, 200)
+    question = read_question("parameters <= 500_000_000", session)
+    found = search_lattice(session, question, axes, {}, 200)
     expected = {}
     for dim, n_heads, n_layers in product(dims, heads, layers):
-        built = inquiry.built({"dim": dim, "n_heads": n_heads, "n_layers": n_layers})
+        built = session.build({"dim": dim, "n_heads": n_heads, "n_layers": n_layers})
         if not isinstance(built, str):
             expected[dim, n_heads, n_layers] = built.value("parameters")
     assert found.size == 24
@@ -300,15 +300,15 @@ def test_a_lattice_agrees_with_every_table() -> None:
 
 @pytest.mark.slow
 def test_a_search_of_half_a_million_points_finds_the_released_one() -> None:
-    inquiry = table(V3)
+    session = table(V3)
     axes = [
         make_axis("dim", range(4096, 9216, 64)),
         make_axis("n_layers", range(40, 80)),
         make_axis("n_routed_experts", range(64, 512, 8)),
         make_axis("moe_inter_dim", range(1024, 2561, 512)),
     ]
-    question = read_question("parameters == 671_026_419_200", inquiry)
-    found = search_lattice(inquiry, question, axes, {}, 10)
+    question = read_question("parameters == 671_026_419_200", session)
+    found = search_lattice(session, question, axes, {}, 10)
     assert found.size == 716_800
     assert found.found == 1
     (point,) = found.points
@@ -316,10 +316,10 @@ def test_a_search_of_half_a_million_points_finds_the_released_one() -> None:
 
 
 def test_a_lattice_without_a_solution_gives_the_nearest() -> None:
-    inquiry = table(LLAMA)
+    session = table(LLAMA)
     axes = [make_axis("n_layers", range(70, 90)), make_axis("inter_dim", range(28_000, 29_000, 8))]
-    question = read_question("parameters == 70_553_706_497", inquiry)
-    found = search_lattice(inquiry, question, axes, {}, 10)
+    question = read_question("parameters == 70_553_706_497", session)
+    found = search_lattice(session, question, axes, {}, 10)
     assert found.points == ()
     assert found.below is not None
     assert found.above is not None
@@ -337,10 +337,10 @@ def test_default_ranges_hold_the_tables_value() -> None:
 
 
 def test_too_many_points_are_refused() -> None:
-    inquiry = table(LLAMA)
+    session = table(LLAMA)
     axes = [make_axis("dim", range(1, 9000)), make_axis("inter_dim", range(1, 9000))]
     with pytest.raises(QuestionError, match=r"points are more than .*--within"):
-        search_lattice(inquiry, read_question("parameters == 1", inquiry), axes, {}, 10)
+        search_lattice(session, read_question("parameters == 1", session), axes, {}, 10)
 
 
 # ---- the command -----------------------------------------------------------------------
@@ -469,8 +469,8 @@ def nearest_are_given(by: int, rest: int) -> None:
         path = Path(place) / "stepped.dsv3"
         path.write_text(STEPPED, encoding="utf-8")
         question = f"parameters % {by} == {rest % by}"
-        inquiry = Session(Selection(path))
-        found = solve_for(inquiry, read_question(question, inquiry), "dim")
+        session = Session(Selection(path))
+        found = solve_for(session, read_question(question, session), "dim")
     right = [
         dim for dim in range(16, 16 * 2 * by + 128, 16) if dim * (3 * dim + 1) % by == rest % by
     ]

@@ -39,11 +39,11 @@ QUANTITIES = (
 def run(
     spec: str, axes: dict[str, str], quantities: tuple[str, ...] = QUANTITIES, where: str = ""
 ) -> Sweep:
-    inquiry = Session(select(spec))
-    family = inquiry.family
+    session = Session(select(spec))
+    family = session.family
     read = read_axes(list(axes.items()), family.loaded[1])
     variables = {n: v for n, v in complete_variables({}).items() if n not in axes}
-    kept = [read_condition(where, inquiry)] if where else []
+    kept = [read_condition(where, session)] if where else []
     return sweep_family(family, read, quantities, *kept, variables=variables)
 
 

@@ -1,4 +1,4 @@
-"""Expressions at many points at once, exactly: the values of `sizes.evaluate` and no others.
+"""Expressions at many points at once, exactly: the values of `expr.evaluate` and no others.
 
 Points go through in batches that stay in a core's cache; equal subexpressions are computed once.
 Knows expressions and columns; nothing of tables.

@@ -153,12 +153,12 @@ class RangeCutter:
                 break
             region = waiting.pop(0)
             for structure in self.structures:
-                left = self.covered(structure, region, done)
+                left = self.cover(structure, region, done)
                 if left != [region]:
                     waiting = left + waiting
                     break
             else:
-                waiting = self.further(region, near, done) + waiting
+                waiting = self.explore(region, near, done) + waiting
         return sorted(done, key=lambda piece: piece.low)
 
     def is_regular(self, condition: Expr) -> bool:
@@ -177,7 +177,7 @@ class RangeCutter:
                 starts |= found
         return cut_range(starts, low, high)
 
-    def covered(
+    def cover(
         self, structure: RangeStructure, region: tuple[int, int], done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Takes what the structure covers of a region; what is left of it."""
@@ -189,7 +189,7 @@ class RangeCutter:
                 left.append((a, b))
         return [region] if len(left) == 1 and left[0] == region else left
 
-    def further(
+    def explore(
         self, region: tuple[int, int], near: int, done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Elaborates the table at a value of the region; what is left of the region."""
@@ -204,7 +204,7 @@ class RangeCutter:
             if why is None:
                 structure = self.elaborate(x)
                 if isinstance(structure, RangeStructure):
-                    return self.begun(structure, x, region, done)
+                    return self.begin(structure, x, region, done)
                 why = structure
                 refused += 1
             reason = reason or why
@@ -213,12 +213,12 @@ class RangeCutter:
         done.append(RangePiece(*region, None, reason or "no table was found there"))
         return []
 
-    def begun(
+    def begin(
         self, structure: RangeStructure, x: int, region: tuple[int, int], done: list[RangePiece]
     ) -> list[tuple[int, int]]:
         """Takes what a new structure covers of a region, its own value x at least."""
         self.structures.append(structure)
-        left = self.covered(structure, region, done)
+        left = self.cover(structure, region, done)
         if left != [region]:
             return left
         done.append(RangePiece(x, x, structure))

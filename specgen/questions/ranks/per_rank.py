@@ -60,7 +60,7 @@ class RankGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Replica:
+class RowReplica:
     """What is held more often than once of a row: by data, tensor and pipeline ranks.
 
     In elements of the parameters; for a row that is none, of the checkpoint; of a cache in bytes.
@@ -100,7 +100,7 @@ class Ranks:
     variables: Mapping[str, int]
     layers: tuple[int, ...]
     groups: tuple[RankGroup, ...]
-    replicas: tuple[Replica, ...]
+    replicas: tuple[RowReplica, ...]
     balances: tuple[Balance, ...]
 
 
@@ -126,15 +126,15 @@ def evaluate_ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]
         )
     given = {name: evaluate_int(Sym(name), variables) for name in USED}
     answer = hold_rows(found, chosen, Grid(layout, layers), given)
-    figures = answer.figures()
+    figures = answer.sum_figures()
     return Ranks(
         found.program,
         layout,
         given,
         layers,
-        tuple(answer.groups(figures)),
-        tuple(answer.replicas()),
-        tuple(answer.balances(figures)),
+        tuple(answer.make_groups(figures)),
+        tuple(answer.find_replicas()),
+        tuple(answer.balance_figures(figures)),
     )
 
 
@@ -218,12 +218,12 @@ class Grid:
             "stage_stop": stop[stage],
         }
 
-    def once(self, width: int) -> Array:
+    def find_once(self, width: int) -> Array:
         """The ranks among the first `width` of their stages."""
         found: Array = np.arange(self.layout.ranks) % self.layout.per_stage < width
         return found
 
-    def stages(self, at: frozenset[Position]) -> int:
+    def count_stages(self, at: frozenset[Position]) -> int:
         """How many stages hold a row, of which each holds all that it has of it."""
         if at == {"stack"}:
             return 1
@@ -242,7 +242,7 @@ class RankFigures:
     loaded: Sequence[Array]
     caches: Sequence[Array]
 
-    def figures(self) -> Mapping[str, Array]:
+    def sum_figures(self) -> Mapping[str, Array]:
         """The figures of every rank."""
         rows = self.chosen.rows
         zero = np.zeros(self.grid.layout.ranks, dtype=np.int64)
@@ -250,11 +250,11 @@ class RankFigures:
         weights = [
             8 * self.variables["W"] if follows(s.row) else DTYPES[s.row.dtype].bits for s in rows
         ]
-        stored = in_bytes(self.loaded, sized, zero)
+        stored = sum_bytes(self.loaded, sized, zero)
         return {
             "parameters": sum(self.parameters, start=zero),
             **({} if self.is_stored_otherwise else {"stored_bytes": stored}),
-            "weights_bytes": in_bytes(self.parameters, weights, zero),
+            "weights_bytes": sum_bytes(self.parameters, weights, zero),
             "cache_bytes": sum(self.caches, start=zero),
         }
 
@@ -263,7 +263,7 @@ class RankFigures:
         """Whether what the table stores is not what the release does."""
         return bool(self.found.program.stored_otherwise)
 
-    def groups(self, figures: Mapping[str, Array]) -> list[RankGroup]:
+    def make_groups(self, figures: Mapping[str, Array]) -> list[RankGroup]:
         """Ranks whose figures are the same, those that hold most first."""
         members: dict[tuple[int, ...], list[int]] = {}
         for number, figured in enumerate(zip(*(f.tolist() for f in figures.values()), strict=True)):
@@ -279,7 +279,7 @@ class RankFigures:
         ]
         return sorted(found, key=lambda group: (-group.memory, group.ranks[0].start))
 
-    def replicas(self) -> Iterator[Replica]:
+    def find_replicas(self) -> Iterator[RowReplica]:
         """Rows that are held more often than once, in the order of the table."""
         layout = self.grid.layout
         for share, parameters, loaded in zip(
@@ -287,36 +287,42 @@ class RankFigures:
         ):
             width = layout.expert * layout.expert_tensor if share.expert else layout.tensor
             counted = share.row.counted
-            held, at = (parameters, share.readers) if counted else (loaded, share.loaders)
+            amounts, at = (parameters, share.readers) if counted else (loaded, share.loaders)
             if counted or (share.row.stored and not self.is_stored_otherwise):
                 figure = "parameters" if counted else "stored_elements"
-                yield from self.replica(
-                    share.row.name, figure, share.row.elements, held, at, self.grid.once(width)
+                yield from self.compare_row(
+                    share.row.name,
+                    figure,
+                    share.row.elements,
+                    amounts,
+                    at,
+                    self.grid.find_once(width),
                 )
-        everywhere = self.grid.once(layout.per_stage)  # data ranks keep caches of other sequences
-        for cache, held in zip(self.chosen.caches, self.caches, strict=True):
+        # data ranks keep caches of other sequences
+        everywhere = self.grid.find_once(layout.per_stage)
+        for cache, amounts in zip(self.chosen.caches, self.caches, strict=True):
             whole = bytes_of(cache.row.dtype, cache.row.elements * self.tokens)
-            yield from self.replica(
-                cache.row.name, "cache_bytes", whole, held, cache.readers, everywhere
+            yield from self.compare_row(
+                cache.row.name, "cache_bytes", whole, amounts, cache.readers, everywhere
             )
 
     @property
     def tokens(self) -> int:
         return self.variables["B"] * self.variables["T"]
 
-    def replica(
+    def compare_row(
         self,
         name: str,
         figure: str,
         whole: int,
-        held: Array,
+        amounts: Array,
         at: frozenset[Position],
         once: Array,
-    ) -> Iterator[Replica]:
+    ) -> Iterator[RowReplica]:
         """A row that is held again; `once` are ranks that hold it once but for tensor replicas."""
-        stages = self.grid.stages(at)
-        every, first = sum_exactly(held), sum_exactly(held[once])
-        found = Replica(
+        stages = self.grid.count_stages(at)
+        every, first = sum_exactly(amounts), sum_exactly(amounts[once])
+        found = RowReplica(
             name, figure, whole, every - first, first - stages * whole, (stages - 1) * whole
         )
         if min(found.data, found.tensor, found.pipeline) < 0:
@@ -324,7 +330,7 @@ class RankFigures:
         if found.total:
             yield found
 
-    def balances(self, figures: Mapping[str, Array]) -> Iterator[Balance]:
+    def balance_figures(self, figures: Mapping[str, Array]) -> Iterator[Balance]:
         """That ranks hold the whole, and what they hold again: for every figure."""
         wholes = {
             "parameters": self.found.value("parameters"),
@@ -336,14 +342,14 @@ class RankFigures:
                 bytes_of(c.row.dtype, c.row.elements * self.tokens) for c in self.chosen.caches
             ),
         }
-        again = self.again()
-        for figure, held in figures.items():
-            every, whole = sum_exactly(held), wholes[figure]
+        again = self.count_again()
+        for figure, amounts in figures.items():
+            every, whole = sum_exactly(amounts), wholes[figure]
             if every - again[figure] != whole:
                 raise InternalFault(f"{figure} of all ranks do not sum to the whole")
             yield Balance(figure, every, again[figure], whole)
 
-    def again(self) -> Mapping[str, int]:
+    def count_again(self) -> Mapping[str, int]:
         """What is held more often than once, row by row."""
         found = dict.fromkeys(FIGURES, 0)
         for share, parameters, loaded in zip(
@@ -358,9 +364,9 @@ class RankFigures:
                 )
             if row.stored:
                 found["stored_bytes"] += bytes_of(row.dtype, sum_exactly(loaded) - row.elements)
-        for cache, held in zip(self.chosen.caches, self.caches, strict=True):
+        for cache, amounts in zip(self.chosen.caches, self.caches, strict=True):
             whole = bytes_of(cache.row.dtype, cache.row.elements * self.tokens)
-            found["cache_bytes"] += sum_exactly(held) - whole
+            found["cache_bytes"] += sum_exactly(amounts) - whole
         return found
 
 
@@ -382,7 +388,7 @@ def hold_rows(
     )
 
 
-def in_bytes(rows: Sequence[Array], bits: Sequence[int], zero: Array) -> Array:
+def sum_bytes(rows: Sequence[Array], bits: Sequence[int], zero: Array) -> Array:
     """The bytes of rows, whose elements have so many bits each, exactly."""
     found = zero.astype(object)
     for row, width in zip(rows, bits, strict=True):
@@ -390,5 +396,5 @@ def in_bytes(rows: Sequence[Array], bits: Sequence[int], zero: Array) -> Array:
     return found
 
 
-def sum_exactly(held: Array) -> int:
-    return int(held.astype(object).sum()) if held.size else 0
+def sum_exactly(amounts: Array) -> int:
+    return int(amounts.astype(object).sum()) if amounts.size else 0
