@@ -47,7 +47,7 @@ def add_define(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        type=definition,
+        type=read_definition,
         help="override a parameter, after the variant; repeatable",
     )
 
@@ -59,7 +59,7 @@ def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
     )
 
 
-def definition(text: str) -> tuple[str, str]:
+def read_definition(text: str) -> tuple[str, str]:
     """NAME=VALUE, read."""
     found = DEFINITION.fullmatch(text)
     if found is None:
@@ -67,13 +67,15 @@ def definition(text: str) -> tuple[str, str]:
     return found["name"], found["value"]
 
 
-def selections(specs: Sequence[str], arguments: argparse.Namespace) -> list[Selection]:
+def select_tables(specs: Sequence[str], arguments: argparse.Namespace) -> list[Selection]:
     """The tables given, each with the overrides given."""
     overrides = dict(arguments.defines)
-    return [selected(spec, overrides, arguments) for spec in specs]
+    return [select_table(spec, overrides, arguments) for spec in specs]
 
 
-def selected(spec: str, overrides: Mapping[str, str], arguments: argparse.Namespace) -> Selection:
+def select_table(
+    spec: str, overrides: Mapping[str, str], arguments: argparse.Namespace
+) -> Selection:
     """The table given; what is not counted of it is said on stderr.
 
     Raises:

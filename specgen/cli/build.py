@@ -8,7 +8,7 @@ from typing import Final
 
 from specgen.backends.base import TARGETS, require_targets
 from specgen.backends.onnx.options import BESIDE, CHOICES, Options
-from specgen.cli.arguments import UsageError, add_spec, selections
+from specgen.cli.arguments import UsageError, add_spec, select_tables
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import no_such
 from specgen.output.build import differences, produce, require_places, write
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.target is not None:
         targets = [name.strip() for text in arguments.target for name in text.split(",")]
         require_targets(targets)
-    onnx = onnx_options(arguments)
+    onnx = read_onnx_options(arguments)
     if onnx.checkpoint is not None and len(arguments.spec) > 1:
         raise UsageError("a checkpoint is that of one table")
     if onnx.beside_checkpoint and arguments.output is not None:
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             "model.onnx points into the checkpoint and goes into its folder: leave out `-o`"
         )
     output = arguments.output or Path(OUTPUT)
-    artefacts = [produce(s, targets, onnx) for s in selections(arguments.spec, arguments)]
+    artefacts = [produce(s, targets, onnx) for s in select_tables(arguments.spec, arguments)]
     require_places(artefacts)
     refused = [diagnostic for item in artefacts for diagnostic in item.refused]
     if refused:
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if refused else 0
 
 
-def onnx_options(arguments: argparse.Namespace) -> Options:
+def read_onnx_options(arguments: argparse.Namespace) -> Options:
     """The choices for model.onnx."""
     chosen = {name: v for name in CHOICES if (v := getattr(arguments, name)) is not None}
     for option, (name, _) in ONNX.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from specgen.cli.arguments import add_spec, selected
+from specgen.cli.arguments import add_spec, select_table
 from specgen.cli.output import show
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = dict(arguments.defines)
     for spec in arguments.spec:
         try:
-            diagnostics = check_selection(selected(spec, overrides, arguments))
+            diagnostics = check_selection(select_table(spec, overrides, arguments))
         except SpecError as error:  # the other tables may have faults of their own
             diagnostics = error.diagnostics
         for diagnostic in diagnostics:

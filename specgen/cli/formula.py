@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from specgen.cli.arguments import add_format, add_spec, selected
+from specgen.cli.arguments import add_format, add_spec, select_table
 from specgen.cli.output import emit
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import find_formula, list_products
 
-    changes = dict(arguments.defines)
-    params = {name: text for name, text in changes.items() if not name[0].isupper()}
-    base = selected(arguments.spec, params, arguments)  # what a configuration says follows them
+    params = [one for one in arguments.defines if not one[0][0].isupper()]
+    variables = [one for one in arguments.defines if one[0][0].isupper()]
+    # What a configuration leaves open follows the params that are given with it.
+    base = select_table(arguments.spec, dict(params), arguments)
     ask = list_products if arguments.by_op else find_formula
-    emit(ask(base, arguments.quantity, changes).render(arguments.format))
+    emit(ask(base, arguments.quantity, dict(variables)).render(arguments.format))
     return 0

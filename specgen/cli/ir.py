@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from specgen.cli.arguments import add_format, add_spec, selections
+from specgen.cli.arguments import add_format, add_spec, select_tables
 from specgen.cli.output import emit
 
 
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     from specgen.text.json_text import json_text
     from specgen.text.printable import safe_lines
 
-    (selection,) = selections([arguments.spec], arguments)
+    (selection,) = select_tables([arguments.spec], arguments)
     program = selection.program()
     if arguments.format == "json":
         emit(json_text(write_document(program)).encode())

@@ -112,10 +112,10 @@ def is_of_output(error: Exception) -> bool:
 
 def dispatch(argv: Sequence[str]) -> int:
     if not argv:
-        print(overview(), file=sys.stderr)
+        print(write_overview(), file=sys.stderr)
         return 2
     if argv[0] in ("-h", "--help", "help"):
-        print(overview())
+        print(write_overview())
         return 0
     if argv[0] in ("-V", "--version"):
         print(f"specgen {__version__}")
@@ -124,7 +124,7 @@ def dispatch(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         close = suggestion(name, COMMANDS)
         hint = f"; did you mean `{close}`?" if close else ""
-        said = f"specgen: there is no command `{safe(name)}`{hint}\n\n{overview()}"
+        said = f"specgen: there is no command `{safe(name)}`{hint}\n\n{write_overview()}"
         print(said, file=sys.stderr)
         return 2
     try:
@@ -134,7 +134,7 @@ def dispatch(argv: Sequence[str]) -> int:
     except Exception as error:
         if is_of_output(error):
             raise
-        return internal_fault(error)
+        return report_fault(error)
 
 
 def run(name: str, argv: Sequence[str]) -> int:
@@ -155,7 +155,7 @@ def run(name: str, argv: Sequence[str]) -> int:
         return 1
 
 
-def internal_fault(error: Exception) -> int:
+def report_fault(error: Exception) -> int:
     """Says that specgen is at fault, and how to report it."""
     if os.environ.get(DEBUG) == "1":
         import traceback
@@ -170,7 +170,7 @@ def internal_fault(error: Exception) -> int:
     return 3
 
 
-def overview() -> str:
+def write_overview() -> str:
     """The help of specgen as a whole."""
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())

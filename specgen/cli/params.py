@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from specgen.cache.results import remembered
-from specgen.cli.arguments import UsageError, add_format, add_spec, selections
+from specgen.cli.arguments import UsageError, add_format, add_spec, select_tables
 from specgen.cli.output import emit
 
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.names is not None and not arguments.expand:
         raise UsageError("--names needs --expand")
     scheme = (arguments.names or "own") if arguments.expand else None
-    (selection,) = selections([arguments.spec], arguments)
+    (selection,) = select_tables([arguments.spec], arguments)
     every = arguments.all_variants
     if every and selection.variant is not None:
         raise UsageError(f"--all-variants and @{selection.variant} exclude each other")

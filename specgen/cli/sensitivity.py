@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from typing import Final
 
-from specgen.cli.arguments import add_format, add_spec, selected
+from specgen.cli.arguments import add_format, add_spec, select_table
 from specgen.cli.output import emit
 
 PERCENT: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%?", re.ASCII)
@@ -19,14 +19,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step",
         metavar="PERCENT",
-        type=percent,
+        type=read_percent,
         default=Fraction(1, 100),
         help="how far a step goes at least: the nearest value that the table allows (default: 1%%)",
     )
     add_format(parser, "text", "md", "csv", "json")
 
 
-def percent(text: str) -> Fraction:
+def read_percent(text: str) -> Fraction:
     """`1%` or `0.5%`, as a fraction of one."""
     found = Fraction(text.rstrip("%")) / 100 if PERCENT.fullmatch(text) else Fraction(0)
     if not 0 < found <= 1:
@@ -37,7 +37,7 @@ def percent(text: str) -> Fraction:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import measure_sensitivity
 
-    base = selected(arguments.spec, {}, arguments)
+    base = select_table(arguments.spec, {}, arguments)
     changes = dict(arguments.defines)
     answer = measure_sensitivity(base, arguments.quantity, changes, arguments.step)
     emit(answer.render(arguments.format))

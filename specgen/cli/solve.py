@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from specgen.cli.arguments import UsageError, add_format, add_spec, selected
+from specgen.cli.arguments import UsageError, add_format, add_spec, select_table
 from specgen.cli.output import emit
 
 
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import solve
 
-    base = selected(arguments.spec, {}, arguments)
+    base = select_table(arguments.spec, {}, arguments)
     unknowns = [name.strip() for name in arguments.unknowns.split(",")]
     within = read_ranges(arguments.within, unknowns)
     changes = dict(arguments.defines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from specgen.cli.arguments import add_format, add_spec, selections
+from specgen.cli.arguments import add_format, add_spec, select_tables
 from specgen.cli.output import emit
 
 
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.huggingface.comparing import compare
 
-    (selection,) = selections([arguments.spec], arguments)
+    (selection,) = select_tables([arguments.spec], arguments)
     found = compare(selection, arguments.path, arguments.ignore)
     emit(found.render(arguments.format, arguments.spec))
     return 1 if found.differences else 0

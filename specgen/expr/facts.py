@@ -125,7 +125,7 @@ def whole(expr: Expr, divided: bool = False) -> bool:
     """Whether every value of the expression is visibly a whole number.
 
     A quotient is not, unless the expression is a size whose divisions are known to be exact
-    (`divided`): whether one part divides the other is for `check.divisibility` to say.
+    (`divided`): whether one part divides the other is for `frontend.conditions.divisibility` to say.
     """
     match expr:
         case Const(value=value):

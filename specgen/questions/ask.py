@@ -347,11 +347,11 @@ def read_quantities(names: Names | None, default: tuple[str, ...]) -> tuple[str,
         if name.strip() == "all":
             found |= dict.fromkeys(QUANTITIES)
         else:
-            found[known_quantity(name.strip())] = None
+            found[require_quantity(name.strip())] = None
     return tuple(found)
 
 
-def known_quantity(name: str, others: Sequence[str] = ()) -> str:
+def require_quantity(name: str, others: Sequence[str] = ()) -> str:
     """The name, which is that of a quantity or among the others."""
     if name not in QUANTITIES and name not in others:
         raise no_such("quantity", name, (*QUANTITIES, *others))
@@ -365,7 +365,7 @@ def read_objectives(texts: Names, axes: Sequence[str]) -> tuple[Objective, ...]:
         name, _, way = item.strip().partition(":")
         if way not in ("", "min", "max"):
             raise QuestionError(f"`{item.strip()}`: write NAME, NAME:min or NAME:max")
-        found.append((known_quantity(name, axes), way == "max"))
+        found.append((require_quantity(name, axes), way == "max"))
     if len(found) != 2 or found[0][0] == found[1][0]:
         raise QuestionError(
             "--pareto takes two different columns, as in parameters:max,cache_bytes"

@@ -93,7 +93,7 @@ def test_a_fault_of_specgen_itself_is_3_and_says_how_to_report(folder: Path) -> 
     script = (
         "import sys\nfrom specgen.cli import main, params\n"
         "def fail(*_): raise ZeroDivisionError('boom')\n"
-        "params.selections = fail\n"
+        "params.select_tables = fail\n"
         "sys.exit(main.main(['params', 'tiny.dsv3']))"
     )
     import os

@@ -82,10 +82,14 @@ def make_column(values: object) -> Column:
         return make_constant(value)
     match values.dtype.kind:
         case "i":
-            return integers(values.astype(np.int64, copy=False))
+            return take_integers(values.astype(np.int64, copy=False))
         case "u":
             fits = values.size == 0 or int(values.max()) <= INT64_HIGH
-            return integers(values.astype(np.int64)) if fits else objects(values.astype(object))
+            return (
+                take_integers(values.astype(np.int64))
+                if fits
+                else take_objects(values.astype(object))
+            )
         case "f":
             if values.dtype.itemsize > 8:
                 raise TypeError(f"a column of {values.dtype} is not exact as float64")
@@ -95,7 +99,7 @@ def make_column(values: object) -> Column:
         case "U":
             return Column(values.astype(object))
         case "O":
-            return objects(values)
+            return take_objects(values)
         case _:
             raise TypeError(f"a column of {values.dtype} has no values of a table")
 
@@ -106,14 +110,14 @@ def make_constant(value: Value) -> Column:
     return Column(value)
 
 
-def integers(data: Array) -> Column:
+def take_integers(data: Array) -> Column:
     """An int64 array with the bounds that it has."""
     if data.size == 0:
         return Column(data, 0, 0)
     return Column(data, int(data.min()), int(data.max()))
 
 
-def objects(data: Array) -> Column:
+def take_objects(data: Array) -> Column:
     """Python values; int64 where they are whole numbers that fit."""
     if not all(type(value) is int for value in data.flat):
         return Column(data)
@@ -123,7 +127,7 @@ def objects(data: Array) -> Column:
     return Column(data, low, high)
 
 
-def tightened(found: Column) -> Column:
+def tighten(found: Column) -> Column:
     """The column with the bounds of its values, not those that its expression implies."""
     if not isinstance(found.data, np.ndarray) or found.data.size == 0:
         return found
@@ -137,46 +141,46 @@ def operate(op: str, args: list[Column]) -> Column:
         EvaluationError: as `evaluate.apply` does, at any of the points.
     """
     if not any(arg.array for arg in args):
-        return make_constant(apply(op, [single(arg) for arg in args]))
+        return make_constant(apply(op, [operate_once(arg) for arg in args]))
     if all(arg.whole for arg in args):
         known = WHOLE.get(op)
         if known is not None:
             return known(*args)
     elif all(arg.whole or arg.dtype == "f" for arg in args) and op in FLOATS:
-        if all(arg.dtype == "f" or exact_float(arg) for arg in args):
-            return floating(op, args)
+        if all(arg.dtype == "f" or is_exact_float(arg) for arg in args):
+            return compute_floats(op, args)
     elif all(arg.dtype == "b" for arg in args) and op in FLAGS:
         return Column(FLAGS[op](*(arg.data for arg in args)))
-    return one_by_one(op, args)
+    return operate_one_by_one(op, args)
 
 
-def single(arg: Column) -> Value:
+def operate_once(arg: Column) -> Value:
     assert not isinstance(arg.data, np.ndarray)
     return arg.data
 
 
-def one_by_one(op: str, args: list[Column]) -> Column:
+def operate_one_by_one(op: str, args: list[Column]) -> Column:
     """The operator at each point by itself: slow, and exact whatever the values are."""
     data = [arg.data.tolist() if isinstance(arg.data, np.ndarray) else None for arg in args]
     size = next(len(values) for values in data if values is not None)
     found = np.empty(size, dtype=object)
     for i in range(size):
         point: list[Value] = [
-            single(arg) if values is None else values[i]
+            operate_once(arg) if values is None else values[i]
             for arg, values in zip(args, data, strict=True)
         ]
         found[i] = apply(op, point)
-    return gathered(found)
+    return gather(found)
 
 
-def gathered(found: Array) -> Column:
+def gather(found: Array) -> Column:
     """Python values as the narrowest column that holds them exactly."""
     kinds = {type(value) for value in found.flat}
     if kinds == {bool}:
         return Column(found.astype(np.bool_))
     if kinds == {float}:
         return Column(found.astype(np.float64))
-    return objects(found)
+    return take_objects(found)
 
 
 # ---- whole numbers ---------------------------------------------------------------------
@@ -186,14 +190,14 @@ def fits(low: int, high: int) -> bool:
     return low >= INT64_LOW and high <= INT64_HIGH
 
 
-def raw(arg: Column, wide: bool) -> Any:
+def take_data(arg: Column, wide: bool) -> Any:
     """The values for numpy; as Python ints where int64 does not hold what comes of them."""
     if isinstance(arg.data, np.ndarray):
         return arg.data.astype(object) if wide and arg.data.dtype != object else arg.data
     return arg.data
 
 
-def arithmetic(
+def compute_whole(
     compute: Callable[..., Any],
     bounds: Callable[..., tuple[int, int]],
     *args: Column,
@@ -202,122 +206,126 @@ def arithmetic(
     low, high = bounds(*args)
     wide = any(arg.dtype == "O" for arg in args)
     if not wide and not fits(low, high):
-        args = tuple(tightened(arg) for arg in args)
+        args = tuple(tighten(arg) for arg in args)
         low, high = bounds(*args)
     wide = wide or not fits(low, high)
-    found = compute(*(raw(arg, wide) for arg in args))
+    found = compute(*(take_data(arg, wide) for arg in args))
     result = Column(found, low, high)
     if max(-low, high) > MAX_MAGNITUDE:
-        result = tightened(result)
-        low, high = ends(result)
+        result = tighten(result)
+        low, high = require_bounds(result)
         if max(-low, high) > MAX_MAGNITUDE:
             raise EvaluationError("the value is beyond the limits")
     return result
 
 
-def ends(arg: Column) -> tuple[int, int]:
+def require_bounds(arg: Column) -> tuple[int, int]:
     assert arg.low is not None
     assert arg.high is not None
     return arg.low, arg.high
 
 
-def sum_bounds(a: Column, b: Column) -> tuple[int, int]:
-    (a_low, a_high), (b_low, b_high) = ends(a), ends(b)
+def bound_sum(a: Column, b: Column) -> tuple[int, int]:
+    (a_low, a_high), (b_low, b_high) = require_bounds(a), require_bounds(b)
     return a_low + b_low, a_high + b_high
 
 
-def difference_bounds(a: Column, b: Column) -> tuple[int, int]:
-    (a_low, a_high), (b_low, b_high) = ends(a), ends(b)
+def bound_difference(a: Column, b: Column) -> tuple[int, int]:
+    (a_low, a_high), (b_low, b_high) = require_bounds(a), require_bounds(b)
     return a_low - b_high, a_high - b_low
 
 
-def product_bounds(a: Column, b: Column) -> tuple[int, int]:
-    corners = [x * y for x in ends(a) for y in ends(b)]
+def bound_product(a: Column, b: Column) -> tuple[int, int]:
+    corners = [x * y for x in require_bounds(a) for y in require_bounds(b)]
     return min(corners), max(corners)
 
 
-def negative_bounds(a: Column) -> tuple[int, int]:
-    low, high = ends(a)
+def bound_negative(a: Column) -> tuple[int, int]:
+    low, high = require_bounds(a)
     return -high, -low
 
 
-def absolute_bounds(a: Column) -> tuple[int, int]:
-    low, high = ends(a)
+def bound_absolute(a: Column) -> tuple[int, int]:
+    low, high = require_bounds(a)
     return (0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
 
 
-def least_bounds(a: Column, b: Column) -> tuple[int, int]:
-    (a_low, a_high), (b_low, b_high) = ends(a), ends(b)
+def bound_least(a: Column, b: Column) -> tuple[int, int]:
+    (a_low, a_high), (b_low, b_high) = require_bounds(a), require_bounds(b)
     return min(a_low, b_low), min(a_high, b_high)
 
 
-def most_bounds(a: Column, b: Column) -> tuple[int, int]:
-    (a_low, a_high), (b_low, b_high) = ends(a), ends(b)
+def bound_most(a: Column, b: Column) -> tuple[int, int]:
+    (a_low, a_high), (b_low, b_high) = require_bounds(a), require_bounds(b)
     return max(a_low, b_low), max(a_high, b_high)
 
 
-def nonzero(divisor: Column) -> None:
+def require_nonzero(divisor: Column) -> None:
     if not np.all(divisor.data != 0):
         raise EvaluationError("division by zero")
 
 
-def quotient_parts(a: Column, b: Column) -> tuple[Any, Any, bool]:
+def take_quotient_parts(a: Column, b: Column) -> tuple[Any, Any, bool]:
     """Dividend and divisor for numpy's `//`, and whether they are Python ints."""
-    nonzero(b)
-    wide = "O" in (a.dtype, b.dtype) or (a.low == INT64_LOW and ends(b)[0] <= -1 <= ends(b)[1])
-    return raw(a, wide), raw(b, wide), wide
+    require_nonzero(b)
+    wide = "O" in (a.dtype, b.dtype) or (
+        a.low == INT64_LOW and require_bounds(b)[0] <= -1 <= require_bounds(b)[1]
+    )
+    return take_data(a, wide), take_data(b, wide), wide
 
 
-def floored(a: Column, b: Column) -> Column:
+def divide_floor(a: Column, b: Column) -> Column:
     """floor(a / b)."""
-    dividend, divisor, wide = quotient_parts(a, b)
+    dividend, divisor, wide = take_quotient_parts(a, b)
     found = dividend // divisor
-    return objects(found) if wide else integers(found)
+    return take_objects(found) if wide else take_integers(found)
 
 
-def ceiled(a: Column, b: Column) -> Column:
+def divide_ceil(a: Column, b: Column) -> Column:
     """ceil(a / b)."""
     opposite = (
-        arithmetic(np.negative, negative_bounds, a) if a.array else make_constant(-ends(a)[0])
+        compute_whole(np.negative, bound_negative, a)
+        if a.array
+        else make_constant(-require_bounds(a)[0])
     )
-    found = floored(opposite, b)
-    return arithmetic(np.negative, negative_bounds, found)
+    found = divide_floor(opposite, b)
+    return compute_whole(np.negative, bound_negative, found)
 
 
-def remainder(a: Column, b: Column) -> Column:
-    dividend, divisor, wide = quotient_parts(a, b)
+def take_remainder(a: Column, b: Column) -> Column:
+    dividend, divisor, wide = take_quotient_parts(a, b)
     found = dividend % divisor
-    return objects(found) if wide else integers(found)
+    return take_objects(found) if wide else take_integers(found)
 
 
-def divided(a: Column, b: Column) -> Column:
+def divide(a: Column, b: Column) -> Column:
     """a / b: whole numbers where it comes out even at every point, else fractions."""
-    quotient = floored(a, b)
-    dividend, divisor, _ = quotient_parts(a, b)
+    quotient = divide_floor(a, b)
+    dividend, divisor, _ = take_quotient_parts(a, b)
     if np.all(dividend % divisor == 0):
         return quotient
-    return one_by_one("/", [a, b])
+    return operate_one_by_one("/", [a, b])
 
 
-def raised(a: Column, b: Column) -> Column:
+def raise_to(a: Column, b: Column) -> Column:
     """a ** b; multiplied out where the exponent is one small natural number."""
-    if b.array or not 0 <= ends(b)[0] <= SMALL_EXPONENT:
-        return one_by_one("**", [a, b])
-    exponent = ends(b)[0]
+    if b.array or not 0 <= require_bounds(b)[0] <= SMALL_EXPONENT:
+        return operate_one_by_one("**", [a, b])
+    exponent = require_bounds(b)[0]
 
     def bounds(base: Column) -> tuple[int, int]:
-        low, high = ends(base)
+        low, high = require_bounds(base)
         corners = [low**exponent, high**exponent]
         if low < 0 < high:
             corners.append(0)
         return min(corners), max(corners)
 
-    return arithmetic(lambda base: base**exponent, bounds, a)
+    return compute_whole(lambda base: base**exponent, bounds, a)
 
 
-def compared(compute: Callable[..., Any], a: Column, b: Column) -> Column:
+def compare(compute: Callable[..., Any], a: Column, b: Column) -> Column:
     wide = "O" in (a.dtype, b.dtype)
-    return Column(np.asarray(compute(raw(a, wide), raw(b, wide))).astype(np.bool_))
+    return Column(np.asarray(compute(take_data(a, wide), take_data(b, wide))).astype(np.bool_))
 
 
 COMPARE: Final[Mapping[str, Callable[..., Any]]] = {
@@ -326,27 +334,27 @@ COMPARE: Final[Mapping[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 WHOLE: Final[Mapping[str, Callable[..., Column]]] = {
-    "+": partial(arithmetic, np.add, sum_bounds),
-    "-": partial(arithmetic, np.subtract, difference_bounds),
-    "*": partial(arithmetic, np.multiply, product_bounds),
-    "neg": partial(arithmetic, np.negative, negative_bounds),
-    "abs": partial(arithmetic, np.absolute, absolute_bounds),
-    "min": partial(arithmetic, np.minimum, least_bounds),
-    "max": partial(arithmetic, np.maximum, most_bounds),
-    "/": divided,
-    "%": remainder,
-    "**": raised,
+    "+": partial(compute_whole, np.add, bound_sum),
+    "-": partial(compute_whole, np.subtract, bound_difference),
+    "*": partial(compute_whole, np.multiply, bound_product),
+    "neg": partial(compute_whole, np.negative, bound_negative),
+    "abs": partial(compute_whole, np.absolute, bound_absolute),
+    "min": partial(compute_whole, np.minimum, bound_least),
+    "max": partial(compute_whole, np.maximum, bound_most),
+    "/": divide,
+    "%": take_remainder,
+    "**": raise_to,
     "floor": lambda a: a,
     "ceil": lambda a: a,
-    "floor/": floored,
-    "ceil/": ceiled,
-    **{op: partial(compared, compute) for op, compute in COMPARE.items()},
+    "floor/": divide_floor,
+    "ceil/": divide_ceil,
+    **{op: partial(compare, compute) for op, compute in COMPARE.items()},
 }
 
 # ---- floats and flags ------------------------------------------------------------------
 
 
-def exact_float(arg: Column) -> bool:
+def is_exact_float(arg: Column) -> bool:
     low, high = arg.low, arg.high
     return low is not None and high is not None and max(-low, high) <= FLOAT_EXACT
 
@@ -358,9 +366,9 @@ FLOATS: Final[Mapping[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
-def floating(op: str, args: list[Column]) -> Column:
+def compute_floats(op: str, args: list[Column]) -> Column:
     if op == "/":
-        nonzero(args[1])
+        require_nonzero(args[1])
     data = [
         arg.data.astype(np.float64) if isinstance(arg.data, np.ndarray) else float(arg.data)  # type: ignore[arg-type]  # numbers
         for arg in args
@@ -395,12 +403,12 @@ def merge(mask: Array, then: Column, otherwise: Column) -> Column:
         else:
             found[chosen] = part.data
     if then.whole and otherwise.whole:
-        return Column(found, *least_and_most(then, otherwise))
+        return Column(found, *bound_either(then, otherwise))
     return Column(found)
 
 
-def least_and_most(a: Column, b: Column) -> tuple[int, int]:
-    (a_low, a_high), (b_low, b_high) = ends(a), ends(b)
+def bound_either(a: Column, b: Column) -> tuple[int, int]:
+    (a_low, a_high), (b_low, b_high) = require_bounds(a), require_bounds(b)
     return min(a_low, b_low), max(a_high, b_high)
 
 
