@@ -295,7 +295,7 @@ class SweepAnswer:
         return writing.to_text(table).encode()
 
     def picture(self, form: str) -> bytes:
-        """The sweep as a picture; see `plot.plot` for the errors."""
+        """The sweep as a picture; see `plot.draw_picture` for the errors."""
         columns = {name: column.tolist() for name, column in self.sweep.columns.items()}
         axes = tuple(axis.name for axis in self.sweep.axes)
         units = {name: QUANTITIES[name].unit for name in self.quantities}

@@ -79,7 +79,7 @@ def read_axes(given: Sequence[tuple[str, Values]], model: Definition) -> tuple[S
 
 
 def read_axis(name: str, given: Values, model: Definition) -> SweepAxis:
-    """The axis over values, each as the param or the variable has it; see `swept` for the errors."""
+    """The axis over values, each as the param or the variable has it; see `read_axes` for the errors."""
     if isinstance(given, str):
         return make_axis(name, read_values(name, given, model))
     param = find_param(name, model)
@@ -105,7 +105,7 @@ def read_interval(name: str, given: Values, model: Definition) -> tuple[int, int
 
 
 def read_values(name: str, text: str, model: Definition) -> tuple[Value, ...]:
-    """The values of one axis; see `swept` for the errors."""
+    """The values of one axis; see `read_axes` for the errors."""
     param = find_param(name, model)
     found: dict[tuple[str, Value], Value] = {}
     for item in split_text(text, ",", name):

@@ -114,7 +114,11 @@ def test_values_of_a_forwards_own_variables_are_put_in(sizes: dict[str, int]) ->
             done = run(*command.split(), *given_all, cwd=Path(folder))
             assert done.status == 0, done.err
             assert re.search(rf"\b{count}\b", done.out.replace(",", "")), command
-        sheet = specgen.load(path).whatif(**sizes)
+        model = specgen.load(path)
+        assert model.quantity("flops_prefill", **sizes).value == count
+        form = model.formula("flops_prefill", **sizes)
+        assert form.subs({name: model.params[str(name)] for name in form.free_symbols}) == count
+        sheet = model.whatif(**sizes)
         row = dict(zip(sheet["quantity"], sheet["value"], strict=True))
         assert row["flops_prefill"] == count
 
@@ -148,6 +152,27 @@ def test_a_param_of_that_name_is_meant(path: Path) -> None:
     assert asked.status == 0, asked.err
     assert load_program(path, None, {"E": 7}).values["E"] == 7
     assert "E" in asked.out
+
+
+@pytest.mark.parametrize("more", [[], ["-D", "B=2"]])
+@pytest.mark.parametrize("form", [[], ["--by-op"]])
+def test_what_follows_a_param_follows_it_beside_variables(
+    more: list[str], form: list[str], tmp_path: Path
+) -> None:
+    """A configuration without `num_key_value_heads` has as many as there are heads, and so with -D."""
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 100,
+        "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
+        "intermediate_size": 96, "max_position_embeddings": 32, "tie_word_embeddings": False,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "four").mkdir()
+    (tmp_path / "four" / "config.json").write_text(json.dumps({**config, "num_attention_heads": 4}))
+    asked = ["formula", "flops_prefill", "--format", "json", *more, *form]
+    given = run(*asked[:1], "config.json", *asked[1:], "-D", "n_heads=4", cwd=tmp_path)
+    meant = run(*asked[:1], "four/config.json", *asked[1:], cwd=tmp_path)
+    assert given.status == 0, given.err
+    assert json.loads(given.out) == json.loads(meant.out)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "2.5", "x", "1e-400", "9" * 40])
