@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from specgen.frontend.selection import select  # noqa: E402
+from specgen.huggingface.select import select  # noqa: E402
 from specgen.questions.compare import complete_variables  # noqa: E402
 from specgen.questions.lattice import search_lattice  # noqa: E402
 from specgen.questions.points import make_axis  # noqa: E402

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 from sympy import QQ, Poly, Rational, Symbol
@@ -43,6 +44,7 @@ class NotPolynomial(Exception):
         self.period = period
 
 
+@lru_cache(maxsize=256)  # the same numbers come back for each remainder
 def make_polynomial(*coefficients: Fraction | int) -> Poly:
     """The polynomial with these coefficients, that of the highest power first."""
     numbers = [QQ(c.numerator, c.denominator) for c in coefficients]
@@ -79,11 +81,12 @@ class Quotient:
         if not below.is_monomial or below == ONE:
             return Quotient(above, below)
         ((power,), coefficient) = below.LT()
-        lowest = min((n for (n,) in above.monoms()), default=0) if above else power
-        common = Poly(K ** min(power, lowest), K, domain=QQ)
-        return Quotient(
-            above.quo_ground(coefficient).quo(common), below.quo_ground(coefficient).quo(common)
-        )
+        above = above.quo_ground(coefficient)
+        common = min((power, *(n for (n,) in above.monoms()))) if above else power
+        if not common:
+            return Quotient(above, below.quo_ground(coefficient))
+        shared = Poly(K**common, K, domain=QQ)
+        return Quotient(above.quo(shared), below.quo_ground(coefficient).quo(shared))
 
     def cleared(self) -> tuple[Poly, Poly]:
         """Both with whole coefficients: their quotient is this one times a positive number."""
