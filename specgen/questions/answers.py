@@ -65,7 +65,26 @@ class ComparisonAnswer:
     @property
     def document(self) -> dict[str, Any]:
         """Everything that is said, as JSON has it."""
-        return describe_comparison(self.program, self.found, self.quantities)
+        document: dict[str, Any] = {
+            "spec": self.program.name,
+            "variant": self.program.variant,
+            "variables": {name: plain(value) for name, value in self.found.variables.items()},
+        }
+        if self.found.base is not None:
+            document["changes"] = {
+                change.name: {
+                    "base": plain(change.before),
+                    "changed": plain(change.after),
+                    "follows": not change.chosen,
+                }
+                for change in self.found.changes
+            }
+        document["quantities"] = {
+            name: describe_figure(self.found, name) for name in self.quantities
+        }
+        if remarks := list_unseen(self.program, self.quantities):
+            document["remarks"] = remarks
+        return document
 
     @property
     def sheet(self) -> Sheet:
@@ -164,29 +183,6 @@ def divide(after: int | None, before: int | None) -> str | None:
     return f"{scaled // 10_000}.{scaled % 10_000:04}"
 
 
-def describe_comparison(
-    program: Program, found: LedgerComparison, quantities: Sequence[str]
-) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "spec": program.name,
-        "variant": program.variant,
-        "variables": {name: plain(value) for name, value in found.variables.items()},
-    }
-    if found.base is not None:
-        document["changes"] = {
-            change.name: {
-                "base": plain(change.before),
-                "changed": plain(change.after),
-                "follows": not change.chosen,
-            }
-            for change in found.changes
-        }
-    document["quantities"] = {name: describe_figure(found, name) for name in quantities}
-    if remarks := list_unseen(program, quantities):
-        document["remarks"] = remarks
-    return document
-
-
 def describe_figure(found: LedgerComparison, name: str) -> dict[str, Any]:
     unit = QUANTITIES[name].unit
     after = found.changed[name]
@@ -267,7 +263,29 @@ class SweepAnswer:
     @property
     def document(self) -> dict[str, Any]:
         """Everything that is said, as JSON has it."""
-        return describe_sweep(self)
+        found = self.sweep
+        document: dict[str, Any] = {
+            "spec": self.program.name,
+            "variant": self.program.variant,
+            "variables": {name: known_in_json(value) for name, value in self.variables.items()},
+            "sweep": {axis.name: list(map(plain, axis.values)) for axis in found.axes},
+            "where": list(self.where),
+            "points": found.points,
+            "left_out": [{"reason": r, "points": n} for r, n in found.left_out.items()],
+            "filtered_out": found.filtered,
+            "undecided": [{"reason": r, "points": n} for r, n in found.undecided.items()],
+            "blank": {name: {"rows": n, "reason": r} for name, (n, r) in found.blank.items()},
+            "units": {name: QUANTITIES[name].unit for name in self.quantities},
+        }
+        if self.front is not None:
+            document["pareto"] = [
+                {"column": name, "best": "most" if most else "least"}
+                for name, most in self.objectives
+            ]
+        if remarks := list_unseen(self.program, self.quantities):
+            document["remarks"] = remarks
+        document["rows"] = to_records(Sheet(self.columns))
+        return document
 
     @property
     def sheet(self) -> Sheet:
@@ -311,29 +329,3 @@ def count_rows(found: Sweep, chosen: Array | None) -> str:
         return f"no configuration is left of {found.points:,}"
     rows = f"{found.rows:,} of {found.points:,} configurations"
     return rows if chosen is None else f"{len(chosen):,} on the Pareto front of {rows}"
-
-
-def describe_sweep(answer: SweepAnswer) -> dict[str, Any]:
-    found = answer.sweep
-    document: dict[str, Any] = {
-        "spec": answer.program.name,
-        "variant": answer.program.variant,
-        "variables": {name: known_in_json(value) for name, value in answer.variables.items()},
-        "sweep": {axis.name: list(map(plain, axis.values)) for axis in found.axes},
-        "where": list(answer.where),
-        "points": found.points,
-        "left_out": [{"reason": r, "points": n} for r, n in found.left_out.items()],
-        "filtered_out": found.filtered,
-        "undecided": [{"reason": r, "points": n} for r, n in found.undecided.items()],
-        "blank": {name: {"rows": n, "reason": r} for name, (n, r) in found.blank.items()},
-        "units": {name: QUANTITIES[name].unit for name in answer.quantities},
-    }
-    if answer.front is not None:
-        document["pareto"] = [
-            {"column": name, "best": "most" if most else "least"}
-            for name, most in answer.objectives
-        ]
-    if remarks := list_unseen(answer.program, answer.quantities):
-        document["remarks"] = remarks
-    document["rows"] = to_records(Sheet(answer.columns))
-    return document

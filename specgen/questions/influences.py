@@ -47,7 +47,30 @@ class SensitivityAnswer:
     @property
     def sheet(self) -> Sheet:
         """The strongest influence first, with what has to be said below."""
-        return make_sheet(self.found)
+        found = self.found
+        rows = found.influences
+        remarks = [
+            f"{one.name}: {', '.join(one.follow)} {'follow' if len(one.follow) > 1 else 'follows'}"
+            for one in rows
+            if one.follow
+        ]
+        if found.without:
+            remarks.append(f"without influence: {', '.join(found.without)}")
+        if found.other:
+            remarks.append(f"no numbers: {', '.join(found.other)}")
+        return Sheet(
+            {
+                "parameter": [one.name for one in rows],
+                "value": [one.value for one in rows],
+                "elasticity": [write_elasticity(one.elasticity) for one in rows],
+                "how": [say_how(one) for one in rows],
+                "step to": [None if one.step is None else one.step.to for one in rows],
+                "change": [find_change(one, found) for one in rows],
+                "in percent": [write_percentage(one, found) for one in rows],
+            },
+            labels=frozenset({"value", "step to"}),
+            remarks=tuple(remarks),
+        )
 
     @property
     def heading(self) -> str:
@@ -87,33 +110,6 @@ def find_change(one: Influence, found: Sensitivity) -> Fraction | int | None:
 def write_percentage(one: Influence, found: Sensitivity) -> str | None:
     gap = find_change(one, found)
     return None if gap is None else f"{float(Fraction(gap) / found.value):+.4%}"
-
-
-def make_sheet(found: Sensitivity) -> Sheet:
-    """The influences as columns, with what has to be said below them."""
-    rows = found.influences
-    remarks = [
-        f"{one.name}: {', '.join(one.follow)} {'follow' if len(one.follow) > 1 else 'follows'}"
-        for one in rows
-        if one.follow
-    ]
-    if found.without:
-        remarks.append(f"without influence: {', '.join(found.without)}")
-    if found.other:
-        remarks.append(f"no numbers: {', '.join(found.other)}")
-    return Sheet(
-        {
-            "parameter": [one.name for one in rows],
-            "value": [one.value for one in rows],
-            "elasticity": [write_elasticity(one.elasticity) for one in rows],
-            "how": [say_how(one) for one in rows],
-            "step to": [None if one.step is None else one.step.to for one in rows],
-            "change": [find_change(one, found) for one in rows],
-            "in percent": [write_percentage(one, found) for one in rows],
-        },
-        labels=frozenset({"value", "step to"}),
-        remarks=tuple(remarks),
-    )
 
 
 def describe_influence(one: Influence, found: Sensitivity) -> dict[str, Any]:

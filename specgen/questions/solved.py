@@ -83,7 +83,22 @@ class SolutionAnswer:
     @property
     def document(self) -> dict[str, Any]:
         """Everything that is said, as JSON has it."""
-        return describe_solution(self.found, self.context)
+        found = self.found
+        return {
+            **self.context.named(found.question.text),
+            "for": [found.unknown],
+            "range": None if found.low is None else [found.low, found.high],
+            "base": describe_answer(found.base),
+            "answers": [describe_answer(answer) for answer in found.answers],
+            "exact": bool(found.exact),
+            "below": describe_answer(found.below),
+            "above": describe_answer(found.above),
+            "forbidden": [{"value": f.value, "reason": f.reason} for f in found.forbidden],
+            "excluded": [{"where": where, "reason": why} for where, why in found.excluded],
+            "methods": list(found.methods),
+            "structures": found.structures,
+            "notes": list(found.notes),
+        }
 
     @property
     def sheet(self) -> Sheet:
@@ -103,7 +118,38 @@ class SolutionAnswer:
         """The answer as text or as JSON."""
         if form == "json":
             return json_text(self.document).encode()
-        return write_solution(self.found, self.context).encode()
+        return self.write().encode()
+
+    def write(self) -> str:
+        """The answers, or the nearest values on both sides, then what was left out."""
+        found = self.found
+        name = found.unknown
+        left = to_text(found.question.left, TABLE)
+        lines = [self.context.heading(found.question.text, [name])]
+
+        def add(label: str, answer: Candidate) -> None:
+            lines.extend(
+                [f"{label}{name} = {describe(answer.value)}", f"  {state_side(left, answer)}"]
+            )
+
+        for answer in found.answers:
+            add("", answer)
+        if not found.answers:
+            lines.append(state_range(found))
+        for label, nearest in (("below: ", found.below), ("above: ", found.above)):
+            if nearest is not None and nearest not in found.answers:
+                add("next: " if found.answers else label, nearest)
+        if found.base not in found.answers:
+            add(
+                "the table: " if name in self.context.program.values else "for comparison: ",
+                found.base,
+            )
+        lines += [f"not {name} = {f.value}: {f.reason}" for f in found.forbidden]
+        if not found.exact:
+            lines += [f"not {name} {where}: {why}" for where, why in found.excluded]
+        lines += [f"note: {note}" for note in found.notes]
+        lines += list_unseen(self.context.program, sorted(symbols(found.question.left)))
+        return print_lines(lines)
 
 
 def list_nearest(below: T | None, above: T | None) -> list[tuple[T, str]]:
@@ -121,56 +167,12 @@ def make_side_columns(rows: Sequence[tuple[Sides, str]]) -> dict[str, Sequence[V
     }
 
 
-def write_solution(found: Solution, context: AskedTable) -> str:
-    """The answers, or the nearest values on both sides, then what was left out."""
-    name = found.unknown
-    left = to_text(found.question.left, TABLE)
-    lines = [context.heading(found.question.text, [name])]
-
-    def add(label: str, answer: Candidate) -> None:
-        lines.extend([f"{label}{name} = {describe(answer.value)}", f"  {state_side(left, answer)}"])
-
-    for answer in found.answers:
-        add("", answer)
-    if not found.answers:
-        lines.append(state_range(found))
-    for label, nearest in (("below: ", found.below), ("above: ", found.above)):
-        if nearest is not None and nearest not in found.answers:
-            add("next: " if found.answers else label, nearest)
-    if found.base not in found.answers:
-        add("the table: " if name in context.program.values else "for comparison: ", found.base)
-    lines += [f"not {name} = {f.value}: {f.reason}" for f in found.forbidden]
-    if not found.exact:
-        lines += [f"not {name} {where}: {why}" for where, why in found.excluded]
-    lines += [f"note: {note}" for note in found.notes]
-    lines += list_unseen(context.program, sorted(symbols(found.question.left)))
-    return print_lines(lines)
-
-
 def state_range(found: Solution) -> str:
     if found.low is None or found.high is None:
         return "no solution"
     if found.high == MAX_SIZE:
         return f"no integer solution from {found.low:,} on"
     return f"no integer solution from {found.low:,} to {found.high:,}"
-
-
-def describe_solution(found: Solution, context: AskedTable) -> dict[str, Any]:
-    return {
-        **context.named(found.question.text),
-        "for": [found.unknown],
-        "range": None if found.low is None else [found.low, found.high],
-        "base": describe_answer(found.base),
-        "answers": [describe_answer(answer) for answer in found.answers],
-        "exact": bool(found.exact),
-        "below": describe_answer(found.below),
-        "above": describe_answer(found.above),
-        "forbidden": [{"value": f.value, "reason": f.reason} for f in found.forbidden],
-        "excluded": [{"where": where, "reason": why} for where, why in found.excluded],
-        "methods": list(found.methods),
-        "structures": found.structures,
-        "notes": list(found.notes),
-    }
 
 
 def describe_answer(answer: Candidate | None) -> dict[str, Any] | None:
@@ -198,7 +200,21 @@ class SearchAnswer:
     @property
     def document(self) -> dict[str, Any]:
         """Everything that is said, as JSON has it."""
-        return describe_search(self.found, self.context)
+        found = self.found
+        return {
+            **self.context.named(found.question.text),
+            "for": list(found.base),
+            "base": {name: plain(value) for name, value in found.base.items()},
+            "points": found.size,
+            "tables": found.allowed,
+            "solutions": found.found,
+            "searched": {one.name: write_axis(one) for one in found.axes},
+            "answers": [describe_point(point) for point in found.points],
+            "below": None if found.below is None else describe_point(found.below),
+            "above": None if found.above is None else describe_point(found.above),
+            "structures": found.structures,
+            "notes": list(found.notes),
+        }
 
     @property
     def sheet(self) -> Sheet:
@@ -218,26 +234,26 @@ class SearchAnswer:
         """The answer as text or as JSON."""
         if form == "json":
             return json_text(self.document).encode()
-        return write_search(self.found, self.context).encode()
+        return self.write().encode()
 
-
-def write_search(found: Search, context: AskedTable) -> str:
-    """The points in columns, nearest to the table first; then what was searched."""
-    names = list(found.base)
-    lines = [context.heading(found.question.text, names)]
-    if not found.points:
-        lines.append("no solution among the points searched; the nearest on both sides:")
-    cells = [(*names, to_text(found.question.left, TABLE), "left over", "")]
-    cells += [write_row(point, names, "") for point in found.points]
-    cells += [write_row(found.below, names, "below")] if found.below is not None else []
-    cells += [write_row(found.above, names, "above")] if found.above is not None else []
-    cells.append((*(describe(found.base[name]) for name in names), "", "", "the table"))
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]) - 1)]
-    for *columns, label in cells:
-        aligned = (f"{cell:>{width}}" for cell, width in zip(columns, widths, strict=True))
-        lines.append("  ".join([*aligned, label]))
-    lines += [*list_searched(found), *(f"note: {note}" for note in found.notes)]
-    return print_lines(lines)
+    def write(self) -> str:
+        """The points in columns, nearest to the table first; then what was searched."""
+        found = self.found
+        names = list(found.base)
+        lines = [self.context.heading(found.question.text, names)]
+        if not found.points:
+            lines.append("no solution among the points searched; the nearest on both sides:")
+        cells = [(*names, to_text(found.question.left, TABLE), "left over", "")]
+        cells += [write_row(point, names, "") for point in found.points]
+        cells += [write_row(found.below, names, "below")] if found.below is not None else []
+        cells += [write_row(found.above, names, "above")] if found.above is not None else []
+        cells.append((*(describe(found.base[name]) for name in names), "", "", "the table"))
+        widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]) - 1)]
+        for *columns, label in cells:
+            aligned = (f"{cell:>{width}}" for cell, width in zip(columns, widths, strict=True))
+            lines.append("  ".join([*aligned, label]))
+        lines += [*list_searched(found), *(f"note: {note}" for note in found.notes)]
+        return print_lines(lines)
 
 
 def write_row(point: LatticePoint, names: Sequence[str], label: str) -> tuple[str, ...]:
@@ -261,23 +277,6 @@ def write_axis(one: SweepAxis) -> str:
             return f"{values[0]} to {values[-1]}" + ("" if step == 1 else f" by {step}")
     shown = [describe(v) for v in one.values[:8]]
     return ", ".join([*shown, "…"] if len(one.values) > 8 else shown)
-
-
-def describe_search(found: Search, context: AskedTable) -> dict[str, Any]:
-    return {
-        **context.named(found.question.text),
-        "for": list(found.base),
-        "base": {name: plain(value) for name, value in found.base.items()},
-        "points": found.size,
-        "tables": found.allowed,
-        "solutions": found.found,
-        "searched": {one.name: write_axis(one) for one in found.axes},
-        "answers": [describe_point(point) for point in found.points],
-        "below": None if found.below is None else describe_point(found.below),
-        "above": None if found.above is None else describe_point(found.above),
-        "structures": found.structures,
-        "notes": list(found.notes),
-    }
 
 
 def describe_point(point: LatticePoint) -> dict[str, Any]:

@@ -113,50 +113,6 @@ def write_markdown(found: Ranks) -> str:
     return "\n".join(piece for piece in (*pieces, "".join(lines)) if piece)
 
 
-def describe_ranks(found: Ranks) -> dict[str, Any]:
-    """Ranks as the first and the last of each stretch."""
-    layout = found.layout
-    return {
-        "spec": found.program.name,
-        "variant": found.program.variant,
-        "layout": {
-            **{axis: getattr(layout, axis) for axis in AXES},
-            "ranks": layout.ranks,
-            "stages": list(found.layers),
-        },
-        "variables": dict(found.variables),
-        "conventions": {
-            name.removeprefix("rank_"): record.convention["en"]
-            for name, record in RANK_QUANTITIES.items()
-        },
-        "groups": [
-            {
-                "ranks": [[r.start, r.stop - 1] for r in group.ranks],
-                "number": group.count,
-                "stages": [stage for r in group.stages for stage in r],
-                **group.figures,
-                "memory_bytes": group.memory,
-            }
-            for group in found.groups
-        ],
-        "replicas": [
-            {
-                "row": row.name,
-                "figure": row.figure,
-                "once": row.whole,
-                "data": row.data,
-                "tensor": row.tensor,
-                "pipeline": row.pipeline,
-            }
-            for row in found.replicas
-        ],
-        "reconciliation": {
-            row.figure: {"ranks": row.ranks, "replicas": row.replicas, "whole": row.whole}
-            for row in found.balances
-        },
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class RankAnswer:
     """What each rank of a layout holds."""
@@ -165,8 +121,48 @@ class RankAnswer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Everything that is said, as JSON has it."""
-        return describe_ranks(self.found)
+        """Everything that is said, as JSON has it; ranks as the first and the last of each stretch."""
+        found = self.found
+        layout = found.layout
+        return {
+            "spec": found.program.name,
+            "variant": found.program.variant,
+            "layout": {
+                **{axis: getattr(layout, axis) for axis in AXES},
+                "ranks": layout.ranks,
+                "stages": list(found.layers),
+            },
+            "variables": dict(found.variables),
+            "conventions": {
+                name.removeprefix("rank_"): record.convention["en"]
+                for name, record in RANK_QUANTITIES.items()
+            },
+            "groups": [
+                {
+                    "ranks": [[r.start, r.stop - 1] for r in group.ranks],
+                    "number": group.count,
+                    "stages": [stage for r in group.stages for stage in r],
+                    **group.figures,
+                    "memory_bytes": group.memory,
+                }
+                for group in found.groups
+            ],
+            "replicas": [
+                {
+                    "row": row.name,
+                    "figure": row.figure,
+                    "once": row.whole,
+                    "data": row.data,
+                    "tensor": row.tensor,
+                    "pipeline": row.pipeline,
+                }
+                for row in found.replicas
+            ],
+            "reconciliation": {
+                row.figure: {"ranks": row.ranks, "replicas": row.replicas, "whole": row.whole}
+                for row in found.balances
+            },
+        }
 
     @property
     def sheet(self) -> Sheet:
