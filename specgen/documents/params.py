@@ -1,6 +1,6 @@
 """The document of `params`: rows and quantities of one variant as plain data, ready for JSON.
 
-The other formats are renderings of it, in `listing`.
+The other formats are renderings of it, in `params_listing`.
 """
 
 from __future__ import annotations

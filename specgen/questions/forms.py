@@ -248,7 +248,7 @@ class Family:
         """The ledger whose forms hold where params are changed so; its `values` may be others'.
 
         Names that are no params, such as variables, do not matter.  Whether the table's
-        requirements hold there is not asked: see `demands`.
+        requirements hold there is not asked: see `list_demands`.
         """
         env = {**self.base.values, **self.environment(changes)}
         for known, condition in self.ledgers:

@@ -1,6 +1,6 @@
 """The ranks of a layout as text, Markdown and JSON: who holds what, and how it adds up.
 
-Knows answers; how they were found is `ranks`'.
+Knows answers; how they were found is `per_rank`'s.
 """
 
 from __future__ import annotations

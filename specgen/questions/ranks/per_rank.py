@@ -1,6 +1,6 @@
 """The ranks of a layout: what each holds, which holds most, and what several of them hold.
 
-Evaluates the closed forms of `analysis.ranks` at every rank.  Knows no files and no output.
+Evaluates the closed forms of `analysis.quantities.ranks` at every rank.  Knows no files and no output.
 """
 
 from __future__ import annotations
