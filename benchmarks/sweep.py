@@ -77,8 +77,9 @@ def main(arguments: Sequence[str]) -> int:
 
     from specgen.analysis.quantities.terms import evaluated
     from specgen.expr.columns.vector import evaluate_all
+    from specgen.expr.simplify import fold
     from specgen.huggingface.select import select
-    from specgen.questions.forms import Family, fold
+    from specgen.questions.forms import Family
     from specgen.questions.points import make_columns, read_axes
     from specgen.questions.sweep import sweep_family
 

@@ -11,7 +11,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import Final
 
-from specgen.analysis.quantities.ledger import Ledger, Quantity, ledger
+from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.table.instances import Instance, definitions, descend, root
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, RequestError, SpecError
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, expression, holds
@@ -30,7 +30,7 @@ from specgen.expr.node import (
 )
 from specgen.expr.normal import normalize, settled
 from specgen.expr.polynomial import TooComplex
-from specgen.expr.simplify import Known, fold
+from specgen.expr.simplify import Known
 from specgen.frontend.files import Definition, Loaded
 from specgen.frontend.opened import Opened
 from specgen.frontend.program import assemble
@@ -38,18 +38,6 @@ from specgen.frontend.selection import Selection
 from specgen.frontend.values import MAX_SIZE, Override
 from specgen.ir.model import Param, Program
 from specgen.records import dataclass
-
-__all__ = [
-    "MAX_STRUCTURES",
-    "Demand",
-    "Family",
-    "Known",
-    "TooManyStructures",
-    "covers",
-    "find_structure",
-    "fold",
-    "list_demands",
-]  # fmt: skip
 
 #: Tables of different structure that one question may lead through.
 MAX_STRUCTURES: Final = 64
@@ -68,19 +56,6 @@ class Demand:
 
 
 # ---- where a ledger holds --------------------------------------------------------------
-
-
-def covers(found: Ledger, quantity: Quantity, values: Mapping[str, Value]) -> bool:
-    """Whether the quantity's form is right for these values of params and lets.
-
-    All that was decided has to be decided alike there, and its own assumptions have to hold.  A
-    quantity that is not closed was counted for the ledger's own params.
-    """
-    params = found.program.model.params
-    if not quantity.closed and any(values.get(p.name) != p.value for p in params):
-        return False
-    conditions = (*found.decided, *quantity.assumptions)
-    return all(holds(condition, values) for condition in conditions)
 
 
 def find_structure(found: Ledger, names: Collection[str] | None = None) -> Expr:

@@ -19,8 +19,9 @@ from specgen.expr.columns import vector
 from specgen.expr.columns.exact import Array
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import ZERO, Apply, Expr, Sym, symbols
+from specgen.expr.simplify import Known
 from specgen.questions.bound_question import BoundQuestion, Sides
-from specgen.questions.forms import Known, find_structure
+from specgen.questions.forms import find_structure
 from specgen.questions.points import SweepAxis, make_axis, make_columns
 from specgen.questions.question import (
     Question,

@@ -14,6 +14,7 @@ from typing import Final
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.expr.evaluate import EvaluationError, Value, exact_fraction, holds
 from specgen.expr.node import Expr, conjunction, symbols
+from specgen.expr.simplify import Known, fold
 from specgen.frontend.values import MAX_SIZE
 from specgen.questions.equations.quotients import (
     NotPolynomial,
@@ -23,7 +24,6 @@ from specgen.questions.equations.quotients import (
     read_quotient,
 )
 from specgen.questions.equations.zeros import evaluate_at
-from specgen.questions.forms import Known, fold
 from specgen.questions.question import Exact, QuestionError, reduce_fraction
 from specgen.questions.session import WHOLE, Session
 from specgen.records import dataclass

@@ -15,19 +15,12 @@ from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.expr.evaluate import Value
 from specgen.expr.node import ZERO, Apply, Const, Expr, Sym, symbols
 from specgen.expr.printing import TABLE, to_text
+from specgen.expr.simplify import Known, fold
 from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.scope import Scope
 from specgen.frontend.selection import Selection
-from specgen.questions.forms import (
-    Demand,
-    Family,
-    Known,
-    fold,
-    list_demands,
-    list_domain_demands,
-    make_override,
-)
+from specgen.questions.forms import Demand, Family, list_demands, list_domain_demands, make_override
 from specgen.records import dataclass
 
 #: Kinds of params whose values are whole numbers.

@@ -24,14 +24,13 @@ from specgen.expr.columns.vector import decide_where, evaluate_all, find_where, 
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import TRUE, Expr, Sym, conjunction, symbols
 from specgen.expr.printing import TABLE, to_text
+from specgen.expr.simplify import Known, fold
 from specgen.questions.forms import (
     MAX_STRUCTURES,
     Demand,
     Family,
-    Known,
     TooManyStructures,
     find_structure,
-    fold,
     list_demands,
     list_domain_demands,
 )

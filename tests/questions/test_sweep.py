@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
 from specgen.diagnostics.diagnostic import SpecError
-from specgen.expr.evaluate import EvaluationError, Value, evaluate
+from specgen.expr.evaluate import EvaluationError, Value, evaluate, holds
 from specgen.expr.node import Sym
+from specgen.expr.simplify import fold
 from specgen.frontend.selection import Selection
 from specgen.huggingface.select import select
-from specgen.questions import forms
 from specgen.questions import sweep as sweeping
 from specgen.questions.compare import complete_variables
-from specgen.questions.forms import Family, TooManyStructures, covers, make_override
+from specgen.questions.forms import Family, TooManyStructures, find_structure, make_override
 from specgen.questions.points import read_axes
 from specgen.questions.question import read_condition
 from specgen.questions.session import Session
@@ -266,10 +266,10 @@ def test_too_long() -> None:
 def test_a_ledger_covers_what_it_decides_alike() -> None:
     family = Family(select("deepseek_v3@v3_671b"))
     base = family.base
-    parameters = base.quantities["parameters"]
-    assert covers(base, parameters, family.environment({"n_layers": 30}))
-    assert not covers(base, parameters, family.environment({"dim": 4096}))  # gate_bias follows
-    assert not covers(base, parameters, family.environment({"n_layers": 2}))
+    same = find_structure(base, ["parameters"])
+    assert holds(same, family.environment({"n_layers": 30}))
+    assert not holds(same, family.environment({"dim": 4096}))  # gate_bias follows
+    assert not holds(same, family.environment({"n_layers": 2}))
     assert family.ledger_at({"n_layers": 30}) is base
     other = family.ledger_at({"dim": 4096})
     assert other is not base
@@ -303,4 +303,4 @@ def test_names_for_folding() -> None:
     assert names["n_layers"] == 61
     assert "dim" not in names
     assert names["gate_bias"] is not True  # it follows dim
-    assert forms.fold(Sym("gate_bias", "flag"), {**names, "dim": 7168}).value is True  # type: ignore[union-attr]
+    assert fold(Sym("gate_bias", "flag"), {**names, "dim": 7168}).value is True  # type: ignore[union-attr]
