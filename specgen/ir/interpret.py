@@ -226,4 +226,5 @@ class NumpyInterpreter(Deciding[list[Any]]):
         return [result.reshape(x.shape)]
 
     def op(self, value: ir.Op) -> list[Any]:
-        return evaluated(value, self.single(value), self.env)
+        # Not by `single`: an expression may be as deep as the stack allows.
+        return evaluated(value, [array for (array,) in self.operands(value)], self.env)

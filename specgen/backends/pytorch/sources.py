@@ -25,7 +25,7 @@ MODULES: Final = (
 #: What tables' own lines refer to and no definition of the runtime does.
 ELSEWHERE: Final = """
 from collections.abc import Callable, Sequence
-from specgen.records import dataclass
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
