@@ -639,7 +639,7 @@ def test_progress(plain: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert seen == [total]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.stderr, "isatty", lambda: True)
-        fresh(plain, 1).load_checkpoint(tmp_path, progress=plain.counted)
+        fresh(plain, 1).load_checkpoint(tmp_path, progress=plain.checkpoints().counted)
     told = capsys.readouterr().err
     assert told.startswith(f"loaded 1 of {total}\r")
     assert told.endswith(f"\rloaded {total} of {total}\n")

@@ -16,7 +16,17 @@ FOLDER = PACKAGE / "backends" / "pytorch" / "runtime"
 
 PYTHON = {*dir(builtins), "__file__", "__name__"}
 
-TABLES = ("BESIDES", "COPIES", "DTYPES", "FORMATS", "NUMBERS", "PACKED", "RESPELLINGS", "WHERE")
+TABLES = (
+    "BESIDES",
+    "CACHED",
+    "COPIES",
+    "DTYPES",
+    "FORMATS",
+    "NUMBERS",
+    "PACKED",
+    "RESPELLINGS",
+    "WHERE",
+)
 
 
 def test_every_module_is_read() -> None:

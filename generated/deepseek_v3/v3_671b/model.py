@@ -2,7 +2,25 @@
 # mypy: no-warn-return-any, allow-untyped-calls
 """DeepSeek-V3.
 
-    with torch.device("meta"):  # takes no memory for 671,026,419,200 parameters
+671,026,419,200 parameters, 37,552,297,472 of them active, 70,272 bytes of cache a token.
+
+    Model                         671,026,419,200
+      embed        Embedding          926,679,040
+      rope         YaRNTable
+      layers       61 × Block     669,173,053,952
+        attn_norm  RMSNorm                437,248
+        attn       MLA             11,413,547,008
+          q_norm   RMSNorm                 93,696
+          kv_norm  RMSNorm                 31,232
+        ffn_norm   RMSNorm                437,248
+        ffn        SwiGLU or MoE  657,758,632,448
+          router   GroupedRouter      106,445,312
+          experts  256 × SwiGLU   653,908,770,816
+          shared   SwiGLU           2,554,331,136
+      norm         RMSNorm                  7,168
+      head         Linear             926,679,040
+
+    with torch.device("meta"):  # takes no memory
         model = Model(Config()).to(torch.bfloat16)
     model.to_empty(device="cpu")
     model.load_checkpoint(path)  # safetensors in the released naming
@@ -16,9 +34,7 @@ Shapes: B sequences, S new tokens, T tokens in all, those in the cache among the
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -390,11 +406,12 @@ class MLA(nn.Module):
     ) -> Tensor:
         """Every head has keys and values of its own, expanded from the latent."""
         q_nope, q_rope = self.query(x, cos, sin)
-        # [B, T, kv_lora_rank + qk_rope_head_dim]
-        kept = append(cache, "latent", self.compress(x, cos, sin))
+        kept = self.compress(x, cos, sin)  # [B, S, kv_lora_rank + qk_rope_head_dim]
+        if cache:
+            kept = cache["latent"].append(kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
         c, k_rope = kept.split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         # [B, T, n_heads, qk_nope_head_dim + v_head_dim]
-        expanded = self.wkv_b(c).unflatten(-1, (self.n_heads, -1))
+        expanded = self.wkv_b(c).unflatten(-1, (-1, self.qk_nope_head_dim + self.v_head_dim))
         k_nope, v = expanded.split([self.qk_nope_head_dim, self.v_head_dim], dim=-1)
         q = torch.cat([q_nope, q_rope], dim=-1)  # [B, S, n_heads, qk_head_dim]
         # [B, T, n_heads, qk_head_dim]
@@ -409,10 +426,11 @@ class MLA(nn.Module):
         one head that all query heads share, so decoding reads the cache and nothing else.
         """
         q_nope, q_rope = self.query(x, cos, sin)
-        # [B, T, kv_lora_rank + qk_rope_head_dim]
-        kept = append(cache, "latent", self.compress(x, cos, sin))
+        kept = self.compress(x, cos, sin)  # [B, S, kv_lora_rank + qk_rope_head_dim]
+        if cache:
+            kept = cache["latent"].append(kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
         # [n_heads, qk_nope_head_dim + v_head_dim, kv_lora_rank]
-        up = self.wkv_b.weight.unflatten(0, (self.n_heads, -1))
+        up = self.wkv_b.weight.unflatten(0, (-1, self.qk_nope_head_dim + self.v_head_dim))
         up_k, up_v = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
         q_latent = torch.einsum("bshd,hdc->bshc", q_nope, up_k)  # [B, S, n_heads, kv_lora_rank]
         # [B, S, n_heads, kv_lora_rank + qk_rope_head_dim]
@@ -430,7 +448,7 @@ class MLA(nn.Module):
         -> q_nope: [B, S, n_heads, qk_nope_head_dim], q_rope: [B, S, n_heads, qk_rope_head_dim]
         """
         q = self.wq_b(self.q_norm(self.wq_a(x)))  # [B, S, n_heads * qk_head_dim]
-        heads = q.unflatten(-1, (self.n_heads, -1))  # [B, S, n_heads, qk_head_dim]
+        heads = q.unflatten(-1, (-1, self.qk_head_dim))  # [B, S, n_heads, qk_head_dim]
         q_nope, q_plain = heads.split([self.qk_nope_head_dim, self.qk_rope_head_dim], dim=-1)
         return q_nope, rotate_pairs(q_plain, cos, sin)
 
@@ -676,7 +694,7 @@ def traceable(
     chosen = index.flatten()  # [N * K]
     hits = F.one_hot(chosen, count)  # [N * K, count]
     place = (hits.cumsum(0) * hits).sum(-1) - 1
-    room = int(hits.sum(0).max().clamp(min=2).item())
+    room: Any = hits.sum(0).max().clamp(min=2).item()
     torch._check(room >= 2)
     rows = x.new_zeros(count, room, x.size(-1))
     rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)
@@ -870,11 +888,6 @@ def committed(cache: Cache | None, results: Any) -> Any:
     return results
 
 
-def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
-    """A cache row with `new` at its end; without a cache `new` is all there is."""
-    return new if rows is None else rows[name].append(new)
-
-
 class Step(nn.Module):
     """The model as a function of a cache's tensors, as torch.export needs it."""
 
@@ -931,46 +944,5 @@ def checkpoints() -> Any:
     return module
 
 
-def main(make: Callable[[], Any], continued: Callable[..., Iterator[int]], dtype: str) -> None:
-    """Loads a checkpoint into the model that `make` makes, and prints what follows a prompt."""
-    parser = argparse.ArgumentParser(description="Continues a prompt greedily.")
-    parser.add_argument("--checkpoint", required=True, metavar="PATH", help="released safetensors")
-    parser.add_argument("--prompt-ids", required=True, metavar="1,2,3", help="tokens of the prompt")
-    parser.add_argument("--max-new-tokens", type=int, default=32, metavar="N")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default=dtype)
-    parser.add_argument("--device", default="cpu")
-    args = parser.parse_args()
-    try:
-        tokens = torch.tensor([[int(token) for token in args.prompt_ids.split(",")]])
-        with torch.device("meta"):
-            model = make().to(getattr(torch, args.dtype))
-        model.to_empty(device=args.device).load_checkpoint(args.checkpoint, progress=counted)
-        lay_out(model)
-        following = continued(model, tokens.to(args.device), args.max_new_tokens)
-        for step, token in enumerate(following):
-            print("," * (step > 0) + str(token), end="", flush=True)
-        print()
-    except (AssertionError, ImportError, IndexError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"{parser.prog}: {error}")
-
-
-@torch.inference_mode()
-def greedy(model: Any, tokens: Tensor, count: int) -> Iterator[int]:
-    """The most likely tokens behind a prompt, one after the other."""
-    cache = model.new_cache(1, tokens.size(1) + count)
-    for _ in range(count):
-        tokens = model(tokens, cache=cache, last=True).argmax(-1)
-        yield int(tokens)
-
-
-def counted(work: Sequence[Any]) -> Iterator[Any]:
-    """The work piece by piece; a terminal is told how much of it is done."""
-    for done, piece in enumerate(work, 1):
-        yield piece
-        if sys.stderr.isatty():
-            end = "\n" if done == len(work) else "\r"
-            print(f"loaded {done:,} of {len(work):,}", end=end, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    main(lambda: Model(Config()), greedy, "bfloat16")
+    checkpoints().main(lambda: Model(Config()), lay_out, "bfloat16")

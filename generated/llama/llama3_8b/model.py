@@ -2,7 +2,20 @@
 # mypy: no-warn-return-any, allow-untyped-calls
 """Llama.
 
-    with torch.device("meta"):  # takes no memory for 8,030,261,248 parameters
+8,030,261,248 parameters, 131,072 bytes of cache a token.
+
+    Model                       8,030,261,248
+      embed        Embedding      525,336,576
+      rope         RotaryTable
+      layers       32 × Block   6,979,584,000
+        attn_norm  RMSNorm            131,072
+        attn       GQA          1,342,177,280
+        ffn_norm   RMSNorm            131,072
+        ffn        SwiGLU       5,637,144,576
+      norm         RMSNorm              4,096
+      head         Linear         525,336,576
+
+    with torch.device("meta"):  # takes no memory
         model = Model(Config()).to(torch.bfloat16)
     model.to_empty(device="cpu")
     model.load_checkpoint(path)  # safetensors in the released naming
@@ -16,8 +29,6 @@ Shapes: B sequences, S new tokens, T tokens in all, those in the cache among the
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -201,12 +212,17 @@ class GQA(nn.Module):
         """x: [B, S, dim], cos: f32 [B, S, half], sin: f32 [B, S, half], seen: bool [B, S, T]
         -> [B, S, dim]
         """
-        q = self.wq(x).unflatten(-1, (self.n_heads, -1))  # [B, S, n_heads, head_dim]
-        k = self.wk(x).unflatten(-1, (self.n_kv_heads, -1))  # [B, S, n_kv_heads, head_dim]
-        v = self.wv(x).unflatten(-1, (self.n_kv_heads, -1))  # [B, S, n_kv_heads, head_dim]
+        q = self.wq(x).unflatten(-1, (-1, self.head_dim))  # [B, S, n_heads, head_dim]
+        k = self.wk(x).unflatten(-1, (-1, self.head_dim))  # [B, S, n_kv_heads, head_dim]
+        v = self.wv(x).unflatten(-1, (-1, self.head_dim))  # [B, S, n_kv_heads, head_dim]
         q_at = rotate_half(q, cos, sin)
-        k_at = append(cache, "key", rotate_half(k, cos, sin))  # [B, T, n_kv_heads, head_dim]
-        mixed = attention(q_at, k_at, append(cache, "value", v), seen, self.scale)
+        k_at = rotate_half(k, cos, sin)
+        if cache:
+            k_at = cache["key"].append(k_at)  # [B, T, n_kv_heads, head_dim]
+        value = v
+        if cache:
+            value = cache["value"].append(value)  # [B, T, n_kv_heads, head_dim]
+        mixed = attention(q_at, k_at, value, seen, self.scale)
         return self.wo(mixed.flatten(2))
 
     def cache_rows(self, stretch: Stretch) -> Rows:
@@ -564,11 +580,6 @@ def committed(cache: Cache | None, results: Any) -> Any:
     return results
 
 
-def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
-    """A cache row with `new` at its end; without a cache `new` is all there is."""
-    return new if rows is None else rows[name].append(new)
-
-
 class Step(nn.Module):
     """The model as a function of a cache's tensors, as torch.export needs it."""
 
@@ -625,46 +636,5 @@ def checkpoints() -> Any:
     return module
 
 
-def main(make: Callable[[], Any], continued: Callable[..., Iterator[int]], dtype: str) -> None:
-    """Loads a checkpoint into the model that `make` makes, and prints what follows a prompt."""
-    parser = argparse.ArgumentParser(description="Continues a prompt greedily.")
-    parser.add_argument("--checkpoint", required=True, metavar="PATH", help="released safetensors")
-    parser.add_argument("--prompt-ids", required=True, metavar="1,2,3", help="tokens of the prompt")
-    parser.add_argument("--max-new-tokens", type=int, default=32, metavar="N")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default=dtype)
-    parser.add_argument("--device", default="cpu")
-    args = parser.parse_args()
-    try:
-        tokens = torch.tensor([[int(token) for token in args.prompt_ids.split(",")]])
-        with torch.device("meta"):
-            model = make().to(getattr(torch, args.dtype))
-        model.to_empty(device=args.device).load_checkpoint(args.checkpoint, progress=counted)
-        lay_out(model)
-        following = continued(model, tokens.to(args.device), args.max_new_tokens)
-        for step, token in enumerate(following):
-            print("," * (step > 0) + str(token), end="", flush=True)
-        print()
-    except (AssertionError, ImportError, IndexError, OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"{parser.prog}: {error}")
-
-
-@torch.inference_mode()
-def greedy(model: Any, tokens: Tensor, count: int) -> Iterator[int]:
-    """The most likely tokens behind a prompt, one after the other."""
-    cache = model.new_cache(1, tokens.size(1) + count)
-    for _ in range(count):
-        tokens = model(tokens, cache=cache, last=True).argmax(-1)
-        yield int(tokens)
-
-
-def counted(work: Sequence[Any]) -> Iterator[Any]:
-    """The work piece by piece; a terminal is told how much of it is done."""
-    for done, piece in enumerate(work, 1):
-        yield piece
-        if sys.stderr.isatty():
-            end = "\n" if done == len(work) else "\r"
-            print(f"loaded {done:,} of {len(work):,}", end=end, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    main(lambda: Model(Config()), greedy, "bfloat16")
+    checkpoints().main(lambda: Model(Config()), lay_out, "bfloat16")

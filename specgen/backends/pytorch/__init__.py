@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.configuration import ConfigWriter
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.functions import function
+from specgen.backends.pytorch.header import header
 from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.outline import checkpoint_file, model_file
 from specgen.backends.pytorch.plan import Plan
@@ -23,7 +24,6 @@ from specgen.backends.pytorch.released import Released
 from specgen.backends.pytorch.root import RootWriter
 from specgen.backends.pytorch.scope import Used
 from specgen.backends.pytorch.stacks import StackWriter
-from specgen.backends.pytorch.values import shape_text
 from specgen.backends.refusal import Refusal
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.dtypes import DTYPES
@@ -33,10 +33,6 @@ from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.analysis.quantities.ledger import Ledger
-
-
-#: Models with more parameters than this are best made without memory, which a checkpoint fills.
-LARGE: Final = 10**9
 
 
 def emit(program: Program, counts: Ledger | None = None) -> Mapping[str, bytes]:
@@ -107,14 +103,13 @@ class Files:
         return [blocks[name] for name in self.program.functions if name in blocks]
 
     @cached_property
-    def parameters(self) -> int:
-        """How many parameters the variant has."""
-        counts = self.counts
-        if counts is None:
-            from specgen.analysis.quantities.ledger import ledger
+    def ledger(self) -> Ledger:
+        """The counts of the program."""
+        if self.counts is not None:
+            return self.counts
+        from specgen.analysis.quantities.ledger import ledger
 
-            counts = ledger(self.program)
-        return counts.value("parameters")
+        return ledger(self.program)
 
     def texts(self) -> Mapping[str, str]:
         """The files by their names."""
@@ -130,7 +125,9 @@ class Files:
         formats += [joined(function(self.plan, name, stored)) for name in sorted(stored.functions)]
         title = quote(program.model.title or program.name)
         return {
-            "model.py": model_file(source, self.said(), blocks, self.offered(), self.command()),
+            "model.py": model_file(
+                source, header(self.plan, self.ledger), blocks, self.offered(), self.command()
+            ),
             "checkpoint.py": checkpoint_file(
                 source,
                 [
@@ -140,7 +137,8 @@ class Files:
                 ],
                 formats,
                 [tables],
-                released.tables,
+                released.tables | ({"CACHED"} if self.takes_cache else set()),
+                ["main"] if is_language_model(program.model.forwards[0]) else [],
             ),
         }
 
@@ -148,42 +146,6 @@ class Files:
     def takes_cache(self) -> bool:
         forward = self.program.model.forwards[0]
         return is_language_model(forward) and self.plan.uses_cache(self.program.model, forward)
-
-    def said(self) -> list[str]:
-        """The docstring of model.py: how it is used, and what its letters stand for."""
-        program, forward = self.program, self.program.model.forwards[0]
-        lines = [f"{quote(program.model.title or program.name)}.", ""]
-        is_large = self.parameters > LARGE
-        if is_large:
-            dtype = DTYPES[program.activation_dtype].torch
-            lines += [
-                f'    with torch.device("meta"):  # takes no memory for {self.parameters:,} parameters',
-                f"        model = Model(Config()).to(torch.{dtype})",
-                '    model.to_empty(device="cpu")',
-            ]
-        else:
-            lines.append("    model = Model(Config())  # with what a training begins with")
-        lines.append("    model.load_checkpoint(path)  # safetensors in the released naming")
-        if is_language_model(forward):
-            lines.append(
-                f"    logits = model(tokens)  # [B, S] -> {shape_text(forward.results[0].shape, {})}"
-            )
-        else:
-            lines.append(f"    results = model({', '.join(arg.name for arg in forward.args)})")
-        if self.takes_cache:
-            lines += [
-                "    cache = model.new_cache(batch, length)",
-                "    logits = model(tokens, cache=cache)  # the prompt, then any number of tokens at a time",
-            ]
-        lines.append("")
-        if is_large:
-            lines.append(
-                "Off the meta device `Model(Config())` has what a training begins with: `reset_parameters`."
-            )
-        lines.append(
-            "Shapes: B sequences, S new tokens, T tokens in all, those in the cache among them."
-        )
-        return lines
 
     def offered(self) -> list[str]:
         """What model.py has for who uses it: a step for torch.export, if it has steps."""
@@ -194,10 +156,8 @@ class Files:
         if not is_language_model(self.program.model.forwards[0]):
             return []
         dtype = DTYPES[self.program.activation_dtype].torch
-        continued = "greedy" if self.takes_cache else "greedy_without_cache"
-        return [
-            f'if __name__ == "__main__":\n    main(lambda: Model(Config()), {continued}, "{dtype}")'
-        ]
+        call = f'checkpoints().main(lambda: Model(Config()), lay_out, "{dtype}")'
+        return [f'if __name__ == "__main__":\n    {call}']
 
 
 def joined(lines: Sequence[str]) -> str:

@@ -14,7 +14,17 @@ from typing import assert_never
 from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.faults import Inexpressible
 from specgen.backends.pytorch.intrinsics import lowered, unmasked
-from specgen.backends.pytorch.layout import Atom, Attribute, Binary, Node, Ternary, call, flat
+from specgen.backends.pytorch.layout import (
+    Atom,
+    Attribute,
+    Binary,
+    Node,
+    Ternary,
+    call,
+    flat,
+    method,
+    subscript,
+)
 from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.ops.select import RESULTS
 from specgen.backends.pytorch.quoting import attribute
@@ -24,6 +34,7 @@ from specgen.expr.node import Apply, Sym
 from specgen.ir.model import (
     REST,
     SCALAR,
+    Append,
     Arg,
     Assign,
     Branch,
@@ -119,8 +130,12 @@ class Body(Scope):
     def assign(self, statement: Assign) -> None:
         value = statement.value
         names = [n if n == "_" else self.variable(n) for n in statement.names]
-        if isinstance(value, CallPart) and self.is_loop(value):
+        if isinstance(value, CallPart) and self.is_stated(value):
             self.loop(names[0], value)
+            return
+        if isinstance(value, Append):
+            self.extend(names[0], value, self.writer.write(value.value))
+            self.note_dims(names, value)
             return
         written = self.writer.write(value)
         if isinstance(value, Op) and value.name in RESULTS and "_" in names:
@@ -178,15 +193,33 @@ class Body(Scope):
     def choose(self, value: Choose) -> Node:
         """A choice; one between statements, such as loops, becomes one before what is at hand."""
         sides = (value.then, value.otherwise)
-        if not any(self.is_loop(inner) for side in sides for inner in nested(side)):
+        if not any(self.is_stated(inner) for side in sides for inner in nested(side)):
             return super().choose(value)
         name = self.fresh("h")
         made = (Assign((name,), side) for side in sides)
         self.branch(Branch(value.condition, (next(made),), (next(made),)))
         return Atom(name)
 
-    def is_loop(self, value: Value) -> bool:
-        return isinstance(value, CallPart) and self.is_repeated(value.part)
+    def is_stated(self, value: Value) -> bool:
+        """Whether a value takes statements: a loop, or what a cache is asked for if there is one."""
+        if isinstance(value, CallPart):
+            return self.is_repeated(value.part)
+        return isinstance(value, Append)
+
+    def append(self, value: Append, new: Node) -> Node:
+        """What a cache row holds, and new values behind it; without a cache those are all there is."""
+        name = self.fresh(self.variable(value.cache))
+        self.extend(name, value, new)
+        return Atom(name)
+
+    def extend(self, name: str, value: Append, new: Node) -> None:
+        if flat(new) != name:
+            self.put(f"{name} = ", new, self.remark(value.value))
+        row = subscript(self.held, Atom(f'"{value.cache}"'))
+        self.lines.append(f"{layout.INDENT * self.indent}if cache:")
+        self.indent += 1
+        self.put(f"{name} = ", method(row, "append", Atom(name)), self.remark(value))
+        self.indent -= 1
 
     def loop(self, name: str, value: CallPart, arguments: Sequence[Node] | None = None) -> None:
         """A repeated part: its first argument goes through one instance after the other."""

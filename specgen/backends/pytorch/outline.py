@@ -37,9 +37,10 @@ def checkpoint_file(
     formats: Sequence[str],
     tables: Sequence[str],
     have: Collection[str],
+    commands: Sequence[str],
 ) -> str:
     """checkpoint.py: storage formats, tables, and what reads and writes by them."""
-    imports, texts = taken("\n".join([*formats, *tables, "load", "save"]), have)
+    imports, texts = taken("\n".join([*formats, *tables, "load", "save", *commands]), have)
     first = [text for name, text in texts.items() if name in FIRST]
     rest = [text for name, text in texts.items() if name not in FIRST]
     return assembled(source, said, imports, [*first, *formats, "\n\n".join(tables), *rest])

@@ -49,13 +49,13 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor append checkpoints committed last linear_rows mixture
+self cache config e F nn math torch Tensor checkpoints committed last linear_rows mixture
 placed placed_alone placed_alone_with_mask placed_with_mask repeat shapes traceable
 """
 
 #: What stands at the top of the files; a test holds it against the runtime.
 FILE_NAMES: Final = """
-require check_values check_tokens masked CacheRow Stretch Rows named_rows Cache Step lay_out
+CACHED require check_values check_tokens masked CacheRow Stretch Rows named_rows Cache Step lay_out
 Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
 differences usual_names is_besides shortened Stored stored_tensors as_they_are listing in_dtype
 called filled instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind

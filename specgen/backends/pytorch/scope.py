@@ -6,6 +6,7 @@ What was taken is recorded for the class and the file around the body.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -68,7 +69,7 @@ class Used:
 
 
 @dataclass
-class Scope:
+class Scope(ABC):
     """What one body may refer to; it answers what `values.Names` asks.
 
     `module` is None for a free function; `stacked` where rows are picked from stacks by `e`;
@@ -298,8 +299,8 @@ class Scope:
         one = f"lambda e, x: {flat(row)}[e](x)"
         return call("mixture", Atom(one), call("len", row), *arguments)
 
-    def append(self, value: Append, new: Node) -> Node:
-        return call("append", self.if_cached(self.held), Atom(f'"{value.cache}"'), new)
+    @abstractmethod
+    def append(self, value: Append, new: Node) -> Node: ...
 
     def choose(self, value: Choose) -> Node:
         test = self.condition(value.condition)

@@ -6,6 +6,7 @@ Reads the package's own modules and executes none of them, for they need torch.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Final
@@ -36,6 +37,10 @@ from torch import Tensor, nn
 """
 
 
+#: A line that tests a table alone.
+DECIDED: Final = re.compile(r" +if [A-Z]+:$")
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A function, a class or a value at the top of a runtime module.
@@ -50,6 +55,8 @@ class Definition:
 
     def text(self, tables: Collection[str]) -> str:
         """As a file shows it that has these tables."""
+        if not any(DECIDED.match(line) for line in self.lines):
+            return "\n".join(self.lines)
         left, margins = set[int](), [0] * (len(self.lines) + 1)
         for test in ast.walk(self.node):
             table = decided(test)
@@ -72,24 +79,37 @@ class Definition:
         return referred(self.node, tables)
 
 
-def referred(
-    node: ast.AST, tables: Collection[str], bound: frozenset[str] = frozenset()
-) -> Iterator[str]:
-    """The names to which a piece of Python refers, but for those that its functions bind."""
-    if isinstance(node, ast.FunctionDef | ast.Lambda):
-        inside = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name | ast.arg)]
-        bound |= {n.arg for n in inside if isinstance(n, ast.arg)}
-        bound |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    if isinstance(node, ast.Name) and node.id not in bound:
-        yield node.id
-    table = decided(node)
-    if table is None:
-        for child in ast.iter_child_nodes(node):
-            yield from referred(child, tables, bound)
-    else:
-        assert isinstance(node, ast.If)
-        for child in node.body if table in tables else node.orelse:
-            yield from referred(child, tables, bound)
+def referred(node: ast.AST, tables: Collection[str]) -> Iterator[str]:
+    """The names to which a piece of Python refers, but for those that a function around binds."""
+    waiting = [node]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, ast.FunctionDef | ast.Lambda):
+            names, bound = set[str](), set[str]()
+            for part in within(inner, tables):
+                if isinstance(part, ast.arg):
+                    bound.add(part.arg)
+                elif isinstance(part, ast.Name):
+                    (bound if isinstance(part.ctx, ast.Store) else names).add(part.id)
+            yield from names - bound
+            continue
+        if isinstance(inner, ast.Name):
+            yield inner.id
+        waiting += ast.iter_child_nodes(inner)
+
+
+def within(node: ast.AST, tables: Collection[str]) -> Iterator[ast.AST]:
+    """The parts of a piece of Python that a file with these tables has."""
+    waiting = [node]
+    while waiting:
+        inner = waiting.pop()
+        yield inner
+        table = decided(inner)
+        if table is None:
+            waiting += ast.iter_child_nodes(inner)
+        else:
+            assert isinstance(inner, ast.If)
+            waiting += inner.body if table in tables else inner.orelse
 
 
 def decided(node: ast.AST) -> str | None:

@@ -27,9 +27,16 @@ from specgen.backends.pytorch.layout import call as function_call
 from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.backends.pytorch.ops.contract import ELLIPSIS, lettering, spelled
 from specgen.backends.pytorch.quoting import literal
-from specgen.expr.node import ZERO, Expr
-from specgen.ir.model import REST, Op, Value
-from specgen.ops.record import Group, Groups, Sizes
+from specgen.expr.node import Apply
+from specgen.expr.node import Expr
+from specgen.expr.node import ZERO
+from specgen.expr.node import walk
+from specgen.ir.model import Op
+from specgen.ir.model import REST
+from specgen.ir.model import Value
+from specgen.ops.record import Group
+from specgen.ops.record import Groups
+from specgen.ops.record import Sizes
 
 Written = Callable[[Expr], Node]
 
@@ -133,18 +140,20 @@ def split_axes(value: Node, inputs: Groups, sizes: Sizes, size: Written) -> tupl
 
 
 def factors(names: Group, sizes: Sizes, size: Written) -> Node:
-    """The sizes of a split axis; the longest expression among them is left to torch."""
+    """The sizes of a split axis, but for one that is left to torch.
+
+    That is the first, which counts heads or groups of which a rank may hold a part; unless another
+    is a quotient, which is longer to write and follows.
+    """
     shown = [size(sizes[name]) for name in names]
-    lengths = [0 if isinstance(node, Atom) else 1 for node in shown]
-    if sum(not isinstance(node, Atom) for node in shown) >= 1:
-        hardest = max(range(len(names)), key=lambda i: (weight(sizes[names[i]]), lengths[i], i))
-        shown[hardest] = number(-1)
+    if any(not isinstance(node, Atom) for node in shown):
+        quotients = [i for i, name in enumerate(names) if i and has_quotient(sizes[name])]
+        shown[quotients[0] if quotients else 0] = number(-1)
     return grouping(shown)
 
 
-def weight(expr: Expr) -> int:
-    args = getattr(expr, "args", ())
-    return 1 + sum(map(weight, args)) if args else 0
+def has_quotient(expr: Expr) -> bool:
+    return any(isinstance(part, Apply) and part.op == "/" for part in walk(expr))
 
 
 def ordered(value: Node, axes: Sequence[str], wanted: Sequence[str]) -> Node:

@@ -187,11 +187,6 @@ def committed(cache: Cache | None, results: Any) -> Any:
     return results
 
 
-def append(rows: Rows | None, name: str, new: Tensor) -> Tensor:
-    """A cache row with `new` at its end; without a cache `new` is all there is."""
-    return new if rows is None else rows[name].append(new)
-
-
 class Step(nn.Module):
     """The model as a function of a cache's tensors, as torch.export needs it."""
 

@@ -1,4 +1,4 @@
-"""The command line of a generated file: it continues a prompt."""
+"""What model.py does as a script: it continues a prompt."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from specgen.backends.pytorch.runtime.modules import lay_out
+from specgen.backends.pytorch.runtime.tables import CACHED
 
 
-def main(make: Callable[[], Any], continued: Callable[..., Iterator[int]], dtype: str) -> None:
+def main(make: Callable[[], Any], lay_out: Callable[[Any], None], dtype: str) -> None:
     """Loads a checkpoint into the model that `make` makes, and prints what follows a prompt."""
     parser = argparse.ArgumentParser(description="Continues a prompt greedily.")
     parser.add_argument("--checkpoint", required=True, metavar="PATH", help="released safetensors")
@@ -28,7 +28,7 @@ def main(make: Callable[[], Any], continued: Callable[..., Iterator[int]], dtype
             model = make().to(getattr(torch, args.dtype))
         model.to_empty(device=args.device).load_checkpoint(args.checkpoint, progress=counted)
         lay_out(model)
-        following = continued(model, tokens.to(args.device), args.max_new_tokens)
+        following = greedy(model, tokens.to(args.device), args.max_new_tokens)
         for step, token in enumerate(following):
             print("," * (step > 0) + str(token), end="", flush=True)
         print()
@@ -39,18 +39,15 @@ def main(make: Callable[[], Any], continued: Callable[..., Iterator[int]], dtype
 @torch.inference_mode()
 def greedy(model: Any, tokens: Tensor, count: int) -> Iterator[int]:
     """The most likely tokens behind a prompt, one after the other."""
-    cache = model.new_cache(1, tokens.size(1) + count)
-    for _ in range(count):
-        tokens = model(tokens, cache=cache, last=True).argmax(-1)
-        yield int(tokens)
-
-
-@torch.inference_mode()
-def greedy_without_cache(model: Any, tokens: Tensor, count: int) -> Iterator[int]:
-    """The most likely tokens behind a prompt; each time all that is before them is read again."""
-    for _ in range(count):
-        tokens = torch.cat([tokens, model(tokens, last=True).argmax(-1)], dim=-1)
-        yield int(tokens[0, -1])
+    if CACHED:
+        cache = model.new_cache(1, tokens.size(1) + count)
+        for _ in range(count):
+            tokens = model(tokens, cache=cache, last=True).argmax(-1)
+            yield int(tokens)
+    else:
+        for _ in range(count):
+            tokens = torch.cat([tokens, model(tokens, last=True).argmax(-1)], dim=-1)
+            yield int(tokens[0, -1])
 
 
 def counted(work: Sequence[Any]) -> Iterator[Any]:

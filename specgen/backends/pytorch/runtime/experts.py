@@ -43,7 +43,7 @@ def traceable(
     chosen = index.flatten()  # [N * K]
     hits = F.one_hot(chosen, count)  # [N * K, count]
     place = (hits.cumsum(0) * hits).sum(-1) - 1
-    room = int(hits.sum(0).max().clamp(min=2).item())
+    room: Any = hits.sum(0).max().clamp(min=2).item()
     torch._check(room >= 2)
     rows = x.new_zeros(count, room, x.size(-1))
     rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)

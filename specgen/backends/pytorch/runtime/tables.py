@@ -57,3 +57,4 @@ NUMBERS: dict[str, Callable[[Any, dict[str, int]], int]] = {}
 COPIES: list[tuple[str, str, str]] = []
 RESPELLINGS: list[tuple[str, str]] = []
 BESIDES: list[str] = []
+CACHED = True  # whether the model has caches; no table, but decided as one
