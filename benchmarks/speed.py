@@ -19,8 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from allocator import settle
@@ -228,8 +228,13 @@ def pair(shape: str, folder: Path) -> Pair:
     path = ROOT / "specs" / f"{spec}.dsv3"
     released = json.loads((folder / "config.json").read_text())
     table = load_program(path, None, overrides_from_config(load_program(path), released))
-    module = sys.modules[shape] = ModuleType(shape)  # dataclasses look there
-    exec(compile(emit(table)["model.py"], f"{shape}.py", "exec"), vars(module))
+    for name, text in emit(table).items():
+        (folder / name).write_bytes(text)
+    found = spec_from_file_location(shape, folder / "model.py")
+    assert found is not None
+    assert found.loader is not None
+    module = sys.modules[shape] = module_from_spec(found)  # dataclasses look there
+    found.loader.exec_module(module)
     ours = module.Model(module.Config()).eval()
     ours.load_checkpoint(folder)
     module.lay_out(ours)  # for decoding in float32, as docs/pytorch.md says

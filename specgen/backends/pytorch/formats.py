@@ -23,7 +23,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True)
-class Format:
+class FormatWriter:
     """One storage format with the values of its params, but for R and C."""
 
     module: Module

@@ -15,7 +15,7 @@ from specgen.analysis.table.rows import Entry, entries, pattern
 from specgen.analysis.table.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.faults import Inexpressible
-from specgen.backends.pytorch.formats import Format
+from specgen.backends.pytorch.formats import FormatWriter
 from specgen.backends.pytorch.layout import (
     INDENT,
     Atom,
@@ -223,7 +223,7 @@ class Released:
         for number, ((id_, values), names) in enumerate(self.formats.items()):
             module = self.program.formats[id_]
             name = self.format_name(module, number if self.is_repeated(id_) else None)
-            format = Format(module, name, values)
+            format = FormatWriter(module, name, values)
             blocks += [format.tensors(), format.restored(self.plan, self.used)]
             tables.append(
                 self.table(

@@ -42,7 +42,7 @@ DECIDED: Final = re.compile(r" +if [A-Z]+:$")
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class RuntimeDefinition:
     """A function, a class or a value at the top of a runtime module.
 
     `if TABLE:` within it, a name in capitals, is decided when it is taken: the lines of one branch
@@ -128,14 +128,14 @@ def ends(node: ast.stmt) -> int:
 class Runtime:
     """All definitions, in order and by name, and the statements that import what they refer to."""
 
-    definitions: Mapping[str, Definition]
+    definitions: Mapping[str, RuntimeDefinition]
     imports: Mapping[str, str]
 
 
 @cache
 def runtime() -> Runtime:
     """The runtime as its modules define it, read once."""
-    definitions: dict[str, Definition] = {}
+    definitions: dict[str, RuntimeDefinition] = {}
     imports = dict(imported(ast.parse(ELSEWHERE)))
     for name in MODULES:
         path = PACKAGE / "backends" / "pytorch" / "runtime" / f"{name}.py"
@@ -148,7 +148,9 @@ def runtime() -> Runtime:
                 first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
                 while lines[first - 2].startswith("# "):
                     first -= 1
-                definitions[defined] = Definition(node, first, tuple(lines[first - 1 : ends(node)]))
+                definitions[defined] = RuntimeDefinition(
+                    node, first, tuple(lines[first - 1 : ends(node)])
+                )
     return Runtime(definitions, imports)
 
 
