@@ -154,7 +154,7 @@ def test_greedy_tokens_are_those_of_model_py(name: str, options: Options, tmp_pa
     for file in ("model.genai.onnx", "genai_config.json"):
         (tmp_path / file).write_bytes(files[file])
 
-    module = generated(emit_pytorch(program)["model.py"], tmp_path)
+    module = generated(emit_pytorch(program), tmp_path)
     model = module.Model(module.Config())
     model.load_checkpoint(saved(name))
     tokens = ours.arrays["input_ids"][:PROMPT].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -19,10 +20,11 @@ from tests.references import DECODED, needs_references, saved
 pytestmark = [pytest.mark.slow, needs_references]
 
 
-def generated(source: bytes, folder: Path) -> ModuleType:
-    """model.py imported from its file, as a user would."""
+def generated(files: Mapping[str, bytes], folder: Path) -> ModuleType:
+    """model.py imported from its file, as a user would, with checkpoint.py beside it."""
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
     path = folder / "model.py"
-    path.write_bytes(source)
     spec = spec_from_file_location(f"generated_{folder.name}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -37,7 +39,7 @@ def test_graph_and_model_agree(name: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     ours = reference(name)
     program = ours.program()
-    module = generated(emit_pytorch(program)["model.py"], tmp_path)
+    module = generated(emit_pytorch(program), tmp_path)
     model = module.Model(module.Config())
     model.load_checkpoint(saved(name))
     row = np.concatenate([ours.arrays["input_ids"], ours.arrays["decode_tokens"]])

@@ -27,16 +27,9 @@ from specgen.backends.pytorch.layout import call as function_call
 from specgen.backends.pytorch.ops.call import Functions, TorchCall
 from specgen.backends.pytorch.ops.contract import ELLIPSIS, lettering, spelled
 from specgen.backends.pytorch.quoting import literal
-from specgen.expr.node import Apply
-from specgen.expr.node import Expr
-from specgen.expr.node import ZERO
-from specgen.expr.node import walk
-from specgen.ir.model import Op
-from specgen.ir.model import REST
-from specgen.ir.model import Value
-from specgen.ops.record import Group
-from specgen.ops.record import Groups
-from specgen.ops.record import Sizes
+from specgen.expr.node import ZERO, Apply, Expr, walk
+from specgen.ir.model import REST, Op, Value
+from specgen.ops.record import Group, Groups, Sizes
 
 Written = Callable[[Expr], Node]
 
