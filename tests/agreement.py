@@ -1,6 +1,6 @@
 """One table in every layer: the interpreter's numbers, those of model.py, and those of model.onnx.
 
-The interpreter evaluates the IR in 64 bits and shares no code with back ends.  A table is run
+The interpreter evaluates the IR in 64 bits and shares no meaning with back ends.  A table is run
 whole, and again piece by piece with a cache.
 """
 

@@ -1,6 +1,7 @@
 """Evaluates bodies of the IR in numpy, op by op: slow, small, plain.
 
-The meaning against which alternative forwards are compared; it shares no code with back ends.
+The meaning against which alternative forwards are compared; with back ends it shares the
+dispatch over kinds of values (`visit`), and no meaning of one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A generated model's weights in the IR's interpreter, which shares no code with back ends."""
+"""A generated model's weights in the IR's interpreter, which shares no meaning with back ends."""
 
 from __future__ import annotations
 
