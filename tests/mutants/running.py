@@ -57,7 +57,9 @@ def with_forward(module: Module, name: str) -> Module:
 
 
 def imported(program: Program, path: Path) -> ModuleType:
-    path.write_bytes(emit(program)["model.py"])
+    files = emit(program)
+    path.write_bytes(files["model.py"])
+    path.with_name("checkpoint.py").write_bytes(files["checkpoint.py"])
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
