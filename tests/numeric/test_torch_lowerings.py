@@ -50,11 +50,6 @@ SMALL = {
 }
 
 
-def kept_rows(cache: Any) -> list[Any]:
-    """The rows of a cache, of all its stretches."""
-    return [row for stretch in cache.stretches.values() for row in stretch.rows]
-
-
 @pytest.fixture(scope="module")
 def table() -> Program:
     return program("deepseek_v3", **SMALL)
@@ -240,9 +235,9 @@ def test_bad_input_is_refused(fused: ModuleType) -> None:
 def test_cache_holds_no_more_than_the_table_says(fused: ModuleType) -> None:
     model = fused.Model(fused.Config())
     cache = model.to(torch.bfloat16).new_cache(3, 11)
-    held = sum(row.values.numel() for row in kept_rows(cache))
-    assert held == 3 * 11 * 3 * (12 + 8)
-    assert {row.values.dtype for row in kept_rows(cache)} == {torch.bfloat16}
+    held = [row.values for stretch in cache.stretches.values() for row in stretch.rows]
+    assert sum(values.numel() for values in held) == 3 * 11 * 3 * (12 + 8)
+    assert {values.dtype for values in held} == {torch.bfloat16}
 
 
 def test_float32_rows_survive_conversions(fused: ModuleType) -> None:
@@ -266,7 +261,7 @@ def test_layers_with_and_without_a_cache(tmp_path: Path) -> None:
         cache = model.new_cache(2, 9)
         pieces = [model(piece, cache=cache) for piece in tokens.split([4, 1, 3, 1], dim=1)]
     assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-6)
-    assert [row.values.shape for row in kept_rows(cache)] == [(2, 8, 9)] * 3
+    assert [values.shape for values in cache.tensors()] == [(2, 8, 9)] * 3
 
 
 @pytest.mark.parametrize("path", ["onnx/unusual", "pytorch/hybrid", "pytorch/names"])

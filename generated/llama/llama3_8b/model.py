@@ -302,19 +302,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scale: float
     q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], seen: bool [B, S, T]
     -> [B, S, K * G, E]
     """
-    S, K = q.size(1), k.size(2)
-    # the heads of a single query that share keys are as many queries of one head
-    q = q.transpose(1, 2) if S > 1 else q.unflatten(2, (K, -1)).squeeze(1)
-    mixed = F.scaled_dot_product_attention(
-        q,
-        k.transpose(1, 2),
-        v.transpose(1, 2),
-        attn_mask=None if seen is None else seen.unsqueeze(1),
-        is_causal=S > 1 and seen is None,
-        scale=scale,
-        enable_gqa=True,
-    )
-    return mixed.transpose(1, 2) if S > 1 else mixed.flatten(1, 2).unsqueeze(1)
+    attend = decode_attention if q.size(1) == 1 else prefill_attention
+    return attend(q, k, v, seen, scale)
 
 
 def causal(positions: Tensor, mask: Tensor | None) -> Tensor | None:
@@ -359,6 +348,37 @@ def check_values(config: Any, *counts: str) -> None:
             ),
         }.get(str(field.type), ("", True))
         require(fits, f"{name} to be {wanted}, not {value!r}")
+
+
+def prefill_attention(
+    q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float
+) -> Tensor:
+    """Each query reads the keys that are visible to it; those up to its own, if that is all.
+
+    q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], visible: bool [B, S, T]
+    -> [B, S, K * G, E]
+    """
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    mask = None if visible is None else visible.unsqueeze(1)
+    mixed = F.scaled_dot_product_attention(
+        q, k, v, mask, is_causal=mask is None, scale=scale, enable_gqa=True
+    )
+    return mixed.transpose(1, 2)
+
+
+def decode_attention(
+    q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float
+) -> Tensor:
+    """A single query: its heads that share keys are as many queries of one head.
+
+    q: [B, 1, K * G, D], k: [B, T, K, D], v: [B, T, K, E], visible: bool [B, 1, T]
+    -> [B, 1, K * G, E]
+    """
+    q = q.unflatten(2, (k.size(2), -1)).squeeze(1)  # [B, K, G, D]
+    k, v = k.transpose(1, 2), v.transpose(1, 2)
+    mask = None if visible is None else visible.unsqueeze(1)
+    mixed = F.scaled_dot_product_attention(q, k, v, mask, scale=scale, enable_gqa=True)
+    return mixed.flatten(1, 2).unsqueeze(1)
 
 
 def placed(

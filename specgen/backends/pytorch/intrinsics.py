@@ -6,7 +6,7 @@ it against the body.  A lowering that does not fit a body's arguments is not use
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from specgen.backends.pytorch.layout import (
     INDENT,
@@ -15,17 +15,13 @@ from specgen.backends.pytorch.layout import (
     Binary,
     Keyword,
     Node,
-    Ternary,
     call,
     lines,
-    method,
-    number,
+    subscript,
 )
 from specgen.backends.pytorch.masks import is_attention, is_causal_mask
 from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION, Function
-
-HEADS_FIRST: Final = (number(1), number(2))
 
 
 class Scope(Protocol):
@@ -71,52 +67,24 @@ def lowered(scope: Scope) -> list[str] | None:
 def attention(scope: Scope) -> list[str] | None:
     """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function.
 
-    Values narrower than keys are padded, so that the kernels fit that never hold all scores, and
-    grouped heads of a single query become queries of one head, so that no key is copied.
+    Values narrower than keys are padded, so that the kernels fit that never hold all scores.
     """
     function = scope.definition
     if not is_attention(function):
         return None
     q, k, v, seen, scale = (scope.variable(arg.name) for arg in function.args)
-    mixed = scope.variable(function.result_names[0] if function.result_names[0] else "mixed")
     is_padded = scope.differ(function.args[1].type.shape[-1], function.args[2].type.shape[-1])
-    masked: list[Keyword] = [Keyword("attn_mask", method(Atom(seen), "unsqueeze", number(1)))]
-    if scope.is_optional(function.args[3].name):
-        absent = Binary("is", Atom(seen), Atom("None"))
-        masked = [
-            Keyword("attn_mask", Ternary(Atom("None"), absent, masked[0].value)),
-            Keyword("is_causal", Binary("and", Atom("S > 1"), absent)),  # a bool, not a SymBool
-        ]
-    attended = call(
-        "F.scaled_dot_product_attention",
-        Atom(q),
-        *(method(Atom(value), "transpose", *HEADS_FIRST) for value in (k, v)),
-        *masked,
-        Keyword("scale", Atom(scale)),
-        Keyword("enable_gqa", Atom("True")),
-    )
-    sizes = {"S": (q, 1), "K": (k, 2)} | ({"D": (k, 3), "E": (v, 3)} if is_padded else {})
-    taken = ", ".join(f"{value}.size({axis})" for value, axis in sizes.values())
     margin = INDENT * scope.indent
-    heads_last = f"{mixed}.transpose(1, 2) if S > 1 else {mixed}.flatten(1, 2).unsqueeze(1)"
-    return [
-        f"{margin}{', '.join(sizes)} = {taken}",
-        *(
-            [
-                f"{margin}if E < D:  # most kernels want one width",
-                f"{margin}{INDENT}{v} = F.pad({v}, (0, D - E))",
-            ]
-            * is_padded
-        ),
-        f"{margin}# the heads of a single query that share keys are as many queries of one head",
-        f"{margin}{q} = {q}.transpose(1, 2) if S > 1 else {q}.unflatten(2, (K, -1)).squeeze(1)",
-        *written(scope, f"{mixed} = ", attended),
-        *(
-            [f"{margin}{mixed} = {heads_last}", f"{margin}return {mixed}[..., :E]"]
-            if is_padded
-            else [f"{margin}return {heads_last}"]
-        ),
-    ]
+    lines = [f"{margin}attend = decode_attention if {q}.size(1) == 1 else prefill_attention"]
+    attended: Node = call("attend", *map(Atom, (q, k, v, seen, scale)))
+    if is_padded:
+        lines += [
+            f"{margin}D, E = {k}.size(3), {v}.size(3)",
+            f"{margin}if E < D:  # most kernels want one width",
+            f"{margin}{INDENT}{v} = F.pad({v}, (0, D - E))",
+        ]
+        attended = subscript(attended, Atom("..."), Atom(":E"))
+    return [*lines, *written(scope, "return ", attended)]
 
 
 def unmasked(scope: Scope) -> list[str]:

@@ -49,7 +49,8 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor checkpoints committed last linear_rows mixture
+self cache config e F nn math torch Tensor attend checkpoints committed
+decode_attention last prefill_attention linear_rows mixture
 placed placed_alone placed_alone_with_mask placed_with_mask repeat shapes traceable
 """
 

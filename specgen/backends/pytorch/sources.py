@@ -19,7 +19,7 @@ RUNTIME: Final = "specgen.backends.pytorch.runtime"
 
 #: The modules of the runtime in the order in which files show what they take from them.
 MODULES: Final = (
-    "config", "steps", "experts", "cache", "modules", "beside", "command",
+    "config", "attention", "steps", "experts", "cache", "modules", "beside", "command",
     "checkpoint", "stored", "packing", "narrow", "tables",
 )  # fmt: skip
 
