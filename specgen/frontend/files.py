@@ -125,8 +125,9 @@ class Loaded:
     #: Bodies that were typed for one set of values, to be taken again for another: by their trees.
     typed: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    #: Views of its modules that found no fault, to be taken again for other values.
-    views: list[Any] = field(default_factory=list, compare=False, repr=False)
+    #: Views of its modules that found no fault, to be taken again for other values; by the
+    #: kind of diagnostics that faults go to.
+    views: dict[type, list[Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def models(self) -> Iterator[Definition]:
         for item in self.main.tree.modules:

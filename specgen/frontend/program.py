@@ -373,14 +373,17 @@ def assemble(
 ) -> ir.Program | None:
     """The IR of a variant; None, with the faults reported, where there is none.
 
-    Modules are looked at once for all variants, as long as no fault is found.
+    Modules are looked at once for all variants, as long as no fault is found.  What counts as a
+    fault is for the kind of the diagnostics to say, so that each kind has views of its own.
     """
-    views: ModuleViews = loaded.views.pop() if loaded.views else ModuleViews(Diagnostics())
+    kind = type(diagnostics)
+    known = loaded.views.setdefault(kind, [])
+    views: ModuleViews = known.pop() if known else ModuleViews(kind())
     try:
         return assembled(loaded, model, variant, overrides, views)
     finally:
         if not views.diagnostics.all:
-            loaded.views.append(views)
+            known.append(views)
         for fault in views.diagnostics.all:
             diagnostics.add(fault)
 

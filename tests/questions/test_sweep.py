@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import specgen
 from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.expr.evaluate import EvaluationError, Value, evaluate, holds
@@ -304,3 +305,16 @@ def test_names_for_folding() -> None:
     assert "dim" not in names
     assert names["gate_bias"] is not True  # it follows dim
     assert fold(Sym("gate_bias", "flag"), {**names, "dim": 7168}).value is True  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_points_where_no_table_can_be_are_left_out() -> None:
+    """Also where no structure is known yet: without n_mtp_layers there are other rows."""
+    model = specgen.load("deepseek_v3", variant="v3_671b")
+    changes = {"n_routed_experts": (1, 64), "n_mtp_layers": (0, 1)}
+    rows = model.whatif(sweep=changes, quantities="parameters").records()
+    assert [row["n_routed_experts"] for row in rows] == [64, 64]
+    for row in rows:
+        some = {name: row[name] for name in changes}
+        own = specgen.load("deepseek_v3", variant="v3_671b", **some)
+        assert row["parameters"] == own.quantities["parameters"]
