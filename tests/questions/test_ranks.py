@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -119,13 +119,20 @@ def opened(case: Case) -> tuple[Ledger, Model]:
     return opened_once(CASES.index(case))
 
 
+def row_name(tensor: str, maps: Container[str]) -> str:
+    """The name of a row: of a map, a table without names adds `.weight` to it."""
+    stem, _, end = tensor.rpartition(".")
+    return stem if end == "weight" and stem.rpartition(".")[2] in maps else tensor
+
+
 @cache
 def opened_once(number: int) -> tuple[Ledger, Model]:
     case = CASES[number]
     program = load_program(folder("specs") / f"{case.spec}.dsv3", None, case.params)
     found = ledger(program)
     listed = describe_program(program, "own")["tensors"]
-    tensors = [Tensor(t["name"], tuple(t["shape"]), t["dtype"]) for t in listed]
+    maps = {row.name.rpartition(".")[2] for row in found.rows if row.kind == "map"}
+    tensors = [Tensor(row_name(t["name"], maps), tuple(t["shape"]), t["dtype"]) for t in listed]
     kept = dict.fromkeys((row.name, row.dims, row.dtype) for row in found.caches)
     caches = [  # every layer keeps the same
         Tensor(name.replace("{layer}", str(layer)), dims, dtype)
