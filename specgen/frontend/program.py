@@ -30,7 +30,6 @@ from specgen.frontend.modules.sharding import sharding
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.frontend.storage import StorageAssembler
 from specgen.ir import model as ir
-from specgen.ir.ties import settled
 from specgen.ir.verify import verify
 from specgen.language import tree
 from specgen.ops import registry
@@ -286,12 +285,9 @@ class Assembler:
             if exists is False:
                 continue
             shared = target = None
-            stored = row.row
-            if isinstance(row.row.storage, tree.SharedStorage):
-                shared, target = row.row.storage.kind, row.row.storage.target.text
-                found = view.target(row.row.storage.target, 0)
-                stored = found.row if found is not None else stored
-            dtype, format_ = self.storage.of_row(view, stored, row.kind, row.shape, values)
+            if isinstance(row.row.storage, tree.SharedStorage) and row.end is not None:
+                shared, target = row.row.storage.kind, ".".join(row.end.path)
+            dtype, format_ = self.storage.of_row(view, row, values)
             done.append(
                 ir.Tensor(
                     row.row.path.text,
@@ -304,7 +300,7 @@ class Assembler:
                     shared,
                     target,
                     row.row.description,
-                    self.storage.is_fixed(view, stored),
+                    self.storage.is_fixed(view, row),
                 )
             )
         return tuple(done)
@@ -421,6 +417,6 @@ def assembled(
         overridden=tuple(sorted(overrides)),
         respellings=tables.respellings(view, diagnostics),
     )
-    program = settled(without_idle(program))
+    program = without_idle(program)
     verify(program, registry.fault)
     return program

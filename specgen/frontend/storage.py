@@ -11,13 +11,32 @@ from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
-from specgen.expr.node import Expr, symbols
+from specgen.expr.node import Expr, Sym, symbols
 from specgen.frontend.files import Definition
 from specgen.frontend.modules.module import ModuleView, ModuleViews, around
+from specgen.frontend.modules.shared_rows import format_arguments
+from specgen.frontend.modules.views import TensorView
 from specgen.frontend.scope import Unresolved
 from specgen.ir import model as ir
 from specgen.language import tree
 from specgen.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class As:
+    """What a row is stored as: the words of the table, the module that has them, and what the
+    arguments and the dtype param in them are where the row is."""
+
+    format: tree.Format | None
+    home: ModuleView
+    arguments: Mapping[str, Expr]
+    dtype: Expr | None
+
+
+def as_stored(view: ModuleView, row: TensorView) -> As:
+    if row.end is not None:
+        return As(row.end.row.format, row.end.home, row.end.arguments, row.end.dtype)
+    return As(row.row.format, view, *format_arguments(view, row.row.format))
 
 
 @dataclass(eq=False)
@@ -31,12 +50,12 @@ class StorageAssembler:
     assemble: Callable[[Definition], ir.Module]
     formats: dict[str, ir.Module] = field(default_factory=dict)
 
-    def is_fixed(self, view: ModuleView, row: tree.Tensor) -> bool:
+    def is_fixed(self, view: ModuleView, row: TensorView) -> bool:
         """Whether the row has a dtype or format of its own, and not that of all maps."""
-        if row.format is None:
+        stored = as_stored(view, row)
+        if stored.format is None:
             return False
-        symbol = view.scope.symbols.get(row.format.name)
-        return symbol is None or symbol.kind != "dtype" or symbol.name not in self.of_maps
+        return not isinstance(stored.dtype, Sym) or stored.dtype.name not in self.of_maps
 
     @cached_property
     def of_maps(self) -> frozenset[str]:
@@ -65,38 +84,28 @@ class StorageAssembler:
         return "bf16"
 
     def of_row(
-        self,
-        view: ModuleView,
-        row: tree.Tensor,
-        kind: str,
-        shape: Sequence[Expr],
-        values: Mapping[str, Value],
+        self, view: ModuleView, row: TensorView, values: Mapping[str, Value]
     ) -> tuple[str | None, ir.Format | None]:
-        format_ = row.format
-        if format_ is None and isinstance(row.storage, tree.SharedStorage):
-            target = view.target(row.storage.target, 0)  # a copy is stored as what it copies
-            format_ = target.row.format if target is not None else None
-        if format_ is not None:
-            name, span = format_.name, format_.span
-            arguments = format_.arguments
-            symbol = view.scope.symbols.get(name)
-            if symbol is not None and symbol.kind == "dtype":
-                name = str(values.get(name, "bf16"))
+        """The dtype of a row, or its format; a row that shares another's is stored as that one."""
+        stored = as_stored(view, row)
+        if stored.format is not None:
+            name, span = stored.format.name, stored.format.span
+            if isinstance(stored.dtype, Sym):
+                name = str(values.get(stored.dtype.name, "bf16"))
         else:
-            name, span, arguments = self.dtype("maps" if kind == "map" else "arrays"), row.span, ()
+            name, span = self.dtype("maps" if row.kind == "map" else "arrays"), row.row.span
         if name in DTYPES:
             return name, None
-        definition = view.definition.module(name) or self.model.module(name)
+        definition = stored.home.definition.module(name) or self.model.module(name)
         if definition is None:
             self.diagnostics.report("E0503", span, name=name)
             return "bf16", None
-        return None, self.format(definition, view, arguments, shape, span)
+        return None, self.format(definition, stored, row.shape, span)
 
     def format(
         self,
         definition: Definition,
-        view: ModuleView,
-        arguments: Sequence[tree.Keyword],
+        stored: As,
         shape: Sequence[Expr],
         span: Span,
     ) -> ir.Format | None:
@@ -106,16 +115,14 @@ class StorageAssembler:
             self.diagnostics.report("E0508", span, name=definition.name)
             return None
         found: dict[str, Expr] = {"R": shape[0], "C": shape[1]}
-        for keyword in arguments:
+        for keyword in stored.format.arguments if stored.format is not None else ():
             if keyword.name not in params:
                 self.diagnostics.report(
                     "E0602", keyword.span, name=keyword.name, module=definition.name
                 )
                 continue
-            try:
-                found[keyword.name] = view.scope.resolve(keyword.value)
-            except Unresolved:
-                continue
+            if keyword.name in stored.arguments:
+                found[keyword.name] = stored.arguments[keyword.name]
         child = self.views.of(definition)
         for param in definition.tree.params:
             if param.name not in found and param.default is not None:

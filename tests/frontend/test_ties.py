@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from specgen.analysis.quantities.ledger import ledger
 from specgen.frontend.load import load_program
 from specgen.ir.model import TRUE
-from specgen.ir.ties import settled
 
 HEAD = """language 1
 model t "T" {
@@ -44,7 +43,6 @@ def test_a_chain_ends_at_a_row_of_its_own(
     counts = ledger(program)
     assert counts.value("parameters") == 72
     assert counts.value("stored_elements") == 72 * (1 + kinds.count("copy"))
-    assert settled(program) is program
 
 
 def test_a_row_between_that_has_alternatives_by_index_gives_them_on(tmp_path: Path) -> None:

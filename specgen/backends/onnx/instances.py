@@ -40,7 +40,9 @@ class Instances:
         found = {**(self._picked(which, split) if split else {}), **(known or {})}
 
         def row(path: str) -> Edge:
-            if path not in found:
+            if path not in found and path not in self.pieces:
+                found[path] = self.read(path)  # a row outside, which all instances share
+            elif path not in found:
                 (piece,) = self.pieces[path]
                 found[path] = self.take(path, piece, which)
             return found[path]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from specgen.analysis.dataflow.growth import entries, growths
 from specgen.analysis.table.instances import Instance, descend, environment, root
+from specgen.backends.pytorch.handed import handed_rows
 from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
 from specgen.expr.evaluate import EvaluationError, evaluate_int
@@ -20,7 +21,6 @@ from specgen.expr.node import TRUE, Apply, Expr, substitute, symbols
 from specgen.ir.model import (
     SCALAR,
     Append,
-    ApplyMap,
     CallFunction,
     CallPart,
     Function,
@@ -478,23 +478,7 @@ class Plan:
 
     @cached_property
     def _outer(self) -> Mapping[str, tuple[str, ...]]:
-        """For each module, the paths of rows elsewhere in the model that its forwards read."""
-        found: dict[str, tuple[str, ...]] = {}
-        for module in self.program.modules.values():  # children before parents
-            targets: list[str] = []
-            for function in (*module.forwards, *module.functions):
-                for value in walk(function.body):
-                    match value:
-                        case Weight(row=name) | ApplyMap(row=name):
-                            rows = module.tensors_named(name)
-                            targets += [row.target for row in rows if row.target is not None]
-                        case CallPart(part=name) | Mixture(part=name):
-                            for part in module.parts_named(name):
-                                targets += found[part.module]
-            found[module.id] = tuple(
-                target for target in dict.fromkeys(targets) if not module.is_within(target)
-            )
-        return found
+        return handed_rows(self.program, self.class_module)
 
     def outer(self, module: Module) -> tuple[str, ...]:
         """The paths of rows elsewhere in the model that a module is given when it is called."""

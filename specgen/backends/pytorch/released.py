@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
-from specgen.analysis.table.instances import environment, root
+from specgen.analysis.table.cases import Folder
+from specgen.analysis.table.instances import OWN, environment, root
 from specgen.analysis.table.leeway import Leeway, leeway
-from specgen.analysis.table.rows import Entry, entries, pattern
+from specgen.analysis.table.rows import Entry, entries, fold, pattern
 from specgen.analysis.table.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.faults import Inexpressible
@@ -31,9 +32,11 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
+from specgen.backends.refusal import Site
 from specgen.dtypes import COMPUTED_FLOATS, DTYPES
+from specgen.expr.assumptions import Assumptions
 from specgen.expr.evaluate import Value, evaluate
-from specgen.expr.node import FALSE, Expr, Sym, disjunction
+from specgen.expr.node import FALSE, Expr, Sym, conjunction, disjunction, symbols
 from specgen.expr.printing import to_text
 from specgen.ir.model import Module, Program, Template
 from specgen.records import dataclass
@@ -61,7 +64,7 @@ class Released:
     plain: dict[Pairing, None] = field(default_factory=dict)  # ordered
     formats: dict[Key, dict[Pairing, None]] = field(default_factory=dict)
     packed: dict[Node, None] = field(default_factory=dict)
-    copies: dict[str, tuple[str, str]] = field(default_factory=dict)
+    copies: dict[tuple[str, str, str], None] = field(default_factory=dict)
     numbers: dict[str, Expr] = field(default_factory=dict)
     conditions: dict[Pairing, Expr] = field(default_factory=dict)
     leeway: Leeway = field(init=False)
@@ -77,22 +80,26 @@ class Released:
         for tensor in stored(self.program, scheme):
             by_path.setdefault(tensor.first.path, []).append(tensor)
         names: dict[str, dict[Pairing, Expr]] = {}  # of each parameter: what it is called, and when
+        ways: dict[Pairing, Entry] = {}
+        folder = Folder(environment(self.program))
         for path, here in by_path.items():
-            if places[path][0].tensor.shared == "copy":
-                self.copy(here, by_path[places[path][0].tensor.target or ""])
-                continue
+            for copied in places[path]:
+                if copied.tensor.shared == "copy":
+                    self.copy(copied, places, by_path, scheme)
             for tensor in here:
-                if tensor.first.kind == "scale":
+                if tensor.first.kind == "scale" or tensor.first.shared is not None:
                     continue
                 entry = places[path][0]
-                for other in places[path]:
+                for other in places[path] if len(places[path]) > 1 else ():
                     alike = other.tensor.kind == tensor.first.kind or tensor.packed
                     given = [stored_name(s.names, s.kind, scheme) for s in other.stored]
-                    if alike and tensor.name in given:
+                    held = tensor.packed or tensor.first in fold(other, folder)
+                    if alike and tensor.name in given and held:
                         entry = other
                 owned = self.pack(tensor, places) if tensor.packed else self.enter(tensor, entry)
                 for pair in owned:
                     known = names.setdefault(pair[1], {})
+                    self.one_way(pair, entry, ways)
                     known[pair] = disjunction(known.get(pair, FALSE), entry.condition)
         for called in names.values():
             if len(called) > 1:
@@ -106,28 +113,35 @@ class Released:
 
     def enter(self, tensor: StoredTensor, entry: Entry) -> Sequence[Pairing]:
         """A tensor that holds one row as it is, or in a storage format; its name and the row's."""
-        name = self.released(tensor)
+        name = self.released(tensor.name)
         own = self.own(tensor.first.own, entry.tensor.kind)
-        if entry.tensor.format is None:
+        key = self.key(entry)
+        if key is None:
             self.note_dtype(name, tensor)
             self.plain[name, own] = None
             return [(name, own)]
+        table = self.formats.setdefault(key, {})
+        pair = (name.removesuffix(".weight"), own)
+        table[pair] = None
+        return [pair]
+
+    def key(self, entry: Entry) -> Key | None:
+        """The storage format of a row, with the values of its params but for R and C."""
+        if entry.tensor.format is None:
+            return None
         env = environment(self.program)
         values = tuple(
             (param, evaluate(entry.instance.resolve(expr), env))
             for param, expr in entry.tensor.format.arguments.items()
             if param not in ("R", "C")
         )
-        table = self.formats.setdefault((entry.tensor.format.module, values), {})
-        pair = (name.removesuffix(".weight"), own)
-        table[pair] = None
-        return [pair]
+        return entry.tensor.format.module, values
 
     def pack(
         self, tensor: StoredTensor, places: Mapping[str, Sequence[Entry]]
     ) -> Sequence[Pairing]:
         """A tensor that holds several rows, or all instances of one, or one rearranged."""
-        name = self.released(tensor)
+        name = self.released(tensor.name)
         self.note_dtype(name, tensor)
         rows = [self.own(row.own, places[row.path][0].tensor.kind) for row in tensor.rows]
         apart = list(tensor.stacked)  # the indices whose instances are parameters of their own
@@ -175,18 +189,66 @@ class Released:
             raise Inexpressible(f"how rows are stored depends on the index `{sym.name}`")
         return Attribute(Atom("config"), variable(sym.name))
 
-    def copy(self, here: Sequence[StoredTensor], originals: Sequence[StoredTensor]) -> None:
-        """A second stored copy: each of its tensors must equal that of the original."""
-        for tensor, original in zip(here, originals, strict=True):
-            own = self.own(tensor.first.own, "array")
-            self.copies[own] = (self.released(tensor), self.released(original))
+    def one_way(self, pair: Pairing, entry: Entry, ways: dict[Pairing, Entry]) -> None:
+        """Raises Inexpressible where an index says how tensors of one name are stored.
 
-    def released(self, tensor: StoredTensor) -> str:
-        """The released name, expressions in braces."""
-        for piece in tensor.name:
+        The tables tell the alternatives of a row apart by what they are called.
+        """
+        row, other = entry.tensor, ways.setdefault(pair, entry).tensor
+        dtypes = {row.dtype, other.dtype}
+        alike = len(dtypes) == 1 or dtypes <= {*COMPUTED_FLOATS}
+        if not alike or self.key(entry) != self.key(ways[pair]):
+            name = entry.instance.module.name
+            raise Inexpressible(
+                f"tensors `{pair[0]}` are stored in several ways: give the alternatives of "
+                f"`{row.name}` different names in `names`",
+                Site(name, row.name),
+            )
+
+    def copy(
+        self,
+        entry: Entry,
+        places: Mapping[str, Sequence[Entry]],
+        by_path: Mapping[str, Sequence[StoredTensor]],
+        scheme: str,
+    ) -> None:
+        """A second stored copy: each of its tensors must equal that of the original."""
+        row, target = entry.tensor, entry.tensor.target or ""
+        home = entry.instance.path if entry.instance.module.is_within(target) else ()
+        path = ".".join((*home, target))
+        alone = [tensor.name for tensor in by_path.get(path, ()) if not tensor.packed]
+        own = self.own(entry.stored[0].names[OWN], "array").split(".")
+        owner = ".".join(own[: -1 - row.name.count(".")])
+        found = False
+        for other in places.get(path, ()):
+            condition = conjunction(entry.condition, other.condition)
+            if Assumptions().assume(condition) is None:
+                continue
+            for copied, original in zip(entry.stored, other.stored, strict=True):
+                first, second = (
+                    stored_name(one.names, one.kind, scheme) for one in (copied, original)
+                )
+                found = second in alone
+                if not found:
+                    break
+                names = self.released(first), self.released(second)
+                self.copies[owner, *names] = None
+                if symbols(condition) - {*declared(self.program.model)}:
+                    known = self.conditions.get(names, FALSE)
+                    self.conditions[names] = disjunction(known, condition)
+        if not found:
+            raise Inexpressible(
+                f"`{row.name}` is a stored copy of `{target}`, which is no tensor of its own "
+                "in the checkpoint",
+                Site(entry.instance.module.name, row.name),
+            )
+
+    def released(self, name: Template) -> str:
+        """A released name, expressions in braces."""
+        for piece in name:
             if not isinstance(piece, str | Sym):
                 self.numbers.setdefault(to_text(piece), piece)
-        return pattern(tensor.name)
+        return pattern(name)
 
     def own(self, name: Template, kind: str) -> str:
         """The parameter: its name in the model, indices in braces, that of a stack in brackets."""
@@ -284,8 +346,8 @@ class Released:
     def copy_table(self) -> list[str]:
         lines = ["# Tensors stored a second time: for which module, as what, and what they equal."]
         lines.append("COPIES = [")
-        for own, names in self.copies.items():
-            texts = [Atom(literal(text)) for text in (own.rpartition(".")[0], *names)]
+        for names in self.copies:
+            texts = [Atom(literal(text)) for text in names]
             lines += layout.lines("", grouping(texts), 1, ",")
         return [*lines, "]"]
 

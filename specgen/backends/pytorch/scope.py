@@ -181,28 +181,38 @@ class Scope(ABC):
 
         def written(tensor: Tensor) -> Node:
             if tensor.target is not None:
-                return self.shared(tensor.target)
+                return self.shared(tensor)
             return row_tensor(self.plan, tensor, self.stacked)
 
         return self.chosen(row, written)
 
-    def shared(self, target: str) -> Node:
-        """A row that another row shares: within this module, or handed in by the caller."""
+    def shared(self, tensor: Tensor) -> Node:
+        """The tensor of a row that another has: within this module, or handed in by the caller."""
         assert self.module is not None
-        if not self.module.is_within(target):
-            return Atom(self.plan.shared_name(target))
+        assert tensor.target is not None
+        if not self.module.is_within(tensor.target):
+            return self.handed_in(tensor.target)
+        return self.below(tensor.target, tensor.kind)
+
+    def handed_in(self, target: str) -> Node:
+        """A row of the model, here, or as a module below it is handed it."""
+        assert self.module is not None
+        if self.module.id == self.plan.program.root:
+            return self.below(target, self.plan.path_kind(self.module, target))
+        return Atom(self.plan.shared_name(target))
+
+    def below(self, path: str, kind: str) -> Node:
+        """The tensor of a row of this module or of a part of it."""
         node: Node = SELF
-        for name in target.split("."):
+        for name in path.split("."):
             node = Attribute(node, attribute(name))
-        return (
-            Attribute(node, "weight") if self.plan.path_kind(self.module, target) == "map" else node
-        )
+        return Attribute(node, "weight") if kind == "map" else node
 
     def shared_with(self, part: str) -> list[Node]:
         """The arguments that hand a part the rows that it shares."""
         assert self.module is not None
         module = self.plan.program.modules[self.module.parts_named(part)[0].module]
-        return [self.shared(target) for target in self.plan.outer(module)]
+        return [self.handed_in(target) for target in self.plan.outer(module)]
 
     def apply_map(self, row: str, value: Node) -> Node:
         assert self.module is not None
@@ -220,7 +230,7 @@ class Scope(ABC):
                     if exists == TRUE
                     else Ternary(added, self.condition(exists), Atom("None"))
                 ]
-            return call("F.linear", value, self.shared(tensor.target), *given)
+            return call("F.linear", value, self.shared(tensor), *given)
 
         if not self.stacked:
             return self.chosen(row, written)
@@ -283,11 +293,13 @@ class Scope(ABC):
                 arguments[2] = arguments[1]
             result = call(function_name(value.function), *arguments)
             return result if narrow is None else leading(result, self.size(narrow))
+        assert self.module is not None
+        arguments += map(self.handed_in, self.plan.outer(self.module))
         if self.plan.needs_device(self.module, called):
             arguments.append(self.device())
         cache = [CACHE] if self.plan.uses_cache(self.module, called) else []
         name = attribute(value.function)
-        if self.module is not None and self.module.id == self.plan.program.root:
+        if self.module.id == self.plan.program.root:
             name = self.plan.inner.get(value.function, name)
         return call(Attribute(SELF, name), *arguments, *cache)
 
@@ -296,7 +308,8 @@ class Scope(ABC):
         row = Attribute(SELF, attribute(value.part))
         if self.plan.is_stacked(self.module.parts_named(value.part)[0]):
             return call(row, *arguments)
-        one = f"lambda e, x: {flat(row)}[e](x)"
+        handed = map(flat, self.shared_with(value.part))
+        one = f"lambda e, x: {flat(row)}[e]({', '.join(['x', *handed])})"
         return call("mixture", Atom(one), call("len", row), *arguments)
 
     @abstractmethod
@@ -332,7 +345,7 @@ class Scope(ABC):
                 continue
             if row.target is None:
                 return row_tensor(self.plan, row, self.stacked)
-            return self.shared(row.target)
+            return self.shared(row)
         handed = self.plan.outer(module)
         if handed and dtypes is None:
             return Atom(self.plan.shared_name(handed[0]))

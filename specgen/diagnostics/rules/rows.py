@@ -129,6 +129,26 @@ ROW_CODES: Final[Mapping[str, Code]] = {
         right: w : dim -> n when low == 0   w.bias : [n] when biased and low == 0
         """,
     ),
+    "E0514": error(
+        "shared row without the other",
+        "`{name}` may exist where `{target}` does not: that is there only when {condition}",
+        """
+        `tied` and `copy` are another row's tensor.  Where there is no such row, there is nothing to
+        share.
+        wrong: a : dim -> n when low == 0   b : tied a
+        right: a : dim -> n when low == 0   b : tied a when low == 0
+        """,
+    ),
+    "E0515": error(
+        "shared row ambiguous",
+        "`{name}` stands for `{target}` of the model, and there is a `{first}` here, too",
+        """
+        A row that is shared itself stands for what that row shares.  Its path has to mean the same
+        here: a module's own rows and parts come before those of the model.
+        wrong: module block { tensors { w : dim -> dim  v : tied other } }   # other : tied w
+        right: module block { tensors { u : dim -> dim  v : tied other } }
+        """,
+    ),
     # ---- E06xx: parts and modules ------------------------------------------------------
     "E0601": error(
         "unknown module",

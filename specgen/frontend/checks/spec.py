@@ -36,15 +36,33 @@ MAX_ALTERNATIVES = 100
 def check_spec(loaded: Loaded, passed: Container[LoadedFile], diagnostics: Diagnostics) -> None:
     """Reports every fault that does not depend on a variant's values, but of files that passed."""
     views = ModuleViews(diagnostics)
+    read = read_elsewhere(loaded, views)
     for definition in loaded.definitions():
         if definition.file not in passed:
-            check_module(views.of(definition), diagnostics)
+            check_module(views.of(definition), read, diagnostics)
     for function in loaded.functions():
         if function.file not in passed:
             check_function(function, views, diagnostics)
 
 
-def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
+def read_elsewhere(loaded: Loaded, views: ModuleViews) -> frozenset[int]:
+    """The rows that another is tied to, by identity: what reads that one reads them."""
+    return frozenset(
+        id(row)
+        for definition in loaded.definitions()
+        if any(isinstance(row.storage, tree.SharedStorage) for row in definition.tree.tensors)
+        for rows in views.quiet(views.of(definition)).tensors.values()
+        for one in rows
+        if one.end is not None and is_shared(one.row, "tied")
+        for row in one.end.passed
+    )
+
+
+def is_shared(row: tree.Tensor, kind: str) -> bool:
+    return isinstance(row.storage, tree.SharedStorage) and row.storage.kind == kind
+
+
+def check_module(view: ModuleView, read: frozenset[int], diagnostics: Diagnostics) -> None:
     definition = view.definition
     if definition.parent is not None and definition.tree.modules:
         diagnostics.report("E0606", definition.tree.modules[0].span)
@@ -53,6 +71,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     check_names_of_rows(view, diagnostics)
     check_overlaps(view, start, diagnostics)
     check_biases(view, start, diagnostics)
+    check_shared(view, start, diagnostics)
     check_divisions(view, start, diagnostics)
     tables.names(view, diagnostics)
     tables.configs(view, diagnostics)
@@ -61,7 +80,7 @@ def check_module(view: ModuleView, diagnostics: Diagnostics) -> None:
     for parts in view.parts.values():
         for part in parts:
             view.arguments(part.row)
-    check_dataflow(view, start, diagnostics)
+    check_dataflow(view, start, read, diagnostics)
 
 
 def check_sections(definition: Definition, diagnostics: Diagnostics) -> None:
@@ -135,6 +154,8 @@ def check_overlaps(view: ModuleView, start: Assumptions, diagnostics: Diagnostic
             )
             continue
         for (first, first_span), (second, second_span) in combinations(rows, 2):
+            if first_span is second_span:
+                continue  # one row, which shares another's alternatives
             both = start.assume(first)
             both = both.assume(second) if both is not None else None
             if both is not None:
@@ -170,6 +191,30 @@ def check_biases(view: ModuleView, start: Assumptions, diagnostics: Diagnostics)
                     labels=[Label(one.row.span, "exists under this condition") for one in bases],
                     help=f"let it exist with its row: `when {condition}`",
                 )
+
+
+def check_shared(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> None:
+    """A row that shares another's may only be where the other is."""
+    for row in view.definition.tree.tensors:
+        shared = [one.end for one in view.tensors.get(row.path.text, ()) if one.row is row]
+        found = [end for end in shared if end is not None]
+        if not found or any(end.condition == TRUE for end in found):
+            continue
+        left = start.assume(view.condition(row.condition))
+        for end in found:
+            left = left and left.assume(negation(end.condition))
+        if left is not None:
+            condition = size_text(disjunction(*(end.condition for end in found)))
+            labels = [Label(end.row.span, "exists under its condition") for end in found]
+            diagnostics.report(
+                "E0514",
+                row.span,
+                name=row.path.text,
+                target=".".join(found[0].path),
+                condition=condition,
+                labels=labels,
+                help=f"let it exist with that row: `when {condition}`",
+            )
 
 
 def check_divisions(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> None:
@@ -208,7 +253,9 @@ class Usage:
     failed: bool = False
 
 
-def check_dataflow(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> None:
+def check_dataflow(
+    view: ModuleView, start: Assumptions, read: frozenset[int], diagnostics: Diagnostics
+) -> None:
     module = view.definition.tree
     main: Signature | None = None
     usage = Usage()
@@ -238,17 +285,27 @@ def check_dataflow(view: ModuleView, start: Assumptions, diagnostics: Diagnostic
             continue
         check_body(function, view.scope, view, assumed, usage, diagnostics)
     if module.forwards and not usage.failed:
-        check_used(view, usage.rows, diagnostics)
+        check_used(view, usage.rows, read, diagnostics)
 
 
-def check_used(view: ModuleView, used: set[str], diagnostics: Diagnostics) -> None:
-    """A row that no dataflow reads is a mistake: the checkpoint holds it for a reason."""
+def check_used(
+    view: ModuleView, used: set[str], read: frozenset[int], diagnostics: Diagnostics
+) -> None:
+    """A row that no dataflow reads is a mistake: the checkpoint holds it for a reason.
+
+    Reading a row that shares another's is reading that one.
+    """
     module = view.definition.tree
+    copied = {
+        id(row)
+        for name in used & view.tensors.keys()
+        for one in view.tensors[name]
+        if one.end is not None
+        for row in one.end.passed
+    }
+    used = used | {row.path.text for row in module.tensors if id(row) in read | copied}
     for tensor in module.tensors:
-        stored_copy = (
-            isinstance(tensor.storage, tree.SharedStorage) and tensor.storage.kind == "copy"
-        )
-        if tensor.path.text not in used and not stored_copy:
+        if tensor.path.text not in used and not is_shared(tensor, "copy"):
             diagnostics.report("E0512", tensor.span, name=tensor.path.text, kind="tensor")
     for part in module.parts:
         if part.name not in used:

@@ -12,9 +12,10 @@ from functools import cached_property
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
 from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions
-from specgen.expr.node import TRUE, Expr, Sym, substitute
+from specgen.expr.node import TRUE, Expr, Sym, conjunction, substitute
 from specgen.frontend.dataflow.signatures import Signature, signature
 from specgen.frontend.files import Definition, FreeFunction, LoadedFile, std_use
+from specgen.frontend.modules.shared_rows import ends, names_of
 from specgen.frontend.modules.views import CacheView, PartView, TensorView
 from specgen.frontend.scope import (
     TAKEN,
@@ -31,10 +32,6 @@ from specgen.ops.context import size_text
 from specgen.records import dataclass
 
 #: Row dtypes that keep their own precision in dataflow; others compute in the activation dtype.
-
-
-#: Modules nested in modules deeper than this are an endless recursion.
-MAX_DEPTH = 32
 
 
 @dataclass(eq=False)
@@ -101,12 +98,17 @@ class ModuleView:
     def tensors(self) -> Mapping[str, Sequence[TensorView]]:
         found: dict[str, list[TensorView]] = {}
         for row in self.definition.tree.tensors:
-            view = self.tensor(row)
-            if view is not None:
-                found.setdefault(row.path.text, []).append(view)
+            if isinstance(row.storage, tree.SharedStorage):
+                views = self.shared(row, row.storage)
+            else:
+                view = self.tensor(row)
+                views = [view] if view is not None else []
+            if views:
+                found.setdefault(row.path.text, []).extend(views)
         return found
 
     def tensor(self, row: tree.Tensor) -> TensorView | None:
+        """A row with a tensor of its own; None where its sizes are at fault."""
         condition = self.condition(row.condition)
         compute = ACTIVATION
         if row.format is not None:
@@ -122,7 +124,7 @@ class ModuleView:
             case tree.MapStorage(input=into, output=out):
                 kind, dims = "map", [out, into]
             case tree.SharedStorage():
-                return self.shared(row, row.storage, condition)
+                return None
         sizes: list[Expr] = []
         for dim in dims:
             if isinstance(dim, tree.Rest):
@@ -164,45 +166,32 @@ class ModuleView:
         if row.path.names[-1] != "bias" or not maps:
             self.diagnostics.report("E0504", row.path.span, name=row.path.text, base=base)
 
-    def shared(
-        self, row: tree.Tensor, storage: tree.SharedStorage, condition: Expr
-    ) -> TensorView | None:
-        found = self.target(storage.target, 0)
-        if found is None:
+    def shared(self, row: tree.Tensor, storage: tree.SharedStorage) -> Sequence[TensorView]:
+        """The alternatives of a row that shares another's: those that this one has."""
+        condition, found = self.condition(row.condition), ends(self, storage.target)
+        if not found:
             self.diagnostics.report("E0505", storage.target.span, name=storage.target.text)
-            return None
-        return TensorView(row, found.kind, found.shape, found.compute, condition)
-
-    def target(self, path: tree.Path, depth: int) -> TensorView | None:
-        """The row that `tied` or `copy` means, its shape in this module's names."""
-        return self.find_row(path.names, depth) or (
-            self.views.of(self.definition.parent).find_row(path.names, depth)
-            if self.definition.parent is not None
-            else None
-        )
-
-    def find_row(self, names: Sequence[str], depth: int) -> TensorView | None:
-        if depth > MAX_DEPTH:
-            return None
-        text = ".".join(names)
-        for row in self.definition.tree.tensors:
-            if row.path.text == text:
-                if isinstance(row.storage, tree.SharedStorage):
-                    return self.target(row.storage.target, depth + 1)
-                return self.views.quiet(self).tensor(row)
-        for part in self.definition.tree.parts:
-            if part.name == names[0] and len(names) > 1 and part.index is None:
-                child = self.definition.module(part.module)
-                if child is None:
-                    return None
-                view = self.views.of(child).find_row(names[1:], depth + 1)
-                arguments = self.views.quiet(self).arguments(part)
-                if view is None or arguments is None:
-                    return None
-                expanded = [self.views.of(child).scope.expand(dim) for dim in view.shape]
-                shape = tuple(substitute(dim, arguments) for dim in expanded)
-                return TensorView(view.row, view.kind, shape, view.compute, view.condition)
-        return None
+        own = names_of(self)
+        for end in found:
+            if end.absolute and end.path[0] in own:
+                self.diagnostics.report(
+                    "E0515",
+                    storage.target.span,
+                    name=storage.target.text,
+                    target=".".join(end.path),
+                    first=end.path[0],
+                    labels=[Label(end.row.span, "the row of the model")],
+                )
+                break
+        if len(found) == 1:
+            (end,) = found
+            return [TensorView(row, end.kind, end.shape, end.compute, condition, end)]
+        under = [(conjunction(condition, end.condition), end) for end in found]
+        return [
+            TensorView(row, end.kind, end.shape, end.compute, both, end)
+            for both, end in under
+            if self.required.assume(both) is not None
+        ]
 
     # ---- parts
 

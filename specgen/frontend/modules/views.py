@@ -7,19 +7,24 @@ from typing import Protocol
 
 from specgen.expr.node import Expr
 from specgen.frontend.dataflow.signatures import Signature
+from specgen.frontend.modules.shared_rows import End
 from specgen.language import tree
 from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TensorView:
-    """A tensor row as dataflow sees it; `matrix` is [out, in] for a map."""
+    """A tensor row as dataflow sees it; `shape` is [out, in] for a map.
+
+    A row that shares another's is several where what it stands for, its `end`, has alternatives.
+    """
 
     row: tree.Tensor
     kind: str
     shape: tuple[Expr, ...]
     compute: str
     condition: Expr
+    end: End | None = None
 
 
 @dataclass(frozen=True, slots=True)

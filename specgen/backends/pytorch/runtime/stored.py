@@ -117,4 +117,8 @@ def stored_copies(model: Any) -> Iterator[tuple[str, str]]:
     modules = dict(model.named_modules())
     for owner, copy, original in COPIES:
         for _, index in instances(owner, modules):
-            yield filled(copy, index, model.config), original
+            if WHERE:
+                holds = WHERE.get((copy, original))
+                if holds is not None and not holds(model.config, index):
+                    continue
+            yield filled(copy, index, model.config), filled(original, index, model.config)
