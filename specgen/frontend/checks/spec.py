@@ -46,16 +46,15 @@ def check_spec(loaded: Loaded, passed: Container[LoadedFile], diagnostics: Diagn
 
 
 def read_elsewhere(loaded: Loaded, views: ModuleViews) -> frozenset[int]:
-    """The rows that another is tied to, by identity: what reads that one reads them."""
-    return frozenset(
-        id(row)
-        for definition in loaded.definitions()
-        if any(isinstance(row.storage, tree.SharedStorage) for row in definition.tree.tensors)
-        for rows in views.quiet(views.of(definition)).tensors.values()
-        for one in rows
-        if one.end is not None and is_shared(one.row, "tied")
-        for row in one.end.passed
-    )
+    """The rows that a row of another module is tied to, by identity: what reads that one reads them."""
+    found: set[int] = set()
+    for definition in loaded.definitions():
+        if any(is_shared(row, "tied") for row in definition.tree.tensors):
+            rows = views.quiet(views.of(definition)).tensors.values()
+            ends = (one.end for some in rows for one in some if is_shared(one.row, "tied"))
+            passed = {id(row) for end in ends if end is not None for row in end.passed}
+            found |= passed - set(map(id, definition.tree.tensors))
+    return frozenset(found)
 
 
 def is_shared(row: tree.Tensor, kind: str) -> bool:
@@ -296,14 +295,14 @@ def check_used(
     Reading a row that shares another's is reading that one.
     """
     module = view.definition.tree
-    copied = {
+    shared = {
         id(row)
         for name in used & view.tensors.keys()
         for one in view.tensors[name]
         if one.end is not None
         for row in one.end.passed
     }
-    used = used | {row.path.text for row in module.tensors if id(row) in read | copied}
+    used = used | {row.path.text for row in module.tensors if id(row) in read | shared}
     for tensor in module.tensors:
         if tensor.path.text not in used and not is_shared(tensor, "copy"):
             diagnostics.report("E0512", tensor.span, name=tensor.path.text, kind="tensor")
