@@ -36,7 +36,18 @@ from specgen.backends.refusal import Site
 from specgen.dtypes import COMPUTED_FLOATS, DTYPES
 from specgen.expr.assumptions import Assumptions
 from specgen.expr.evaluate import Value, evaluate
-from specgen.expr.node import FALSE, Expr, Sym, conjunction, disjunction, symbols
+from specgen.expr.node import (
+    FALSE,
+    TRUE,
+    Apply,
+    Expr,
+    Sym,
+    conjunction,
+    disjunction,
+    negation,
+    symbols,
+    transform,
+)
 from specgen.expr.printing import to_text
 from specgen.ir.model import Module, Program, Template
 from specgen.records import dataclass
@@ -103,7 +114,7 @@ class Released:
                     known[pair] = disjunction(known.get(pair, FALSE), entry.condition)
         for called in names.values():
             if len(called) > 1:
-                self.conditions |= called
+                self.conditions |= {pair: self.left_open(when) for pair, when in called.items()}
 
     @property
     def program(self) -> Program:
@@ -189,6 +200,26 @@ class Released:
             raise Inexpressible(f"how rows are stored depends on the index `{sym.name}`")
         return Attribute(Atom("config"), variable(sym.name))
 
+    def left_open(self, condition: Expr) -> Expr:
+        """What of a condition an index decides: the values of the file's params decide the rest."""
+        env, known = environment(self.program), {*declared(self.program.model)}
+
+        def rule(node: Expr) -> Expr:
+            if symbols(node) and symbols(node) <= known:
+                value = evaluate(node, env)
+                if isinstance(value, bool):
+                    return TRUE if value else FALSE
+            match node:
+                case Apply(op="and", args=args):
+                    return conjunction(*args)
+                case Apply(op="or", args=args):
+                    return disjunction(*args)
+                case Apply(op="not", args=(arg,)):
+                    return negation(arg)
+            return node
+
+        return transform(condition, rule)
+
     def one_way(self, pair: Pairing, entry: Entry, ways: dict[Pairing, Entry]) -> None:
         """Raises Inexpressible where an index says how tensors of one name are stored.
 
@@ -221,8 +252,8 @@ class Released:
         owner = ".".join(own[: -1 - row.name.count(".")])
         found = False
         for other in places.get(path, ()):
-            condition = conjunction(entry.condition, other.condition)
-            if Assumptions().assume(condition) is None:
+            condition = self.left_open(conjunction(entry.condition, other.condition))
+            if condition == FALSE or Assumptions().assume(condition) is None:
                 continue
             for copied, original in zip(entry.stored, other.stored, strict=True):
                 first, second = (
@@ -233,7 +264,7 @@ class Released:
                     break
                 names = self.released(first), self.released(second)
                 self.copies[owner, *names] = None
-                if symbols(condition) - {*declared(self.program.model)}:
+                if condition != TRUE:
                     known = self.conditions.get(names, FALSE)
                     self.conditions[names] = disjunction(known, condition)
         if not found:
