@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from specgen.analysis.quantities.ledger import ledger
 from specgen.analysis.table.stored import expand, scheme_of, stored
+from specgen.diagnostics.diagnostic import SpecError
 from specgen.frontend.load import check_file, load_program
 from tests.agreement import EVERY, Layers, differences, drawn
 from tests.numeric.generated import imported
@@ -36,6 +39,7 @@ CONDITIONS: dict[str, Holds] = {
     "l < 2": lambda l, wide: l < 2,  # noqa: E741
     "l >= 2": lambda l, wide: l >= 2,  # noqa: E741
     "l == 0": lambda l, wide: l == 0,  # noqa: E741
+    "l == 2": lambda l, wide: l == 2,  # noqa: E741
     "l == 1": lambda l, wide: l == 1,  # noqa: E741
     "l > 1": lambda l, wide: l > 1,  # noqa: E741
     "wide": lambda l, wide: wide,  # noqa: E741
@@ -62,15 +66,22 @@ class Alternative:
 
     @property
     def text(self) -> str:
+        return f"{self.always} when {self.condition}"
+
+    @property
+    def always(self) -> str:
         if self.root:
-            return f"a : tied root when {self.condition}"
-        format_ = " as bf16" if self.dtype == "bf16" else ""
-        return f"a : dim -> {self.out}{format_} when {self.condition}"
+            return "a : tied root"
+        return f"a : dim -> {self.out}" + (" as bf16" if self.dtype == "bf16" else "")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A drawn table; `place` is where `a` is: with `b` in a layer or an expert, or in a part."""
+    """A drawn table; `place` is where `a` is.
+
+    With `b` in a layer or an expert; in a part of the layer (`part`), or in each alternative of one
+    (`parts`); or in the model.
+    """
 
     place: str
     wide: bool
@@ -101,7 +112,7 @@ class Table:
     @property
     def text(self) -> str:
         own = "\n      ".join(a.text for a in self.alternatives)
-        target = "sub.a" if self.place == "part" else "a"
+        target = "sub.a" if self.place in ("part", "parts") else "a"
         shared = f"b : {self.kind} {target} when {self.condition}"
         read = "if has(a) { y = x + sum(a(x), over = -1, keep = true) } else { y = x }"
         if not self.read:
@@ -109,7 +120,25 @@ class Table:
         also = "if has(b) { z = y - sum(b(y), over = -1, keep = true) } else { z = y }"
         root = "root : dim -> dim" if any(a.root for a in self.alternatives) else ""
         both = f"tensors {{ {own}\n      {shared} }}"
+        there = "\n      ".join(
+            f"sub : other{n} when {a.condition}" for n, a in enumerate(self.alternatives)
+        )
+        others = "\n  ".join(
+            f"""module other{n} {{ tensors {{ {a.always}  w : dim -> dim }}
+    forward(x: [B, S, dim]) -> [B, S, dim] {{ {read}
+      return w(y) }} }}"""
+            for n, a in enumerate(self.alternatives)
+        )
         modules = {
+            "model": f"""module block {{ params {{ l : count }} tensors {{ {shared} }}
+    forward(x: [B, S, dim]) -> [B, S, dim] {{ y = x
+      {also}
+      return z }} }}""",
+            "parts": f"""module block {{ params {{ l : count }} parts {{ {there} }} tensors {{ {shared} }}
+    forward(x: [B, S, dim]) -> [B, S, dim] {{ if has(sub) {{ y = sub(x) }} else {{ y = x }}
+      {also}
+      return z }} }}
+  {others}""",
             "layer": f"""module block {{ params {{ l : count }} {both}
     forward(x: [B, S, dim]) -> [B, S, dim] {{ {read}
       {also}
@@ -136,8 +165,10 @@ model t {{
   params {{ vocab : size = {VOCABULARY}  dim : size = {DIM}  wide : flag = {str(self.wide).lower()} }}
   dtypes {{ maps = f32  arrays = f32  activations = f32 }}
   parts {{ c[l] : block × {LAYERS} }}
-  tensors {{ embed : [vocab, dim]  {root} }}
-  forward(tokens: i64 [B, S]) -> [B, S, dim] {{ return c(take(embed, tokens)) }}
+  tensors {{ embed : [vocab, dim]  {root}  {own if self.place == "model" else ""} }}
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {{ x = c(take(embed, tokens))
+    {read if self.place == "model" else "y = x"}
+    return y }}
   {modules[self.place]}
 }}
 """
@@ -148,8 +179,9 @@ model t {{
         """Where `a` and `b` are in a layer."""
         for expert in range(EXPERTS) if self.place == "expert" else [0]:
             below = f".x.{expert}" if self.place == "expert" else ""
-            sub = ".sub" if self.place == "part" else ""
-            yield f"c.{layer}{below}{sub}", f"c.{layer}{below}"
+            sub = ".sub." if self.place in ("part", "parts") else "."
+            home = "" if self.place == "model" else f"c.{layer}{below}{sub}"
+            yield home, f"c.{layer}{below}"
 
     def rows(self) -> Iterator[tuple[str, tuple[int, ...], str, str | None]]:
         """Each tensor of the checkpoint: name, shape, dtype, and that of which it is a copy."""
@@ -157,7 +189,7 @@ model t {{
         if any(a.root for a in self.alternatives):
             yield "root.weight", (DIM, DIM), "f32", None
         for layer in range(LAYERS):
-            if self.place == "part":
+            if self.place == "part" or (self.place == "parts" and self.meant(layer)):
                 yield f"c.{layer}.sub.w.weight", (DIM, DIM), "f32", None
             if self.place == "expert":
                 yield f"c.{layer}.r.weight", (EXPERTS, DIM), "f32", None
@@ -165,18 +197,30 @@ model t {{
             for home, own in self.homes(layer):
                 if meant is None:
                     continue
-                name = "root.weight" if meant.root else f"{home}.a.weight"
+                name = "root.weight" if meant.root else f"{home}a.weight"
                 shape = (DIM, DIM) if meant.root else (meant.out, DIM)
                 dtype = "f32" if meant.root else meant.dtype
-                if not meant.root:
+                if not meant.root and (self.place != "model" or layer == 0):
                     yield name, shape, dtype, None
                 if self.kind == "copy" and self.shares(layer):
                     yield f"{own}.b.weight", shape, dtype, name
 
+    def touched(self) -> set[str]:
+        """The tensors that the forward reads; a copy is read where the original is."""
+        found = {name for name, _, _, original in self.rows() if original is None}
+        found = {name for name in found if not name.endswith("a.weight") and name != "root.weight"}
+        for layer in range(LAYERS):
+            meant = self.meant(layer)
+            if meant is not None and (self.read or self.shares(layer)):
+                for home, _ in self.homes(layer):
+                    found.add("root.weight" if meant.root else f"{home}a.weight")
+        return found
+
 
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
-    split = draw(st.sampled_from(SPLITS))
+    place = draw(st.sampled_from(["layer", "part", "parts", "expert", "model"]))
+    split = SPLITS[-1] if place == "model" else draw(st.sampled_from(SPLITS))
     alternatives = [
         Alternative(
             condition,
@@ -222,6 +266,8 @@ def test_what_is_counted_is_what_each_layer_has(
     assert counts.value("stored_elements") == sum(sizes.values())
     assert counts.value("stored_copies") == sum(sizes[name] for name in copies)
     assert counts.value("stored_bytes") == sum(sizes[n] * BYTES[d] for n, _, d, _ in rows)
+    if table.place != "expert":  # of which not all are active
+        assert counts.value("parameters_active") == sum(sizes[name] for name in table.touched())
     found = {
         name: (tensor.dims, tensor.dtype)
         for tensor in stored(program, scheme_of(program))
@@ -271,3 +317,75 @@ def test_every_layer_computes_the_same(
             layers.model.load_checkpoint(folder / "changed.safetensors")
     layers.model.save_checkpoint(folder / "saved")
     assert set(load_file(folder / "saved" / "model.safetensors")) == {n for n, *_ in table.rows()}
+
+
+FORMATS = ("", " as bf16", " as f8e4m3", " as fp8_block(block = 4)", " as fp8_block(block = 8)")
+
+
+def told_apart(first: str, second: str) -> bool:
+    """Whether the names of tensors say in which format they are, or there is nothing to say."""
+    formats = {first, second}
+    return len(formats) == 1 or formats == {"", " as bf16"} or sum("fp8" in f for f in formats) == 1
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    formats=st.lists(st.sampled_from(FORMATS), min_size=2, max_size=2),
+    kind=st.sampled_from(["tied", "copy"]),
+    condition=st.sampled_from(["true", "l == 0", "l == 2", "l >= 2"]),
+)
+def test_a_checkpoint_in_the_formats_of_alternatives_is_read(
+    formats: list[str], kind: str, condition: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What is saved is as the table says, layer by layer, and is read again; or it is refused."""
+    folder = tmp_path_factory.mktemp("formats")
+    path = folder / "t.dsv3"
+    path.write_text(
+        f"""language 1
+use std.quant {{ fp8_block }}
+model t {{
+  params {{ vocab : size = {VOCABULARY}  dim : size = {DIM} }}
+  dtypes {{ maps = f32  arrays = f32  activations = f32 }}
+  parts {{ c[l] : block × {LAYERS} }}
+  tensors {{ embed : [vocab, dim] }}
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {{ return c(take(embed, tokens)) }}
+  module block {{
+    params {{ l : count }}
+    tensors {{ a : dim -> dim{formats[0]} when l < 2   a : dim -> dim{formats[1]} when l >= 2
+      b : {kind} a when {condition} }}
+    forward(x: [B, S, dim]) -> [B, S, dim] {{
+      if {condition} {{ y = b(x) }} else {{ y = x }}
+      return a(y) }}
+  }}
+}}
+"""
+    )
+    program = load_program(path)
+    try:
+        module = imported(program, folder)
+    except SpecError as fault:
+        assert "stored in several ways" in str(fault)  # noqa: PT017
+        assert not told_apart(*formats)
+        event("refused")
+        return
+    assert told_apart(*formats)
+    expected: dict[str, str] = {"embed": "F32"}
+    for layer in range(LAYERS):
+        format_ = formats[layer >= 2]
+        for row in "ab" if kind == "copy" and CONDITIONS[condition](layer, True) else "a":
+            narrow = "f8e4m3" in format_ or "fp8" in format_
+            expected[f"c.{layer}.{row}.weight"] = "F8_E4M3" if narrow else "F32"
+            if "fp8" in format_:
+                expected[f"c.{layer}.{row}.weight_scale_inv"] = "F32"
+    first, second = (module.Model(module.Config()) for _ in range(2))
+    with torch.no_grad():
+        for values in first.parameters():
+            values.copy_(torch.randint(0, 2, values.shape) * 2.0 - 1)  # exact in each format
+    first.save_checkpoint(folder / "saved")
+    with safe_open(folder / "saved" / "model.safetensors", "pt") as file:
+        found = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    assert found == expected
+    second.load_checkpoint(folder / "saved")
+    for name, values in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], values, rtol=1e-6, atol=0)

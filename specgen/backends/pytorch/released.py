@@ -252,9 +252,12 @@ class Released:
         owner = ".".join(own[: -1 - row.name.count(".")])
         found = False
         for other in places.get(path, ()):
-            condition = self.left_open(conjunction(entry.condition, other.condition))
-            if condition == FALSE or Assumptions().assume(condition) is None:
+            condition = self.left_open(entry.condition)
+            here, there = Assumptions().assume(condition), self.left_open(other.condition)
+            if here is None or here.assume(there) is None:
                 continue
+            if here.decide(there) is None:
+                condition = conjunction(condition, there)
             for copied, original in zip(entry.stored, other.stored, strict=True):
                 first, second = (
                     stored_name(one.names, one.kind, scheme) for one in (copied, original)
@@ -408,8 +411,8 @@ class Released:
         lines.append("WHERE: dict[tuple[str, str], Callable[[Any, dict[str, int]], bool]] = {")
         for pair, condition in self.conditions.items():
             key = flat(grouping([Atom(literal(text)) for text in pair]))
-            test = flat(sizes.condition(condition, self.at_index))
-            lines += layout.lines(f"{key}: ", Atom(f"lambda config, index: {test}"), 1, ",")
+            test = sizes.condition(condition, self.at_index)
+            lines += layout.lines(f"{key}: lambda config, index: ", test, 1, ",")
         return [*lines, "}"]
 
     def at_index(self, sym: Sym) -> Node:

@@ -273,8 +273,7 @@ class Scope(ABC):
         return [self.device()] if needed else []
 
     def call_function(self, value: CallFunction) -> Node:
-        if value.method:
-            assert self.module is not None
+        if value.method and self.module is not None:
             called = next(f for f in self.module.functions if f.name == value.function)
         else:
             called = self.plan.program.functions[value.function]
