@@ -133,19 +133,11 @@ def touched(table: tuple[Entry, ...], places: Mapping[Instance, Reach]) -> list[
 def targets(entry: Entry, by_path: Mapping[tuple[str, ...], list[Entry]]) -> list[Entry]:
     """The rows that a shared row stands for: a path from its own module, or from the model.
 
-    A target may itself be shared; what it stands for in the end is meant.
+    Of what is there, it is a row of its own that is meant in the end.
     """
     steps = tuple((entry.tensor.target or "").split("."))
-    seen = {entry.path}
     found = by_path.get((*entry.instance.path, *steps)) or by_path.get(steps) or []
-    while any(target.tensor.shared for target in found):
-        first = found[0]
-        if first.path in seen:
-            return []
-        seen.add(first.path)
-        steps = tuple((first.tensor.target or "").split("."))
-        found = by_path.get((*first.instance.path, *steps)) or by_path.get(steps) or []
-    return found
+    return [target for target in found if target.tensor.shared is None]
 
 
 def count(context: CountingContext) -> Iterable[Quantity]:

@@ -199,8 +199,8 @@ def setting(rows: Iterable[Tensor], kinds: Mapping[str, Beginning], *, stacked: 
         kind = kinds.get(row.name, "normal")
         if kind == "normal":
             continue
-        held = stack if stacked else place
-        target = flat(held(row, Atom("module")))
+        module = Atom("module")
+        target = flat(stack(row, module) if stacked else place(row.name, row.kind, module))
         line = f"nn.init.{kind}_({target})"
         if line in lines:
             continue

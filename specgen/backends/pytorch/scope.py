@@ -189,24 +189,16 @@ class Scope(ABC):
     def shared(self, tensor: Tensor) -> Node:
         """The tensor of a row that another has: within this module, or handed in by the caller."""
         assert self.module is not None
-        assert tensor.target is not None
-        if not self.module.is_within(tensor.target):
-            return self.handed_in(tensor.target)
-        return self.below(tensor.target, tensor.kind)
+        target = tensor.target or ""
+        within = self.module.is_within(target)
+        return place(target, tensor.kind) if within else self.handed_in(target)
 
     def handed_in(self, target: str) -> Node:
         """A row of the model, here, or as a module below it is handed it."""
         assert self.module is not None
         if self.module.id == self.plan.program.root:
-            return self.below(target, self.plan.path_kind(self.module, target))
+            return place(target, self.plan.path_kind(self.module, target))
         return Atom(self.plan.shared_name(target))
-
-    def below(self, path: str, kind: str) -> Node:
-        """The tensor of a row of this module or of a part of it."""
-        node: Node = SELF
-        for name in path.split("."):
-            node = Attribute(node, attribute(name))
-        return Attribute(node, "weight") if kind == "map" else node
 
     def shared_with(self, part: str) -> list[Node]:
         """The arguments that hand a part the rows that it shares."""
@@ -285,8 +277,7 @@ class Scope(ABC):
         ]
         if not value.method:
             self.used.functions.add(value.function)
-            if self.plan.needs_device(None, called):
-                arguments.append(self.device())
+            arguments += [self.device()] * self.plan.needs_device(None, called)
             narrow = narrow_values(called, value)
             if narrow is not None:
                 arguments[2] = arguments[1]
@@ -307,8 +298,8 @@ class Scope(ABC):
         row = Attribute(SELF, attribute(value.part))
         if self.plan.is_stacked(self.module.parts_named(value.part)[0]):
             return call(row, *arguments)
-        handed = map(flat, self.shared_with(value.part))
-        one = f"lambda e, x: {flat(row)}[e]({', '.join(['x', *handed])})"
+        handed = ["x", *map(flat, self.shared_with(value.part))]
+        one = f"lambda e, x: {flat(row)}[e]({', '.join(handed)})"
         return call("mixture", Atom(one), call("len", row), *arguments)
 
     @abstractmethod
@@ -467,7 +458,7 @@ def row_below(plan: Plan, module: Module, held: Node, dtypes: set[str] | None) -
             if dtypes is None or row.compute in dtypes:
                 if plan.is_stacked(part):
                     return stack(row, inside)
-                return place(row, inside)
+                return place(row.name, row.kind, inside)
         found = row_below(plan, child, inside, dtypes)
         if found is not None:
             return found
@@ -479,15 +470,15 @@ def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
     if stacked:
         vector = [Atom("None")] * (len(row.shape) == 1)  # beside the rows of x
         return subscript(stack(row), Atom("e"), *vector)
-    return place(row)
+    return place(row.name, row.kind)
 
 
-def place(row: Tensor, held: Node = SELF) -> Node:
-    """A row of the module that `held` is."""
+def place(path: str, kind: str, held: Node = SELF) -> Node:
+    """The tensor of a row of the module that `held` is, or of a part of it."""
     node = held
-    for name in row.name.split("."):
+    for name in path.split("."):
         node = Attribute(node, attribute(name))
-    return Attribute(node, "weight") if row.kind == "map" else node
+    return Attribute(node, "weight") if kind == "map" else node
 
 
 def stack(row: Tensor, held: Node = SELF) -> Node:
