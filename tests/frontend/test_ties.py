@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specgen.analysis.quantities.ledger import ledger
-from specgen.frontend.load import load_program
+from specgen.frontend.load import check_file, load_program
 from specgen.ir.model import TRUE
 
 HEAD = """language 1
@@ -68,3 +68,75 @@ def test_a_row_between_that_has_alternatives_by_index_gives_them_on(tmp_path: Pa
     rows = block.tensors_named("b")
     assert sorted(str(row.target) for row in rows) == ["a", "w"]
     assert TRUE not in [row.condition for row in rows]
+
+
+def test_rows_that_share_each_other_in_turn_are_no_circle(tmp_path: Path) -> None:
+    path = tmp_path / "t.dsv3"
+    path.write_text(
+        HEAD
+        + """  tensors { embed : [vocab_size, dim] }
+  parts { layers[i] : block × 4 }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return layers(take(embed, tokens)) }
+  module block {
+    params { i : count }
+    tensors {
+      a : dim -> dim    when i % 2 == 0
+      a : tied b        when i % 2 == 1
+      b : dim -> dim    when i % 2 == 1
+      b : tied a        when i % 2 == 0
+    }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return a(b(x)) }
+  }
+}
+"""
+    )
+    assert not check_file(path).all
+    counts = ledger(load_program(path))
+    assert counts.value("parameters") == counts.value("parameters_active") == 72 + 4 * 64
+
+
+def test_a_row_may_be_read_only_through_those_that_are_tied_to_it(tmp_path: Path) -> None:
+    """Of this module, of the model or of a part; but one of them has to be read."""
+    path = tmp_path / "t.dsv3"
+    text = (
+        HEAD
+        + """  tensors { embed : [vocab_size, dim]  root : dim -> dim  far : tied sub.v }
+  parts { layers[i] : block × 2  sub : other }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return far(sub(layers(take(embed, tokens)))) }
+  module block {
+    tensors { a : tied root  b : tied a  c : dim -> dim  d : tied c }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return d(b(x)) }
+  }
+  module other {
+    tensors { v : dim -> dim  w : dim -> dim }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return w(x) }
+  }
+}
+"""
+    )
+    path.write_text(text)
+    assert not check_file(path).all
+    assert ledger(load_program(path)).value("parameters_active") == 72 + 5 * 64
+    path.write_text(text.replace("d(b(x))", "b(x)"))
+    assert [found.code for found in check_file(path).all] == ["E0512", "E0512"]
+
+
+def test_many_ways_that_lead_nowhere_are_refused_soon(tmp_path: Path) -> None:
+    """Each of 14 rows is shared with the next in two ways; the last leads back to the first."""
+    path = tmp_path / "t.dsv3"
+    rows = "\n".join(
+        f"r{n} : tied r{(n + 1) % 14} when p{n}  r{n} : tied r{(n + 1) % 14} when not p{n}"
+        for n in range(14)
+    )
+    flags = " ".join(f"p{n} : flag = true" for n in range(14))
+    path.write_text(
+        f"""language 1
+model t {{
+  params {{ vocab_size : size = 9  dim : size = 8  {flags} }}
+  tensors {{ embed : [vocab_size, dim]
+  {rows} }}
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {{ return take(embed, tokens) }}
+}}
+"""
+    )
+    assert "E0505" in {found.code for found in check_file(path).all}

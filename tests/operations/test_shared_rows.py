@@ -389,3 +389,68 @@ model t {{
     second.load_checkpoint(folder / "saved")
     for name, values in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], values, rtol=1e-6, atol=0)
+
+
+HANDED = {
+    "methods, and one alternative of a part": """
+  parts { c[l] : block × 4 }
+  tensors { embed : [vocab, dim]  root : dim -> dim  scale : [dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return c(take(embed, tokens)) }
+  module block {
+    params { l : count }
+    parts {
+      sub  : user when l % 2 == 0
+      sub  : other when l % 2 == 1
+      low  : third(l = 0)
+      high : third(l = 3)
+    }
+    tensors { t : tied scale when l > 2   t : [dim] when l <= 2 }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return x + f(sub(x)) + low(x) + high(x) }
+    function f(x: [B, S, dim]) -> [B, S, dim] { return x * t }
+  }
+  module user {
+    tensors { q : tied root }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return x + q(x) }
+  }
+  module other {
+    tensors { w : dim -> dim }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return w(x) }
+  }
+  module third {
+    params { l : count }
+    tensors { w : dim -> dim when l < 2   w : tied root when l >= 2 }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return w(x) }
+  }""",
+    "a part between of the name of one of the model": """
+  parts { head : other   c[l] : block × 2 }
+  tensors { embed : [vocab, dim] }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] { return head(c(take(embed, tokens))) }
+  module block {
+    parts { head : other  sub : user }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return sub(head(x)) }
+  }
+  module other {
+    tensors { w : dim -> dim }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return w(x) }
+  }
+  module user {
+    tensors { u : dim -> dim  q : tied head.w }
+    forward(x: [B, S, dim]) -> [B, S, dim] { return x + q(u(x)) }
+  }""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HANDED)
+def test_rows_of_the_model_reach_all_that_share_them(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.dsv3"
+    path.write_text(
+        f"""language 1
+model t {{
+  params {{ vocab : size = {VOCABULARY}  dim : size = {DIM} }}
+  dtypes {{ maps = f32  arrays = f32  activations = f32 }}{HANDED[name]}
+}}
+"""
+    )
+    assert not check_file(path).all
+    assert list(differences(Layers(load_program(path), tmp_path), VOCABULARY)) == []

@@ -26,7 +26,7 @@ MAX_ALTERNATIVES = 100
 
 #: Rows that are shared themselves, in a row; and the rows that are looked at in all.
 MAX_CHAIN = 32
-MAX_VISITS = 2000
+MAX_VISITS = 500
 
 
 @dataclass(frozen=True, slots=True)
