@@ -12,7 +12,7 @@ from functools import cached_property
 from specgen.diagnostics.diagnostic import Diagnostics, Label, did_you_mean
 from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions
-from specgen.expr.node import TRUE, Expr, Sym, conjunction, substitute
+from specgen.expr.node import TRUE, Expr, Sym, conjunction, disjunction, substitute
 from specgen.frontend.dataflow.signatures import Signature, signature
 from specgen.frontend.files import Definition, FreeFunction, LoadedFile, std_use
 from specgen.frontend.modules.shared_rows import ends, names_of
@@ -183,15 +183,18 @@ class ModuleView:
                     labels=[Label(end.row.span, "the row of the model")],
                 )
                 break
-        if len(found) == 1:
-            (end,) = found
-            return [TensorView(row, end.kind, end.shape, end.compute, condition, end)]
-        under = [(conjunction(condition, end.condition), end) for end in found]
-        return [
-            TensorView(row, end.kind, end.shape, end.compute, both, end)
-            for both, end in under
-            if self.required.assume(both) is not None
-        ]
+        if len(found) > 1:
+            under = [(conjunction(condition, end.condition), end) for end in found]
+            views = [
+                TensorView(row, end.kind, end.shape, end.compute, both, end)
+                for both, end in under
+                if self.required.assume(both) is not None
+            ]
+            if views:
+                return views
+            nowhere = disjunction(*(end.condition for end in found))  # refused where it is checked
+            found = [replace(found[0], condition=nowhere)]
+        return [TensorView(row, e.kind, e.shape, e.compute, condition, e) for e in found]
 
     # ---- parts
 
