@@ -216,10 +216,12 @@ def test_a_released_name_is_a_text(text: str, tmp_path: Path) -> None:
     table = TABLE.format("words", "words")
     path.write_text(table.replace("  config hf", f"{names}  config hf"), encoding="utf-8")
     found = produce(Selection(path), ["pytorch", "onnx", "checkpoint"])
-    model = found.files["model.py"]
-    assert isinstance(model, bytes)
-    assert not raw(model.decode())
-    values = {n.value for n in ast.walk(ast.parse(model)) if isinstance(n, ast.Constant)}
+    values: set[object] = set()
+    for file in ("model.py", "checkpoint.py"):
+        source = found.files[file]
+        assert isinstance(source, bytes)
+        assert not raw(source.decode())
+        values |= {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)}
     assert text in values
     refused = [fault.code for fault in found.refused]
     assert refused == (["E0905"] if raw(text) else [])

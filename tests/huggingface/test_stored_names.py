@@ -104,7 +104,7 @@ def of_graph(program: Program, folder: Path) -> set[str]:
     return {tensor.name for tensor in parsed(data).graph.initializer}
 
 
-def agree(text: str, folder: Path) -> None:
+def agree(text: str, folder: Path, *, every: bool) -> None:
     path = folder / "t.dsv3"
     path.write_text(text, encoding="utf-8")
     program = load_program(path)
@@ -115,13 +115,14 @@ def agree(text: str, folder: Path) -> None:
     write_file(folder / "c" / "model.safetensors", drawn)
     assert not compare(Selection(path), folder / "c").differences
     copies = {row.name for row in rows(program) if row.shared == "copy"}
-    assert of_graph(program, folder / "c") == {
-        name for name in names if name.removesuffix(".weight") not in copies
-    }
+    stored = {name for name in names if name.removesuffix(".weight") not in copies}
+    found = of_graph(program, folder / "c")
+    # A graph of a checkpoint carries what its nodes read; drawn tables have rows that none does.
+    assert found == stored if every else found <= stored
 
 
 def test_rows_of_every_kind_have_one_stored_name(tmp_path: Path) -> None:
-    agree(EVERYTHING, tmp_path)
+    agree(EVERYTHING, tmp_path, every=True)
 
 
 @pytest.mark.slow
@@ -132,7 +133,7 @@ def test_tensors_of_any_table_without_names_have_one_name(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
     with suppress(Refusal):
-        agree(table(seed), tmp_path_factory.mktemp("drawn"))
+        agree(table(seed), tmp_path_factory.mktemp("drawn"), every=False)
 
 
 def test_tables_that_come_with_it_list_what_verify_wants(tmp_path: Path) -> None:

@@ -57,10 +57,9 @@ def test_every_stored_tensor_is_asked_for(spec: str, tmp_path: Path) -> None:
     module = imported(table, tmp_path)
     with torch.device("meta"):
         model = module.Model(module.Config())
-        asked = {
-            n: shape for _, _, s in module.stored_tensors(model) for n, (_, shape) in s.items()
-        }
-        filled = sum(row.numel() for row, _, _ in module.stored_tensors(model))
+        plan = list(module.checkpoints().stored_tensors(model))
+        asked = {name: shape for one in plan for name, (_, shape) in one.kinds.items()}
+        filled = sum(row.numel() for one in plan for row in one.rows)
     counted = {
         name: tensor.dims
         for tensor in stored(table, scheme_of(table))
@@ -76,5 +75,5 @@ def test_tensors_of_the_release(tmp_path: Path) -> None:
     module = imported(program("deepseek_v3", "v3_671b"), tmp_path)
     with torch.device("meta"):
         model = module.Model(module.Config())
-        names = [name for _, _, stored in module.stored_tensors(model) for name in stored]
+        names = [name for one in module.checkpoints().stored_tensors(model) for name in one.kinds]
     assert len(names) == len(set(names)) == 90_427

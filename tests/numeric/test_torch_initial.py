@@ -22,7 +22,7 @@ from specgen.backends.pytorch.initial import beginning  # noqa: E402
 from specgen.frontend.load import load_program  # noqa: E402
 from specgen.huggingface.reading import overrides_from_config  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
-from tests.numeric.generated import imported, program, stored  # noqa: E402
+from tests.numeric.generated import config_of, imported, program, stored  # noqa: E402
 from tests.numeric.test_torch_checkpoints import SMALL  # noqa: E402
 from tests.references import DECODED, SPECS, needs_references, saved  # noqa: E402
 
@@ -149,8 +149,9 @@ def test_what_a_row_is_for_is_read_from_the_forward(tmp_path: Path) -> None:
 
 
 def shown(module: ModuleType) -> str:
-    """The program in the file's docstring."""
-    lines = inspect.getdoc(module).splitlines()  # type: ignore[union-attr]
+    """The program in the file's docstring, behind the tree of its modules."""
+    _, _, program = str(inspect.getdoc(module)).partition("\n    Model ")
+    lines = program.partition("\n\n")[2].splitlines()
     return textwrap.dedent("\n".join(line for line in lines if line.startswith("    ")))
 
 
@@ -173,14 +174,14 @@ def test_the_docstring_is_a_program(
     module = imported(program(name, variant or None), tmp_path)
     text = shown(module)
     assert ('torch.device("meta")' in text) == (way == "meta")
-    config = partial(module.Config, **sizes)
+    config = partial(config_of, module, sizes)
     small = imported(program(name, variant or None, **sizes), tmp_path)
     model = small.Model(small.Config())
     tensors = {}
-    for row, _, kinds in small.stored_tensors(model):
-        for name, (dtype, shape) in kinds.items():
+    for one in small.checkpoints().stored_tensors(model):
+        for name, (dtype, shape) in one.kinds.items():
             kind = {"F8_E4M3": torch.float8_e4m3fn}.get(dtype, torch.float32)
-            tensors[name] = torch.zeros(shape).to(kind) if row is not None else None
+            tensors[name] = torch.zeros(shape).to(kind)
     save_file(tensors, tmp_path / "model.safetensors")
     names: dict[str, Any] = {
         **vars(module),

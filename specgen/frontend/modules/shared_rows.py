@@ -71,7 +71,7 @@ def ends(view: ModuleView, path: tree.Path) -> Sequence[End]:
 
     One more than MAX_ALTERNATIVES if there are more of them.
     """
-    search = Search()
+    search = EndSearch()
     found = list(islice(search.follow(view, path.names, view.required, ()), MAX_ALTERNATIVES + 1))
     if len(found) < 2 or not all(map(found[0].stored_like, found[1:])):
         return found
@@ -88,7 +88,7 @@ def names_of(view: ModuleView) -> set[str]:
 
 
 @dataclass
-class Search:
+class EndSearch:
     """A search for the ends of one path."""
 
     visits: int = 0
