@@ -38,7 +38,7 @@ from tests.proofs.drawing import (
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 #: `SPECGEN_EXAMPLES` draws as many as one has time for.
 MANY = settings(
-    max_examples=int(os.environ.get("SPECGEN_EXAMPLES", "1500")),
+    max_examples=int(os.environ.get("SPECGEN_EXAMPLES", "600")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
