@@ -36,8 +36,7 @@ class Dtype:
     @property
     def bytes(self) -> int | Fraction:
         """Bytes of one element; a fraction where several share a byte."""
-        whole = Fraction(self.bits, 8)
-        return whole.numerator if whole.denominator == 1 else whole
+        return Fraction(self.bits, 8) if self.bits % 8 else self.bits // 8
 
 
 # fmt: off

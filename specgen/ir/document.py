@@ -15,9 +15,6 @@ from typing import Any, Final
 from specgen.expr.node import Apply, Const, Sym
 from specgen.ir import model
 
-MAPPING: Final = "mapping"
-REAL: Final = "real"
-
 #: Where the records of the IR stand.
 ROOM: Final = "specgen.ir."
 
@@ -41,14 +38,14 @@ def write_document(value: object) -> Any:
     """A program, or a part of one, as JSON has it."""
     match value:
         case float() if value - value != 0:
-            return {"is": REAL, "value": str(value)}
+            return {"is": "real", "value": str(value)}
         case None | bool() | int() | float() | str():
             return value
         case tuple():
             return [write_document(item) for item in value]
         case Mapping():
             entries = {str(key): write_document(item) for key, item in value.items()}
-            return {"is": MAPPING, "entries": entries}
+            return {"is": "mapping", "entries": entries}
     cls = type(value)
     if classes().get(cls.__name__) is not cls:
         raise TypeError(f"a {cls.__name__} is no part of a program")

@@ -118,16 +118,15 @@ class Files:
         mentioned = set(re.findall(r"\bconfig\.(\w+)", "\n".join(map(joined, classes))))
         config = ConfigWriter(self.plan, mentioned).write()
         source = quote(program.which)
-        blocks = [*map(joined, [config, *reversed(classes), *functions])]
+        blocks = list(map(joined, [config, *reversed(classes), *functions]))
         stored = Used()
         released = Released(self.plan, stored)
         *formats, tables = map(joined, released.lines())
         formats += [joined(function(self.plan, name, stored)) for name in sorted(stored.functions)]
         title = quote(program.model.title or program.name)
+        head = header(self.plan, self.ledger, takes_cache=self.takes_cache)
         return {
-            "model.py": model_file(
-                source, header(self.plan, self.ledger), blocks, self.offered(), self.command()
-            ),
+            "model.py": model_file(source, head, blocks, self.offered(), self.command()),
             "checkpoint.py": checkpoint_file(
                 source,
                 [

@@ -28,7 +28,8 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.ops.select import RESULTS
 from specgen.backends.pytorch.quoting import attribute
-from specgen.backends.pytorch.scope import CACHE, SELF, Scope
+from specgen.backends.pytorch.rows import SELF
+from specgen.backends.pytorch.scope import CACHE, Scope
 from specgen.backends.pytorch.values import Abbreviations, type_text
 from specgen.expr.node import Apply, Sym
 from specgen.ir.model import (

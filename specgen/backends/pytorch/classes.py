@@ -28,7 +28,7 @@ from specgen.backends.pytorch.layout import (
     flat,
 )
 from specgen.backends.pytorch.quoting import attribute
-from specgen.backends.pytorch.scope import SELF, row_tensor, stack
+from specgen.backends.pytorch.rows import SELF, row_tensor, stack
 from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
 from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function

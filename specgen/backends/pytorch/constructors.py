@@ -25,7 +25,8 @@ from specgen.backends.pytorch.layout import (
 )
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, quote, variable
-from specgen.backends.pytorch.scope import SELF, Used
+from specgen.backends.pytorch.rows import SELF
+from specgen.backends.pytorch.scope import Used
 from specgen.dtypes import DTYPES, INTEGERS
 from specgen.expr.facts import whole
 from specgen.expr.node import (

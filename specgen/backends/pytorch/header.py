@@ -25,7 +25,7 @@ FIGURES = {
 }
 
 
-def header(plan: Plan, counts: Ledger) -> list[str]:
+def header(plan: Plan, counts: Ledger, *, takes_cache: bool) -> list[str]:
     """The docstring of model.py without its quotes."""
     program, forward = plan.program, plan.program.model.forwards[0]
     quantities = {name: counts.quantities.get(name) for name in FIGURES}
@@ -34,7 +34,6 @@ def header(plan: Plan, counts: Ledger) -> list[str]:
         known.pop("parameters_active", None)
     figures = ", ".join(FIGURES[name].format(value) for name, value in known.items())
     dtype = DTYPES[program.activation_dtype].torch
-    takes_cache = is_language_model(forward) and plan.uses_cache(program.model, forward)
     is_large = known.get("parameters", 0) > LARGE
     lines = [f"{quote(program.model.title or program.name)}.", ""]
     lines += [f"{figures}.", ""] if figures else []

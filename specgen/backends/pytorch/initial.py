@@ -13,7 +13,7 @@ from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.layout import INDENT, Atom, Binary, Node, call, flat
 from specgen.backends.pytorch.plan import Plan
-from specgen.backends.pytorch.scope import place, stack
+from specgen.backends.pytorch.rows import place, stack
 from specgen.dtypes import COMPUTED_FLOATS
 from specgen.expr.node import TRUE
 from specgen.ir.model import (

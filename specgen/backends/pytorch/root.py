@@ -18,7 +18,8 @@ from specgen.backends.pytorch.initial import reset_parameters
 from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, grouping
 from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
-from specgen.backends.pytorch.scope import CACHE, SELF, bound_names
+from specgen.backends.pytorch.rows import SELF
+from specgen.backends.pytorch.scope import CACHE, bound_names
 from specgen.backends.pytorch.sources import methods
 from specgen.expr.node import Sym, symbols
 from specgen.expr.solving import solve, variables

@@ -30,6 +30,7 @@ from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.ops.shape import written_range
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
+from specgen.backends.pytorch.rows import SELF, place, row_below, row_tensor
 from specgen.backends.pytorch.values import Writer, shape_text
 from specgen.backends.refusal import Site
 from specgen.dtypes import DTYPES
@@ -55,7 +56,6 @@ from specgen.ir.model import (
 from specgen.ir.visit import expressions, statements
 from specgen.records import dataclass
 
-SELF = Atom("self")
 CACHE = Atom("cache")
 DEVICE = Atom("device")
 
@@ -441,49 +441,6 @@ class Scope(ABC):
 def leading(value: Node, size: Node) -> Node:
     """The first features of a value."""
     return subscript(value, Atom("..."), written_range(None, size))
-
-
-def row_below(plan: Plan, module: Module, held: Node, dtypes: set[str] | None) -> Node | None:
-    """A row of a part that is always there, or of one of its parts; `held` is the module."""
-    for part in module.parts:
-        if part.condition != TRUE:
-            continue
-        child = plan.program.modules[part.module]
-        inside: Node = Attribute(held, attribute(part.name))
-        if part.count is not None and not plan.is_stacked(part):
-            inside = subscript(inside, number(0))
-        for row in child.tensors:
-            if row.condition != TRUE or row.target is not None:
-                continue
-            if dtypes is None or row.compute in dtypes:
-                if plan.is_stacked(part):
-                    return stack(row, inside)
-                return place(row.name, row.kind, inside)
-        found = row_below(plan, child, inside, dtypes)
-        if found is not None:
-            return found
-    return None
-
-
-def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
-    """A tensor row as the code of its module reaches it."""
-    if stacked:
-        vector = [Atom("None")] * (len(row.shape) == 1)  # beside the rows of x
-        return subscript(stack(row), Atom("e"), *vector)
-    return place(row.name, row.kind)
-
-
-def place(path: str, kind: str, held: Node = SELF) -> Node:
-    """The tensor of a row of the module that `held` is, or of a part of it."""
-    node = held
-    for name in path.split("."):
-        node = Attribute(node, attribute(name))
-    return Attribute(node, "weight") if kind == "map" else node
-
-
-def stack(row: Tensor, held: Node = SELF) -> Node:
-    """A row of all instances, stacked."""
-    return Attribute(held, attribute(row.name.replace(".", "_")))
 
 
 def is_size(function: Function, name: str) -> bool:

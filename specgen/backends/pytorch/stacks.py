@@ -10,7 +10,7 @@ from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described
 from specgen.backends.pytorch.layout import INDENT, flat
 from specgen.backends.pytorch.quoting import variable
-from specgen.backends.pytorch.scope import stack
+from specgen.backends.pytorch.rows import stack
 from specgen.records import dataclass
 
 

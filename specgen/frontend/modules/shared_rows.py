@@ -136,7 +136,7 @@ class EndSearch:
             found = quiet.tensor(row)
             if found is not None:
                 arguments, dtype = format_arguments(quiet, row.format)
-                end = End(
+                yield End(
                     row,
                     view,
                     tuple(names),
@@ -145,8 +145,10 @@ class EndSearch:
                     found.shape,
                     found.compute,
                     condition,
+                    arguments,
+                    dtype,
+                    way,
                 )
-                yield replace(end, arguments=arguments, dtype=dtype, passed=way)
         for part in view.definition.tree.parts:
             if part.name != names[0] or len(names) == 1 or part.index is not None:
                 continue
