@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -102,13 +103,13 @@ def files(folder: Path, places: Mapping[str, str]) -> list[str]:
 def index(path: Path) -> dict[str, str]:
     """The file of each tensor, where an index says so."""
     try:
-        document = parsed(read_regular(path, MAX_HEADER))
+        document = parsed(read_regular(path, MAX_HEADER), path.name)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise DamagedCheckpoint(f"{path.name}: {reason_of(error)}") from error
     places = document.get("weight_map") if isinstance(document, dict) else None
-    if not isinstance(places, dict) or not all(map(is_file_name, places.values())):
+    if not isinstance(places, dict) or not places or not all(map(is_file_name, places.values())):
         raise DamagedCheckpoint(f"{path.name} does not say in which files the tensors are")
     return places
 
@@ -132,7 +133,7 @@ def header(path: Path) -> dict[str, Stretch]:
                 raise DamagedCheckpoint(f"{path.name} ends before its header does")
             if length > MAX_HEADER:
                 raise DamagedCheckpoint(f"{path.name} has a header of over {MAX_HEADER:,} bytes")
-            document = parsed(file.read(length))
+            document = parsed(file.read(length), f"the header of {path.name}")
     except OSError as error:
         raise DamagedCheckpoint(f"{path.name}: {reason_of(error)}") from error
     if not isinstance(document, dict):
@@ -145,13 +146,19 @@ def header(path: Path) -> dict[str, Stretch]:
     return found
 
 
-def parsed(data: bytes) -> Any:
-    """JSON in UTF-8, each key of an object once; None where it is none."""
+def parsed(data: bytes, what: str) -> Any:
+    """JSON in UTF-8; None where it is none.
+
+    Raises:
+        DamagedCheckpoint: an object of `what` has a key twice, of which readers take one or the other.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            raise ValueError("a key is there twice")
+            keys = Counter(key for key, _ in pairs)
+            key = next(key for key, count in keys.items() if count > 1)
+            raise DamagedCheckpoint(f"{what} has the key `{key[:SHOWN]}` twice")
         return found
 
     def refused(word: str) -> None:

@@ -72,7 +72,7 @@ def test_the_index_says_which_files_belong_together(tmp_path: Path) -> None:
         (file(b"\xff\xfe"), "no JSON object"),
         (file(b"[" * 100_000), "no JSON object"),
         (file(b"[]"), "no JSON object"),
-        (file(b'{"a": 1, "a": 2}'), "no JSON object"),
+        (file(b'{"a": 1, "a": 2}'), "has the key `a` twice"),
         (file({"a": 1}), "damaged"),
         (file({"a": {"dtype": "F32"}}), "damaged"),
         (file({"a": entry(dtype=5)}), "damaged"),  # type: ignore[arg-type]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -104,26 +104,29 @@ class Fields:
     counts: tuple[int, ...] = (0,)
     reals: tuple[float, ...] = (0.5,)
     kind: str = "a"
-    other: Any = field(default=None)
+    set: Literal[True] = True
 
 
 @pytest.mark.parametrize(
     ("wrong", "wanted"),
     [
-        ({"size": 0}, "size to be a whole number from 1 on, not 0"),
-        ({"size": True}, "size to be a whole number from 1 on, not True"),
-        ({"count": -1}, "count to be a whole number from 0 on, not -1"),
+        ({"size": 0}, "size to be an int from 1 to 2**48, not 0"),
+        ({"size": 2**48 + 1}, "size to be an int from 1 to 2**48, not 281474976710657"),
+        ({"size": True}, "size to be an int from 1 to 2**48, not True"),
+        ({"count": -1}, "count to be an int from 0 to 2**48, not -1"),
         ({"real": "1"}, "real to be a number, not '1'"),
         ({"flag": 1}, "flag to be True or False, not 1"),
-        ({"counts": (1, -1)}, "counts to be a tuple of whole numbers from 0 on, not (1, -1)"),
-        ({"counts": 1}, "counts to be a tuple of whole numbers from 0 on, not 1"),
-        ({"reals": ("x",)}, "reals to be a tuple of numbers, not ('x',)"),
+        ({"counts": (1, -1)}, "counts to be a tuple of ints from 0 to 2**48, not (1, -1)"),
+        ({"counts": 1}, "counts to be a tuple of ints from 0 to 2**48, not 1"),
+        ({"reals": ("x",)}, "reals to be some numbers, not ('x',)"),
+        ({"kind": "c"}, "kind to be a text of ('a', 'b'), not 'c'"),
+        ({"set": 1}, "set to be like True, not 1"),
     ],
 )
 def test_values_of_a_config(wrong: dict[str, Any], wanted: str) -> None:
-    check_values(Fields(real=1, counts=(), reals=[1, 2.5], other=3), "count")
+    check_values(Fields(real=1, counts=(), reals=[1, 2.5], kind="b"), "count", kind=("a", "b"))
     with pytest.raises(ValueError, match="Config requires: ") as caught:
-        check_values(Fields(**wrong), "count")
+        check_values(Fields(**wrong), "count", kind=("a", "b"))
     assert str(caught.value) == f"Config requires: {wanted}"
 
 

@@ -274,7 +274,7 @@ def test_damaged_file(plain: ModuleType, tmp_path: Path, damage: str) -> None:
     whole = path.read_bytes()
     path.write_bytes(DAMAGES[damage](whole))
     assert path.read_bytes() != whole
-    assert_untouched(plain, tmp_path, ValueError, "is damaged")
+    assert_untouched(plain, tmp_path, ValueError, "cannot be read")
 
 
 def assert_untouched(module: ModuleType, folder: Path, fault: type[Exception], text: str) -> None:
@@ -315,12 +315,12 @@ def test_one_shard_is_truncated(plain: ModuleType, shards: Path) -> None:
     """The last one, so that what is before it could have been loaded."""
     path = shards / "b.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    assert_untouched(plain, shards, ValueError, "b.safetensors is damaged")
+    assert_untouched(plain, shards, ValueError, "b.safetensors cannot be read")
 
 
 def test_one_shard_is_not_there(plain: ModuleType, shards: Path) -> None:
     (shards / "b.safetensors").unlink()
-    assert_untouched(plain, shards, FileNotFoundError, "b.safetensors")
+    assert_untouched(plain, shards, ValueError, "b.safetensors cannot be read: ")
 
 
 @pytest.mark.parametrize(
@@ -602,7 +602,7 @@ def test_greedy_generation(plain: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
-        ("--prompt-ids 1,2", 1, "model.py: there is no safetensors file in"),
+        ("--prompt-ids 1,2", 1, "model.py: there is no safetensors file at"),
         ("--prompt-ids 1,x", 1, "model.py: invalid literal"),
         ("--prompt-ids 1 --device nonsense", 1, "model.py: "),
         ("--prompt-ids 1 --dtype int8", 2, "--dtype: invalid choice"),

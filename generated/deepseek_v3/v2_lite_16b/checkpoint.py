@@ -192,40 +192,40 @@ class Checkpoint:
 
     def __init__(self, path: str | Path) -> None:
         path, places = Path(path), dict[str, str]()
-        is_index = path.name.endswith(".index.json")
-        index = path if is_index else path / INDEX
-        if is_index or index.is_file():
+        index = path if path.name.endswith(".index.json") else path / INDEX
+        if index == path or index.is_file():
             try:
-                places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
-                files = sorted({index.parent / Path(place).name for place in places.values()})
-            except (KeyError, TypeError, ValueError) as error:
+                text = index.read_text(encoding="utf-8")
+                places = json.loads(text, object_pairs_hook=once)["weight_map"]
+                names = sorted(set(places.values()))
+                if not names or not all(re.fullmatch(r"[^/\\\0]*\.safetensors", n) for n in names):
+                    raise ValueError(f"files beside it are needed, not {names}")
+                files = [index.parent / name for name in names]
+            except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
                 raise ValueError(f"{index} does not say where tensors are: {error!r}") from None
-        elif path.is_dir():
-            single = path / "model.safetensors"
-            files = [single] if single.is_file() else sorted(path.glob("*.safetensors"))
         else:
-            files = [path]
+            whole = [file for file in (path, path / "model.safetensors") if file.is_file()]
+            files = whole[:1] or sorted(path.glob("*.safetensors"))
         if not files:
-            raise FileNotFoundError(f"there is no safetensors file in {path}")
+            raise FileNotFoundError(f"there is no safetensors file at {path}")
         self.tensors: dict[str, tuple[Any, str]] = {}  # the file, and its name there
         found: dict[str, str] = {}
         for file in files:
             try:
                 opened = safe_open(file, framework="pt")  # compares its header with its length
-            except SafetensorError as error:
-                raise ValueError(f"{file} is damaged: {error}") from None
+            except (SafetensorError, OSError) as error:
+                raise ValueError(f"{file} cannot be read: {error}") from None
             for name in list(opened.keys()):
                 if name in found:
                     raise ValueError(f"{name} is in two files: {found[name]} and {file.name}")
                 self.tensors[name], found[name] = (opened, name), file.name
         for name, place in places.items():
-            if found.get(name) != Path(place).name:
+            if found.get(name) != place:
                 raise ValueError(f"{index} has {name} in {place}, which does not hold it")
 
     def read(self, name: str) -> Tensor:
         file, own = self.tensors[name]
-        tensor = file.get_tensor(own)
-        return tensor
+        return file.get_tensor(own)
 
     def faults(self, needed: dict[str, Kind], ignore: Sequence[str]) -> Iterator[str]:
         """What is missing, not as it is needed, or in excess."""
@@ -245,6 +245,13 @@ class Checkpoint:
         prefix = commonprefix(excess).rpartition(".")[0]
         if len(excess) > 1 and prefix:
             yield f'hint: ignore=["{prefix}.*"] leaves aside the {len(excess):,} in excess'
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON in which each key is there once."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
 
 
 def shortened(faults: Sequence[str], most: int = 20) -> Iterator[str]:

@@ -86,7 +86,7 @@ class Config:
     mscale_all_dim: float = 0.707  # YaRN: temperature of all query/key features
 
     def __post_init__(self) -> None:
-        check_values(self, "n_dense_layers", "n_shared_experts")
+        check_values(self, "n_dense_layers", "n_shared_experts", score_func=("softmax", "sigmoid"))
         require(self.qk_rope_head_dim % 2 == 0, "rotary features come in pairs")
         require(self.rope_factor >= 1, "YaRN extends the context")
         require(self.n_dense_layers <= self.n_layers, "the dense layers are a prefix of the stack")
@@ -567,25 +567,22 @@ def require(holds: bool, what: str) -> None:
         raise ValueError(f"Config requires: {what}")
 
 
-def check_values(config: Any, *counts: str) -> None:
+def check_values(config: Any, /, *counts: str, **choices: tuple[str, ...]) -> None:
     """Refuses values of other kinds than declared; sizes are 1 or more, `counts` may be 0."""
     for field in fields(config):
         name, value = field.name, getattr(config, field.name)
-        least = 0 if name in counts else 1
+        least, most = 0 if name in counts else 1, 2**48
+        words = choices.get(name, (value,))
         items = value if isinstance(value, (tuple, list)) else [None]
+        whole = all(type(i) is int and 0 <= i <= most for i in items)
         wanted, fits = {
-            "int": (f"a whole number from {least} on", type(value) is int and value >= least),
+            "int": (f"an int from {least} to 2**48", type(value) is int and least <= value <= most),
             "float": ("a number", type(value) in (int, float)),
+            "str": (f"a text of {words}", type(value) is str and value in words),
             "bool": ("True or False", type(value) is bool),
-            "tuple[int, ...]": (
-                "a tuple of whole numbers from 0 on",
-                all(type(item) is int and item >= 0 for item in items),
-            ),
-            "tuple[float, ...]": (
-                "a tuple of numbers",
-                all(type(item) in (int, float) for item in items),
-            ),
-        }.get(str(field.type), ("", True))
+            "tuple[int, ...]": ("a tuple of ints from 0 to 2**48", whole),
+            "tuple[float, ...]": ("some numbers", all(type(i) in (int, float) for i in items)),
+        }.get(str(field.type), (f"like {field.default!r}", type(value) is type(field.default)))
         require(fits, f"{name} to be {wanted}, not {value!r}")
 
 
@@ -640,6 +637,9 @@ def placed(
 
 def check_tokens(tokens: Tensor, mask: Tensor | None) -> None:
     """Refuses what is no text, and a mask of scores."""
+    for name, given in (("tokens", tokens), ("mask", mask)):
+        if given is not None and not isinstance(given, Tensor):
+            raise TypeError(f"{name} must be a tensor, not {type(given).__name__}")
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
     if mask is not None and mask.is_floating_point():
@@ -722,6 +722,8 @@ class CacheRow:
         Where gradients are kept, in tensors of its own: backward needs what steps have read.
         """
         start, count = self.stretch.length, new.size(self.axis)
+        if self.values.is_inference() and not torch.is_inference_mode_enabled():
+            self.values = self.values.clone()  # made in that mode, it could not be written to
         if torch.is_grad_enabled() or start + count > self.values.size(self.axis):
             self.values = torch.cat([self.held, new], dim=self.axis)
         else:
@@ -778,6 +780,9 @@ class Cache:
     """
 
     def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
+        for name, count in (("batch", batch), ("length", capacity)):
+            if type(count) not in (int, torch.SymInt) or count < 0:
+                raise ValueError(f"{name} must be a whole number from 0 on, not {count!r}")
         self.model, self.batch, self.capacity = model, batch, capacity
         self.rows: Rows = None
         self.stretches: dict[str, Stretch] = {}

@@ -14,7 +14,16 @@ from typing import Final
 from specgen.analysis.table.instances import descend, root
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
-from specgen.backends.pytorch.layout import INDENT, Atom, Attribute, Node, call, flat
+from specgen.backends.pytorch.layout import (
+    INDENT,
+    Atom,
+    Attribute,
+    Keyword,
+    Node,
+    call,
+    flat,
+    grouping,
+)
 from specgen.backends.pytorch.plan import Plan, declared
 from specgen.backends.pytorch.quoting import literal, quote, variable
 from specgen.expr.evaluate import expression
@@ -224,10 +233,16 @@ class ConfigWriter:
             for param in params
             if param.kind == "count" and param.name not in self.left
         ]
-        lines += layout.lines("", call("check_values", Atom("self"), *map(Atom, counts)), 2)
+        choices = [
+            Keyword(variable(param.name), grouping([Atom(literal(c)) for c in param.choices]))
+            for param in params
+            if param.choices and param.name not in self.left and param.name not in self.fixed
+        ]
+        checked = call("check_values", Atom("self"), *map(Atom, counts), *choices)
+        lines += layout.lines("", checked, 2)
         for condition, text in texts.items():
-            node = sizes.condition(condition, self.naming)
-            lines += layout.lines("", call("require", node, Atom(literal(text))), 2)
+            holds = sizes.condition(condition, self.naming)
+            lines += layout.lines("", call("require", holds, Atom(literal(text))), 2)
         return lines
 
 

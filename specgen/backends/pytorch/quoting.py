@@ -58,7 +58,7 @@ placed placed_alone placed_alone_with_mask placed_with_mask repeat shapes tracea
 FILE_NAMES: Final = """
 CACHED require check_values check_tokens masked CacheRow Stretch Rows named_rows Cache Step lay_out
 Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
-differences usual_names is_besides shortened Stored stored_tensors as_they_are listing in_dtype
+differences usual_names is_besides once shortened Stored stored_tensors as_they_are listing in_dtype
 called filled instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind
 INDEX FLOATS Format Packed Packing NAMES DTYPES FORMATS PACKED WHERE NUMBERS COPIES RESPELLINGS
 BESIDES Callable Sequence dataclass Path Any Literal fields Iterator module_from_spec

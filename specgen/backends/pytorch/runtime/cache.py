@@ -21,6 +21,8 @@ class CacheRow:
         Where gradients are kept, in tensors of its own: backward needs what steps have read.
         """
         start, count = self.stretch.length, new.size(self.axis)
+        if self.values.is_inference() and not torch.is_inference_mode_enabled():
+            self.values = self.values.clone()  # made in that mode, it could not be written to
         if torch.is_grad_enabled() or start + count > self.values.size(self.axis):
             self.values = torch.cat([self.held, new], dim=self.axis)
         else:
@@ -77,6 +79,9 @@ class Cache:
     """
 
     def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
+        for name, count in (("batch", batch), ("length", capacity)):
+            if type(count) not in (int, torch.SymInt) or count < 0:
+                raise ValueError(f"{name} must be a whole number from 0 on, not {count!r}")
         self.model, self.batch, self.capacity = model, batch, capacity
         self.rows: Rows = None
         self.stretches: dict[str, Stretch] = {}

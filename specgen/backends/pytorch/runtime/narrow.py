@@ -6,13 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-OTHERS = {
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
+OTHERS = {"I64": "int64", "I32": "int32", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
 
 HALVES = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])  # what three bits of 4 stand for
 
@@ -42,7 +36,7 @@ def narrowed(values: Tensor, dtype: str) -> Tensor:
         return (first | second << 4).view(torch.float4_e2m1fn_x2)
     if dtype == "F8_E4M3":
         return values.float().clamp(-448, 448).to(torch.float8_e4m3fn)
-    return values.to(OTHERS[dtype])
+    return values.to(getattr(torch, OTHERS[dtype]))
 
 
 def scaled(matrix: Tensor, tile: tuple[int, int], dtype: str) -> list[Tensor]:

@@ -66,6 +66,9 @@ def placed_alone_with_mask(
 
 def check_tokens(tokens: Tensor, mask: Tensor | None) -> None:
     """Refuses what is no text, and a mask of scores."""
+    for name, given in (("tokens", tokens), ("mask", mask)):
+        if given is not None and not isinstance(given, Tensor):
+            raise TypeError(f"{name} must be a tensor, not {type(given).__name__}")
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
     if mask is not None and mask.is_floating_point():
