@@ -11,7 +11,8 @@ from typing import Any
 
 from specgen.analysis.dataflow.products import limits_of_sight
 from specgen.analysis.quantities.registry import QUANTITIES
-from specgen.analysis.quantities.terms import LENGTH, UNSEEN, VARIABLES
+from specgen.analysis.quantities.terms import UNSEEN
+from specgen.analysis.quantities.variables import meaning
 from specgen.expr.columns.exact import Array
 from specgen.expr.evaluate import Value, describe, plain
 from specgen.expr.node import Expr
@@ -30,10 +31,12 @@ from specgen.text.json_text import json_text
 Objective = tuple[str, bool]
 
 
-def state_variables(variables: Mapping[str, Known], used: Sequence[str]) -> list[str]:
+def state_variables(
+    program: Program, variables: Mapping[str, Known], used: Sequence[str]
+) -> list[str]:
     """The variables that quantities rest on, a line each: `B = 1: sequences of a batch`."""
     lines = [
-        f"  {name} = {write_known(known)}: {VARIABLES.get(name, LENGTH)}"
+        f"  {name} = {write_known(known)}: {meaning(name, program)}"
         for name, known in variables.items()
         if name in used
     ]
@@ -109,7 +112,7 @@ class ComparisonAnswer:
         changed = self.found.changed
         absent = [f"{n}: {changed[n].absent}" for n in self.quantities if changed[n].value is None]
         known = [
-            *state_variables(self.found.variables, self.used),
+            *state_variables(self.program, self.found.variables, self.used),
             *list_unseen(self.program, self.quantities),
         ]
         remarks = (
@@ -303,7 +306,7 @@ class SweepAnswer:
         if form == "parquet":
             return to_parquet(table, {"spec": self.program.label})
         known = [
-            *state_variables(self.variables, self.used),
+            *state_variables(self.program, self.variables, self.used),
             *list_unseen(self.program, self.quantities),
         ]
         remarks = (*([""] if table.rows else []), *self.remarks, *known)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.registry import QUANTITIES
+from specgen.analysis.quantities.variables import LENGTH
 from specgen.diagnostics.diagnostic import SpecError, no_such
 from specgen.expr.evaluate import EvaluationError, Value
 from specgen.expr.node import Expr, Sym, conjunction
@@ -138,7 +139,7 @@ def sweep(
         passing = conjunction(*(read_filter(text, session) for text in conditions))
         given: dict[str, Known] = {
             n: v
-            for n, v in complete_variables(variables).items()
+            for n, v in complete_variables(variables, family.base.program).items()
             if n not in names and n not in family.settings
         }
         if "S" in names and "T" in given and "T" not in variables:
@@ -181,7 +182,9 @@ def solve(
         question = read_question(text, session)
         names = read_unknowns(unknowns, within, session)
         left_open = list_open_names(question, session)
-        given = bind_variables(complete_variables(variables), variables, names)
+        given = bind_variables(
+            complete_variables(variables, session.base.program), variables, names
+        )
         shown = {n: v for n, v in given.items() if n in left_open and n not in names}
         context = AskedTable(session.base.program, shown)
         if len(names) == 1 and all(map(is_interval, within.values())):
@@ -211,7 +214,7 @@ def measure_sensitivity(
     with naming_faults():
         overrides, given = split_changes((base,), changes)
         session = Session(base.changed(overrides))
-        variables = complete_variables(given)
+        variables = complete_variables(given, session.base.program)
         found = find_influences(session, name, variables, step)
         return SensitivityAnswer(found, session.base.program, variables)
 
@@ -236,7 +239,9 @@ def divide_among_ranks(
     with naming_faults():
         overrides, variables = split_changes((base,), changes)
         found = ledger(base.changed(overrides).program())
-        return RankAnswer(evaluate_ranks(found, layout, complete_variables(variables)))
+        return RankAnswer(
+            evaluate_ranks(found, layout, complete_variables(variables, found.program))
+        )
 
 
 def find_formula(base: Selection, quantity: str, changes: Changes) -> FormulaAnswer:
@@ -274,7 +279,8 @@ def list_products(base: Selection, quantity: str, changes: Changes) -> Operation
     with naming_faults():
         overrides, variables = split_changes((base,), changes)
     found = ledger(base.changed(overrides).program())
-    counted, given = found.quantities[quantity], complete_variables(variables)
+    counted = found.quantities[quantity]
+    given = complete_variables(variables, found.program)
     if counted.expr is None:
         return OperationsAnswer(found, counted, (), {})
     if unset := [variable for variable in counted.variables if variable not in given]:
@@ -295,7 +301,7 @@ def compare_tables(a: Selection, b: Selection, changes: Changes) -> TableDiffere
 
     overrides, variables = split_changes((a, b), changes)
     left, right = (side.changed(overrides).program() for side in (a, b))
-    return compare_programs(left, right, complete_variables(variables))
+    return compare_programs(left, right, complete_variables(variables, left, right))
 
 
 # ---- what is asked ---------------------------------------------------------------------
@@ -322,7 +328,9 @@ def split_changes(
     """
     models = [table.opened().model for table in tables]
     params = {param.name for model in models for param in model.tree.params}
-    known = {name for model in models for name in variables_of(model)}
+    known: dict[str, str] = {}
+    for model in models:  # what is a length in one of them is a length
+        known |= {n: m for n, m in variables_of(model).items() if known.get(n) != LENGTH}
     overrides: dict[str, Override] = {}
     variables: dict[str, Value] = {}
     for name, given in changes.items():
@@ -334,6 +342,7 @@ def split_changes(
             read_value(name, given, None, models[0])
             if isinstance(given, str)
             else read_number(given),
+            known[name],
         )
     return overrides, variables
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.quantities.registry import QUANTITIES
-from specgen.analysis.quantities.terms import DEFAULTS, VARIABLES, evaluated
+from specgen.analysis.quantities.terms import evaluated
+from specgen.analysis.quantities.variables import VARIABLES, defaults
 from specgen.expr.evaluate import EvaluationError, Value
+from specgen.ir.model import Program
 from specgen.records import dataclass
 
 
@@ -43,13 +45,13 @@ class LedgerComparison:
     base: Mapping[str, QuantityFigure] | None
 
 
-def complete_variables(variables: Mapping[str, Value]) -> dict[str, Value]:
-    """The variables with defaults for those that are not given: all tokens are new ones."""
-    found = {**DEFAULTS, **variables}
+def complete_variables(variables: Mapping[str, Value], *programs: Program) -> dict[str, Value]:
+    """The variables of tables, with defaults for those that are not given: all tokens are new ones."""
+    found = {**defaults(*programs), **variables}
     if "T" not in variables:
         found["T"] = found["S"]
     others = (name for name in found if name not in VARIABLES)
-    return {name: found[name] for name in (*VARIABLES, *others)}
+    return {name: found[name] for name in (*VARIABLES, *others) if name in found}
 
 
 def evaluate_quantities(found: Ledger, variables: Mapping[str, Value]) -> dict[str, QuantityFigure]:
@@ -72,7 +74,7 @@ def compare_ledgers(
     changed: Ledger, base: Ledger | None, chosen: Mapping[str, object], given: Mapping[str, Value]
 ) -> LedgerComparison:
     """The changed table beside the base, with the variables that are `given`."""
-    variables = complete_variables(given)
+    variables = complete_variables(given, changed.program)
     before = base.program.values if base is not None else {}
     changes = tuple(
         ParamChange(name, before[name], after, name in chosen)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from specgen.analysis.quantities.terms import LENGTH, VARIABLES
+from specgen.analysis.quantities.variables import BYTES, VARIABLES
 from specgen.diagnostics.diagnostic import Diagnostics, RequestError, SpecError, no_such
 from specgen.diagnostics.source import Source, Span
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
@@ -70,7 +70,7 @@ def read_value(name: str, text: str, param: tree.Param | None, model: Definition
 def fit_value(name: str, found: Value, param: tree.Param | None, model: Definition) -> Value:
     """The value as the param, or the variable, has it."""
     if param is None:
-        return check_variable(name, found)
+        return check_variable(name, found, variables_of(model)[name])
     shown_value = describe(found)
     span = Span(Source(f"--sweep {name}", shown_value), 0, len(shown_value))
     diagnostics = Diagnostics()
@@ -79,17 +79,20 @@ def fit_value(name: str, found: Value, param: tree.Param | None, model: Definiti
     return checked
 
 
-def check_variable(name: str, found: Value) -> Value:
+def check_variable(name: str, found: Value, meaning: str) -> Value:
     """A value of a quantity's variable: a number of tokens, of sequences, or of bytes.
+
+    `meaning` is what `variables_of` says of it.
 
     Raises:
         SweepError: it is none.
     """
+    in_bytes = name in BYTES and meaning == VARIABLES[name]
     number = isinstance(found, int | Fraction) and not isinstance(found, bool)
-    if number and 0 < found <= MAX_SIZE and (isinstance(found, int) or name in ("W", "G", "O")):  # type: ignore[operator]  # it is one
+    if number and 0 < found <= MAX_SIZE and (isinstance(found, int) or in_bytes):  # type: ignore[operator]  # it is one
         return found
-    if found == 0 and number and name in ("G", "O"):
+    if found == 0 and number and in_bytes and name != "W":
         return found
     raise SweepError(
-        f"`{name}` ({VARIABLES.get(name, LENGTH)}) is a whole number from 1 to {MAX_SIZE}, not {describe(found)}"
+        f"`{name}` ({meaning}) is a whole number from 1 to {MAX_SIZE}, not {describe(found)}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specgen.analysis.quantities.terms import LENGTH, VARIABLES
+from specgen.analysis.quantities.variables import BYTES, LENGTH, VARIABLES
 from specgen.frontend.dataflow.signatures import capitals
 from specgen.frontend.files import Definition
 from specgen.language import tree
@@ -11,7 +11,7 @@ from specgen.language import tree
 def variables_of(model: Definition) -> dict[str, str]:
     """B, S, T and the like, and the shape variables of the model's own forwards: what each is.
 
-    A param or let of such a name is that.
+    A param or let of such a name is that, and so is a length called W, G or O.
     """
     table = model.tree
     dims = [
@@ -22,6 +22,7 @@ def variables_of(model: Definition) -> dict[str, str]:
         for name in capitals(argument.type.shape.dims)
     ]
     taken = {param.name for param in table.params} | {let.name for let in table.lets}
-    found = {**dict.fromkeys(dims, LENGTH), **VARIABLES}
+    found = dict.fromkeys(dims, LENGTH)
+    found |= {n: LENGTH if n in BYTES and n in dims else text for n, text in VARIABLES.items()}
     ordered = (*VARIABLES, *(name for name in found if name not in VARIABLES))
     return {name: found[name] for name in ordered if name not in taken}

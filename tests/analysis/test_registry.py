@@ -6,7 +6,7 @@ import pytest
 
 from specgen.analysis.quantities.record import QuantityRecord
 from specgen.analysis.quantities.registry import GROUPS, QUANTITIES
-from specgen.analysis.quantities.terms import VARIABLES
+from specgen.analysis.quantities.variables import VARIABLES
 from specgen.backends.report.words import LANGUAGES
 
 

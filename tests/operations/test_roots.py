@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import specgen
 from specgen.analysis.quantities.ledger import Ledger, ledger
 from specgen.analysis.quantities.record import NO_TOKENS
-from specgen.analysis.quantities.terms import DEFAULTS, evaluated
+from specgen.analysis.quantities.terms import evaluated
+from specgen.analysis.quantities.variables import DEFAULTS
 from specgen.backends.onnx.build import build, emit
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.expr.evaluate import evaluate_int

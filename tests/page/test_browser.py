@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from specgen.analysis.quantities.ledger import Ledger, ledger
-from specgen.analysis.quantities.terms import DEFAULTS
+from specgen.analysis.quantities.variables import DEFAULTS
 from specgen.backends.report.page import write_page
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.expr.evaluate import EvaluationError, Value, evaluate

@@ -247,7 +247,7 @@ FORWARDS: dict[str, tuple[str, list[str], list[str], dict[str, str]]] = {
     "a layer": (
         "forward(x: [B, S, dim], y: [B, E, dim]) -> [B, S, dim]"
         ' { return x + take(embed, iota(S)) + rearrange(sum(y, over = 1), "b d -> b 1 d") }',
-        ["text", "x, y"], ["text", "[B, S, dim]"], {"B": "x, y", "S": "x"},
+        ["text", "x, y"], ["text", "[B, S, dim]"], {"B": "x, y", "S": "x", "E": "y"},
     ),
     "several results": (
         "forward(x: [B, dim]) -> (input: [B, dim], seen: [B, words])"

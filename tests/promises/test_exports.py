@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from specgen.analysis.quantities.ledger import Quantity
-from specgen.analysis.quantities.terms import VARIABLES, evaluated
+from specgen.analysis.quantities.terms import evaluated
+from specgen.analysis.quantities.variables import VARIABLES
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Source
 from specgen.documents.formula import (

@@ -15,6 +15,7 @@ from specgen.analysis.quantities.faults import countable
 from specgen.analysis.quantities.record import NO_DATAFLOW, QuantityRecord
 from specgen.analysis.quantities.registry import GROUPS, QUANTITIES
 from specgen.analysis.quantities.terms import STORED_OTHERWISE, Quantity, absent, evaluated
+from specgen.analysis.quantities.variables import IS_LENGTH, no_bytes
 from specgen.analysis.table.cases import Folder, Site
 from specgen.analysis.table.instances import Instance, descend, root
 from specgen.analysis.table.rows import Row
@@ -116,10 +117,13 @@ def completed(found: Quantity, record: QuantityRecord, context: CountingContext)
     found = with_own(found, env)
     if program.stored_otherwise and record.of_storage:
         return absent(record, STORED_OTHERWISE.format(way=program.stored_otherwise))
-    if taken := [name for name in found.variables if name in program.values]:
+    if taken := [name for name in found.variables if name in env]:
+        kind = "param" if taken[0] in program.values else "let"
         return absent(
-            record, f"the table has a param `{taken[0]}`, which is a variable of this quantity"
+            record, f"the table has a {kind} `{taken[0]}`, which is a variable of this quantity"
         )
+    if mixed := [name for name in no_bytes(program) if name in record.variables]:
+        return absent(record, IS_LENGTH.format(name=mixed[0]))
     forward = program.model.forward
     is_spoken = forward is None or is_language_model(forward)
     return found if is_spoken else occurring(found, env)

@@ -35,6 +35,7 @@ from specgen.analysis.quantities.terms import (
     absent,
     gathered,
 )
+from specgen.analysis.quantities.variables import IS_LENGTH, no_bytes
 from specgen.analysis.table.cases import Folder, Index
 from specgen.analysis.table.instances import definitions, environment, root
 from specgen.analysis.table.rows import Entry, Row, entries, fold
@@ -354,6 +355,8 @@ def rank_quantity(name: str, found: Shares, program: Program) -> Quantity:
     reason = None
     if clash is not None:
         reason = f"the table has a name `{clash}`, which is a variable of this quantity"
+    elif name == "rank_weights_bytes" and "W" in no_bytes(program):
+        reason = IS_LENGTH.format(name="W")
     elif name == "rank_cache_bytes" and not found.caches:
         reason = "the table keeps no cache"
     elif name == "rank_stored_bytes" and program.stored_otherwise:

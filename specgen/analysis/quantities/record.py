@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class QuantityRecord:
     """A quantity: its unit, and what it counts, in each language that reports speak.
 
-    `variables` are those that a user is free to choose (`terms.VARIABLES`).  One that is `of_tokens`
+    `variables` are those that a user is free to choose (`variables.VARIABLES`).  One that is `of_tokens`
     counts tokens whether a query sees them or not; one that is `of_storage` is what a checkpoint
     takes, as the table stores it.
     """

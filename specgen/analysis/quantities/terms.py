@@ -34,7 +34,7 @@ class Recipe:
 class Quantity:
     """One figure of a table.
 
-    `expr` is in the model's names, and in the `variables` (VARIABLES says what each is) that a
+    `expr` is in the model's names, and in the `variables` (`variables.VARIABLES` says what each is) that a
     user is free to choose; with such, there is no `value`, and there may be `recipes` for them.
     `expr` holds for other parameters where the `assumptions` do, and for no others where it is
     not `closed`.  Where the quantity is `absent`, that says why.  `limits` are what keeps queries from
@@ -91,22 +91,6 @@ class Term:
 
 #: Why a release has no figure of what it stores; the way is its own word.
 STORED_OTHERWISE: Final = "the release stores its weights otherwise than the table says: {way}"
-
-#: What a user may choose.
-VARIABLES: Final[Mapping[str, str]] = {
-    "B": "sequences of a batch",
-    "S": "new tokens of each sequence",
-    "T": "all tokens of each sequence, those in the cache included",
-    "W": "bytes of an element of a weight",
-    "G": "bytes of an element of a gradient",
-    "O": "bytes of the optimizer's states for an element of a weight",
-}
-
-#: What any other variable is: a forward may have shape variables of its own.
-LENGTH: Final = "a dim of the forward's arguments"
-
-#: What a variable is where nobody says; stated with every figure that rests on it.
-DEFAULTS: Final[Mapping[str, int]] = {"B": 1, "S": 2048, "T": 2048, "W": 2, "G": 2, "O": 12}
 
 #: Precisions to train in, with Adam's two moments.
 RECIPES: Final = (

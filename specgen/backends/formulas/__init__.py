@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from specgen.analysis.quantities.ledger import Ledger, ledger
-from specgen.analysis.quantities.terms import LENGTH, VARIABLES
+from specgen.analysis.quantities.variables import VARIABLES, meaning
 from specgen.analysis.table.instances import definitions
 from specgen.documents.params import describe_quantity
 from specgen.expr.evaluate import Value, plain
@@ -47,7 +47,7 @@ def document(found: Ledger) -> dict[str, Any]:
         ],
         "decided": [to_text(substitute(condition, lets)) for condition in found.decided],
         "decode_forwards": dict(found.decode_forwards),
-        "variables": {**VARIABLES, **own_variables(found)},
+        "variables": {n: meaning(n, program) for n in (*VARIABLES, *own_variables(found))},
         "quantities": {
             quantity.name: describe_quantity(quantity, lets)
             for quantity in found.quantities.values()
@@ -55,10 +55,10 @@ def document(found: Ledger) -> dict[str, Any]:
     }
 
 
-def own_variables(found: Ledger) -> dict[str, str]:
+def own_variables(found: Ledger) -> list[str]:
     """The shape variables that the table's forward has beside those of all."""
     used = {name for quantity in found.quantities.values() for name in quantity.variables}
-    return dict.fromkeys(sorted(used - VARIABLES.keys()), LENGTH)
+    return sorted(used - VARIABLES.keys())
 
 
 def param_document(param: Param) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from specgen.analysis.quantities.ledger import Ledger, Quantity, evaluated
-from specgen.analysis.quantities.terms import DEFAULTS
+from specgen.analysis.quantities.variables import defaults
 from specgen.analysis.table.instances import definitions
 from specgen.analysis.table.rows import Row
 from specgen.backends.report.sections import Line, Section, filed
@@ -240,10 +240,11 @@ def quantity_cells(ledger: Ledger, quantity: Quantity, said: Words) -> tuple[str
         reason = said.reason(quantity.absent, ledger.program)
         return name, quote(reason), convention
     value = quantity.value
-    if open_ := [variable for variable in quantity.variables if variable not in DEFAULTS]:
+    known = defaults(ledger.program)
+    if open_ := [variable for variable in quantity.variables if variable not in known]:
         return name, said.depends.format(variables=", ".join(map(code, open_))), convention
     if quantity.variables:
-        at = {variable: DEFAULTS[variable] for variable in quantity.variables}
+        at = {variable: known[variable] for variable in quantity.variables}
         value = evaluated(quantity, {**ledger.values, **at})
         values = ", ".join(f"{variable} = {n}" for variable, n in at.items())
         name = said.at.format(quantity=name, values=values)

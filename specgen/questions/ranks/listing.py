@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from specgen.analysis.quantities.ranks import RANK_QUANTITIES
-from specgen.analysis.quantities.terms import VARIABLES
+from specgen.analysis.quantities.variables import VARIABLES
 from specgen.questions.answers import list_unseen
 from specgen.questions.ranks.layout import AXES, LayoutError
 from specgen.questions.ranks.per_rank import FIGURES, Ranks

@@ -15,6 +15,7 @@ from specgen.analysis.quantities.ledger import Ledger, evaluated
 from specgen.analysis.quantities.memory import follows
 from specgen.analysis.quantities.ranks import Shares, shares, taken
 from specgen.analysis.quantities.sharding import Cut
+from specgen.analysis.quantities.variables import no_bytes
 from specgen.analysis.table.counting import runs
 from specgen.dtypes import DTYPES, bytes_of
 from specgen.expr.columns.exact import Array
@@ -115,6 +116,8 @@ def evaluate_ranks(found: Ledger, layout: Layout, variables: Mapping[str, Value]
     clash = taken(found.program, STRETCH)
     if clash is not None:
         raise LayoutError(f"the table has a name `{clash}`, which ranks use; rename it")
+    if "W" in no_bytes(found.program):
+        raise LayoutError("the forward has a length `W`, which ranks use; rename it")
     chosen = shares(found.program, CHOSEN)
     layers = divide_layers(chosen, layout, found.values)
     check_limits(chosen, layout, found.values)

@@ -10,12 +10,12 @@ from dataclasses import field
 from typing import Any
 
 from specgen.analysis.quantities.ledger import Ledger, Quantity
-from specgen.analysis.quantities.terms import DEFAULTS
+from specgen.analysis.quantities.variables import defaults
 from specgen.analysis.table.instances import descend, root
 from specgen.analysis.table.rows import Row, pattern
 from specgen.backends.report.outline import outline
 from specgen.backends.report.page.nodes import Nodes, Pool
-from specgen.backends.report.page.signature import ends, lengths
+from specgen.backends.report.page.signature import ends, lengths_of
 from specgen.backends.report.page.structures import structures
 from specgen.backends.report.page.tree import Place, tree
 from specgen.backends.report.page.words import WORDS
@@ -198,8 +198,8 @@ def page_document(base: Ledger, table: Opened | None) -> dict[str, Any]:
         ],
         "session": program.has_dataflow,
         "ends": ends(base),
-        "lengths": lengths(base),
-        "variables": {name: DEFAULTS.get(name, 1) for name in variables(base)},
+        "lengths": lengths_of(base),
+        "variables": {n: defaults(program).get(n, 1) for n in variables(base)},
         "structures": [structure for _, structure in held],
         "words": words(base),
         "pool": writing.pool.values,

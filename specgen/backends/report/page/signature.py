@@ -10,8 +10,7 @@ from typing import Final
 
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.quantities.record import NO_TOKENS
-from specgen.analysis.quantities.terms import VARIABLES
-from specgen.expr.node import symbols
+from specgen.analysis.quantities.variables import BYTES, VARIABLES, lengths
 from specgen.expr.printing import to_text
 from specgen.ir.model import Function
 from specgen.ir.roots import is_language_model
@@ -45,13 +44,9 @@ def results(forward: Function) -> str:
     return ", ".join(name or f"[{shape}]" for name, shape in named)
 
 
-def lengths(ledger: Ledger) -> Mapping[str, str]:
-    """The arguments that each of B, S and T is a length of, where no language model gives them."""
+def lengths_of(ledger: Ledger) -> Mapping[str, str]:
+    """The arguments that each variable is a length of: B, S and T where no language model gives them."""
     forward = ledger.program.model.forward
-    if forward is None or is_language_model(forward):
-        return {}
-    found = {
-        name: [a.name for a in forward.args if any(name in symbols(d) for d in a.type.shape)]
-        for name in VARIABLES
-    }
-    return {name: ", ".join(names) for name, names in found.items() if names}
+    usual = VARIABLES.keys() - BYTES if forward is not None and is_language_model(forward) else ()
+    found = lengths(ledger.program)
+    return {name: ", ".join(args) for name, args in found.items() if name not in usual}
