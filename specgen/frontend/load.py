@@ -154,11 +154,13 @@ def check_selection(selection: Selection) -> tuple[Diagnostic, ...]:
     found = check_file(selection.path).all
     if selection.variant is None and not selection.overrides:
         return tuple(found)
+    chosen = Diagnostics()
     try:
-        selection.program()
+        opened = selection.opened()
+        check_counts(opened.program(), opened.loaded, opened.model, chosen)
     except SpecError as error:
         return (*found, *error.diagnostics)
-    return tuple(found)
+    return (*found, *chosen.all)
 
 
 def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
@@ -184,9 +186,40 @@ def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
                     check_program(program, loaded, model, found)
                 except SpecError as error:
                     for diagnostic in error.diagnostics:
-                        found.add(diagnostic)
+                        if diagnostic.code != "E0801":  # said below, with its place
+                            found.add(diagnostic)
+                if loaded.main not in passed(loaded):  # it was counted before it was shipped
+                    check_counts(program, loaded, model, found)
             for diagnostic in found.all:
                 diagnostics.add(diagnostic)
+
+
+def check_counts(
+    program: Program, loaded: Loaded, model: Definition, diagnostics: Diagnostics
+) -> None:
+    """Reports what keeps a variant from being counted, at its row where it is one row's fault."""
+    from specgen.frontend.checks.uncountable import uncountable
+
+    for found in uncountable(program):
+        rows = [
+            row.span
+            for definition in loaded.definitions()
+            if found.row is not None and definition.name == found.module
+            for row in definition.tree.tensors
+            if row.path.text == found.row.name
+        ]
+        # Of alternatives, the one that names the dtype.
+        dtype = found.row.dtype if found.row is not None else None
+        named = [
+            span for span in rows if dtype and dtype in span.source.text[span.start : span.end]
+        ]
+        diagnostics.report(
+            "E0801",
+            (named or rows or [model.tree.span])[0],
+            spec=program.name,
+            reason=found.reason,
+            notes=[f"found for {program.variant or 'the defaults'}"],
+        )
 
 
 def check_program(

@@ -149,8 +149,10 @@ def held(
     Raises:
         EvaluationError: a size has no value, or a tensor ends within a byte.
     """
+    is_listing = scheme == OWN and bool(model.program.model.names)  # no file has these names
     for tensor in folded(model, table, scheme, folder):
-        check_bytes(tensor)
+        if not is_listing:
+            check_bytes(tensor)
         yield tensor
 
 
@@ -168,12 +170,16 @@ def folded(
             yield from group.fold(scheme, folder)
 
 
+class PartialByte(EvaluationError):
+    """A tensor ends within a byte, which no file can hold."""
+
+
 def check_bytes(tensor: StoredTensor) -> None:
-    """Raises EvaluationError where a tensor ends within a byte, which no file can hold."""
+    """Raises PartialByte where a tensor is no whole number of bytes."""
     bits = DTYPES[tensor.dtype].bits
     if bits < 8 and bits * prod(tensor.dims) % 8:
         shape = " × ".join(map(str, tensor.dims))
-        raise EvaluationError(
+        raise PartialByte(
             f"`{tensor.first.name}` is {shape} elements of {bits} bits, which is no whole number of bytes"
         )
 
