@@ -339,7 +339,7 @@ def split_changes(
             continue
         variables[name] = check_variable(
             name,
-            read_value(name, given, None, models[0])
+            read_value(name, given, None, models[0], "-D")
             if isinstance(given, str)
             else read_number(given),
             known[name],
@@ -424,7 +424,7 @@ def read_unknown(
     if kind not in WHOLE:
         raise QuestionError(f"--for: `{name}` is a {kind}; several unknowns are whole numbers")
     if values is not None:
-        return read_axis(name, values, session.family.loaded[1])
+        return read_axis(name, values, session.family.loaded[1], "--within")
     own = session.params.get(name, variables.get(name))
     if not isinstance(own, int):
         raise QuestionError(f"--for: give the range of `{name}`, as in --within {name}=1:4096")

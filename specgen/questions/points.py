@@ -78,12 +78,13 @@ def read_axes(given: Sequence[tuple[str, Values]], model: Definition) -> tuple[S
     return tuple(axes)
 
 
-def read_axis(name: str, given: Values, model: Definition) -> SweepAxis:
-    """The axis over values, each as the param or the variable has it; see `read_axes` for the errors."""
+def read_axis(name: str, given: Values, model: Definition, option: str = "--sweep") -> SweepAxis:
+    """The axis over values given to an option, each as the param or the variable has it; see `read_axes`
+    for the errors."""
     if isinstance(given, str):
-        return make_axis(name, read_values(name, given, model))
+        return make_axis(name, read_values(name, given, model, option))
     param = find_param(name, model)
-    found = dict.fromkeys(fit_value(name, read_number(v), param, model) for v in given)
+    found = dict.fromkeys(fit_value(name, read_number(v), param, model, option) for v in given)
     if not found:
         raise SweepError(f"`{name}` has no values")
     return make_axis(name, tuple(found))
@@ -97,24 +98,26 @@ def is_interval(given: Values) -> bool:
 def read_interval(name: str, given: Values, model: Definition) -> tuple[int, int]:
     """The ends of an unknown's range."""
     low, _, high = str(given).partition(":")
-    match [value for end in (low, high) for value in read_values(name, end, model)]:
+    match [value for end in (low, high) for value in read_values(name, end, model, "--within")]:
         case [int(a), int(b)] if a <= b:
             return a, b
         case _:
             raise SweepError(f"`{given}` is not of the form LOW:HIGH, LOW at most HIGH")
 
 
-def read_values(name: str, text: str, model: Definition) -> tuple[Value, ...]:
-    """The values of one axis; see `read_axes` for the errors."""
+def read_values(
+    name: str, text: str, model: Definition, option: str = "--sweep"
+) -> tuple[Value, ...]:
+    """The values of one axis, given to an option; see `read_axes` for the errors."""
     param = find_param(name, model)
     found: dict[tuple[str, Value], Value] = {}
     for item in split_text(text, ",", name):
         ends = split_text(item, ":", name)
         if len(ends) > 3:
             raise SweepError(f"`{item.strip()}` is no range: write FROM:TO or FROM:TO:STEP")
-        read = [read_value(name, end, param, model) for end in ends]
+        read = [read_value(name, end, param, model, option) for end in ends]
         for each in read if len(read) == 1 else expand_range(name, read, item):
-            checked = fit_value(name, each, param, model)
+            checked = fit_value(name, each, param, model, option)
             found.setdefault((type(checked).__name__, checked), checked)
             if len(found) > MAX_POINTS:
                 raise SweepError(f"`{name}` takes more than {MAX_POINTS:,} values")

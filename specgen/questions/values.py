@@ -47,15 +47,17 @@ def read_number(given: object) -> Value:
             raise SweepError(f"{given!r} is no value of a table")
 
 
-def read_value(name: str, text: str, param: tree.Param | None, model: Definition) -> Value:
-    """The value that a text stands for: a word of the param's choices, or a constant expression."""
+def read_value(
+    name: str, text: str, param: tree.Param | None, model: Definition, option: str
+) -> Value:
+    """The value of a text given to an option: a word of the param's choices, or a constant expression."""
     word = text.strip()
     if param is not None and (word in param.choices or param.type == "dtype"):
         return word
     if len(word) > MAX_TEXT:
         raise SweepError(f"a value of `{name}` is longer than {MAX_TEXT} characters")
     diagnostics = Diagnostics()
-    node = parse_expression(Source(f"--sweep {name}", word), None, diagnostics)
+    node = parse_expression(Source(f"{option} {name}", word), None, diagnostics)
     diagnostics.raise_errors()
     if node is None:
         raise SpecError(diagnostics.all)
@@ -67,12 +69,14 @@ def read_value(name: str, text: str, param: tree.Param | None, model: Definition
         raise SweepError(f"`{name}={shorten(word)}`: {error}") from None
 
 
-def fit_value(name: str, found: Value, param: tree.Param | None, model: Definition) -> Value:
-    """The value as the param, or the variable, has it."""
+def fit_value(
+    name: str, found: Value, param: tree.Param | None, model: Definition, option: str
+) -> Value:
+    """The value given to an option as the param, or the variable, has it."""
     if param is None:
         return check_variable(name, found, variables_of(model)[name])
     shown_value = describe(found)
-    span = Span(Source(f"--sweep {name}", shown_value), 0, len(shown_value))
+    span = Span(Source(f"{option} {name}", shown_value), 0, len(shown_value))
     diagnostics = Diagnostics()
     checked = check_value(param, found, span, model, diagnostics)
     diagnostics.raise_errors()

@@ -181,3 +181,31 @@ def test_what_is_no_length_is_refused(text: str, path: Path) -> None:
         done = run(*command.format(path).split(), "-D", f"E={text}", cwd=path.parent)
         assert done.status in (1, 2), command
         assert done.err, command
+
+
+@pytest.mark.parametrize("text", ["dim", "1 +", "?", "dim +"])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("whatif {}", "-D E={}"),
+        ("diff {} {}", "-D E={}"),
+        ("sensitivity {} flops_prefill", "-D E={}"),
+        ("formula {} flops_prefill", "-D E={}"),
+        ("params {}", "-D dim={}"),
+        ("whatif {}", "--sweep E={}"),
+        ("whatif {}", "--sweep dim=1,{}"),
+        ("solve {} flops_prefill==9e6 --for E", "--within E=1:{}"),
+        ("solve {} flops_prefill==9e6 --for E,dim", "--within E=1,{}"),
+        ("solve {} flops_prefill==9e6 --for E,dim", "--within E=1:{}"),
+    ],
+)
+def test_a_bad_value_is_reported_at_its_own_option(
+    text: str, command: str, option: str, path: Path
+) -> None:
+    done = run(
+        *command.format(path, path).split(), *option.format(text).split(" ", 1), cwd=path.parent
+    )
+    assert done.status in (1, 2)
+    named = option.partition("=")[0]
+    places = re.findall(r"--> (-\S+ \w+):", done.err)
+    assert places == [named], done.err
