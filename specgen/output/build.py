@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 #: Overrides that are spelt out in a folder's name: of so many characters, and of these.
 LONGEST: Final = 80
-PLAIN: Final = re.compile(r"[A-Za-z0-9_.=,+-]+")
-NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+PLAIN: Final = re.compile(r"[A-Za-z0-9_.=,+-]+(?<!\.)")
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}(?<!\.)")
+
+#: What Windows takes for a device whatever follows the dot, and what differs from it in underscores.
+DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])_*(?![^.])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def produce(
     assert isinstance(manifest, bytes)
     written = json.loads(manifest)
     name = written.get("origin", written["variant"])
-    place = Path(written["spec"], folder_name(name, written["overrides"]))
+    place = Path(no_device(written["spec"]), folder_name(name, written["overrides"]))
     if not onnx.beside_checkpoint:
         return Artefacts(place, files, None, refused)
     others = {name: content for name, content in files.items() if name != MANIFEST}
@@ -124,12 +127,23 @@ def folder_name(name: str | None, overrides: Mapping[str, object]) -> str:
     name = name or "default"
     if not NAME.fullmatch(name):
         name = "configuration"
+    name = no_device(name)
     if not overrides:
         return name
     given = ",".join(f"{param}={spelt(value)}" for param, value in sorted(overrides.items()))
     if len(given) > LONGEST or not PLAIN.fullmatch(given):
         given = hashlib.sha256(json.dumps(overrides, sort_keys=True).encode()).hexdigest()[:12]
     return f"{name}+{given}"
+
+
+def no_device(name: str) -> str:
+    """A name that is a folder's on every system; different names stay different.
+
+    On Windows all of `nul`, `COM1` and `aux.txt` are devices, in every folder: such a name gets an
+    underscore, and so does every name that ends in more of them (`nul_`, `nul__`).
+    """
+    found = DEVICE.match(name)
+    return f"{found[0]}_{name[found.end() :]}" if found else name
 
 
 def spelt(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import ntpath
 import os
 import random
 import re
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,6 +132,66 @@ def test_any_override_is_a_good_name_of_a_folder(overrides: dict[str, object]) -
     other = {**overrides, "z": 1}
     assert folder_name("v", other) != name
     assert folder_name("v", dict(reversed(overrides.items()))) == name
+
+
+#: Names that tables, variants and files may have: those of devices, alone and with more around them.
+DEVICES = [
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "CONIN",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+]
+LIKE_DEVICES = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "", "", "x", "_"]),
+        st.sampled_from(DEVICES).flatmap(lambda d: st.sampled_from([d, d.upper(), d.title()])),
+        st.text("_", max_size=3),
+        st.sampled_from(["", "", ".txt", ".", "..", ".tar.gz", "x", "1", "-", "_x.y"]),
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(LIKE_DEVICES | st.text("con1_.A", min_size=1, max_size=8), min_size=1, max_size=5))
+def test_no_folder_is_a_device_of_windows(names: list[str]) -> None:
+    """As Python itself says of Windows; and what goes into different folders elsewhere does so here."""
+    for given_ in ({}, {"a": 1}, {"a": "x."}, {"a": 2.5}):
+        made = [folder_name(name, given_) for name in names]
+        assert not any(is_reserved_on_windows(name) for name in made), made
+        kept = {
+            name: folder
+            for name, folder in zip(names, made, strict=True)
+            if folder.partition("+")[0] != "configuration"
+        }
+        assert len(set(kept.values())) == len(kept)
+    assert folder_name("deepseek_v3", {}) == "deepseek_v3"
+
+
+def is_reserved_on_windows(name: str) -> bool:
+    if hasattr(ntpath, "isreserved"):  # since Python 3.13
+        return bool(ntpath.isreserved(name))
+    return PureWindowsPath(name).is_reserved() or name.endswith((".", " "))
+
+
+@pytest.mark.parametrize(("table", "variant"), [("nul", "wide"), ("tiny", "COM1"), ("Aux", "con_")])
+def test_a_table_that_is_called_like_a_device_is_built(
+    table: str, variant: str, tmp_path: Path
+) -> None:
+    text = TINY.replace("model tiny", f"model {table}").replace(
+        "variant wide", f"variant {variant}"
+    )
+    (tmp_path / "tiny.dsv3").write_text(text, encoding="utf-8")
+    for form in (f"tiny.dsv3@{variant}", "tiny.dsv3"):
+        assert specgen_here("build", form, "--target", "formulas", cwd=tmp_path).status == 0
+        done = specgen_here("build", form, "--target", "formulas", "--check", cwd=tmp_path)
+        assert done.status == 0, done.err
+    folders = [path.parent for path in (tmp_path / "generated").glob("*/*/manifest.json")]
+    assert len(folders) == 2
+    for folder in folders:
+        assert not any(map(is_reserved_on_windows, folder.parts[-2:]))
+        assert json.loads((folder / "manifest.json").read_text())["spec"] == table
 
 
 # ---- what was edited stays -------------------------------------------------------------
