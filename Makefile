@@ -90,7 +90,7 @@ CHECKPOINTS ?= 1500
 SEED        ?= 1
 
 fuzz: setup  ## new draws for every property; damaged inputs: SPECS=, CONFIGS=, CHECKPOINTS=, SEED=
-	SPECGEN_DRAWS=new SPECGEN_EXAMPLES=1500 $(BIN)/python -m pytest -n 2 -q $$(grep -rl "^from hypothesis" tests --include='test_*.py')
+	SPECGEN_DRAWS=new SPECGEN_EXAMPLES=1500 $(BIN)/python -m pytest -n 2 -q -o faulthandler_timeout=3600 $$(grep -rl "^from hypothesis" tests --include='test_*.py')
 	$(BIN)/python -m tests.fuzz.campaign --specs $(SPECS) --configs $(CONFIGS) \
 	  --checkpoints $(CHECKPOINTS) --seed $(SEED)
 
