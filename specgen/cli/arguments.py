@@ -9,7 +9,7 @@ from typing import Final
 
 from specgen.diagnostics.diagnostic import RequestError
 from specgen.frontend.selection import Selection
-from specgen.huggingface.select import select
+from specgen.huggingface.select import select, select_base
 
 DEFINITION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)", re.DOTALL)
 
@@ -81,7 +81,21 @@ def select_table(
     Raises:
         SpecError: a released configuration is of no table, or says what its table cannot say.
     """
-    found = select(spec, overrides)
+    return remarked(select(spec, overrides), spec, arguments)
+
+
+def select_asked(spec: str, arguments: argparse.Namespace) -> tuple[Selection, dict[str, str]]:
+    """The table that a question is about, and the params and variables that `-D` gives it then.
+
+    Raises:
+        SpecError: as `select_table`.
+    """
+    changes = dict(arguments.defines)
+    return remarked(select_base(spec, changes), spec, arguments), changes
+
+
+def remarked(found: Selection, spec: str, arguments: argparse.Namespace) -> Selection:
+    """The table; what is not counted of it is said on stderr."""
     if found.stored:
         from specgen.cli.output import show
         from specgen.diagnostics.diagnostic import Diagnostics

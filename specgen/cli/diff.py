@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from specgen.cli.arguments import add_format, add_spec, select_table
+from specgen.cli.arguments import add_format, add_spec, select_asked
 from specgen.cli.output import emit
 
 
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     from specgen.documents.diff_listing import FORMATS
     from specgen.questions.ask import compare_tables
 
-    a, b = (select_table(spec, {}, arguments) for spec in (arguments.a, arguments.b))
-    found = compare_tables(a, b, dict(arguments.defines))
+    (a, changes), (b, _) = (select_asked(spec, arguments) for spec in (arguments.a, arguments.b))
+    found = compare_tables(a, b, changes)
     emit(FORMATS[arguments.format](found).encode())
     return 0

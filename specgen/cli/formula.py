@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from specgen.cli.arguments import add_format, add_spec, select_table
+from specgen.cli.arguments import add_format, add_spec, select_asked
 from specgen.cli.output import emit
 
 
@@ -23,10 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import find_formula, list_products
 
-    params = [one for one in arguments.defines if not one[0][0].isupper()]
-    variables = [one for one in arguments.defines if one[0][0].isupper()]
-    # What a configuration leaves open follows the params that are given with it.
-    base = select_table(arguments.spec, dict(params), arguments)
+    base, changes = select_asked(arguments.spec, arguments)
     ask = list_products if arguments.by_op else find_formula
-    emit(ask(base, arguments.quantity, dict(variables)).render(arguments.format))
+    emit(ask(base, arguments.quantity, changes).render(arguments.format))
     return 0

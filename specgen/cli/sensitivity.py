@@ -7,7 +7,7 @@ import re
 from fractions import Fraction
 from typing import Final
 
-from specgen.cli.arguments import add_format, add_spec, select_table
+from specgen.cli.arguments import add_format, add_spec, select_asked
 from specgen.cli.output import emit
 
 PERCENT: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%?", re.ASCII)
@@ -37,8 +37,7 @@ def read_percent(text: str) -> Fraction:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import measure_sensitivity
 
-    base = select_table(arguments.spec, {}, arguments)
-    changes = dict(arguments.defines)
+    base, changes = select_asked(arguments.spec, arguments)
     answer = measure_sensitivity(base, arguments.quantity, changes, arguments.step)
     emit(answer.render(arguments.format))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from specgen.cli.arguments import UsageError, add_format, add_spec, select_table
+from specgen.cli.arguments import UsageError, add_format, add_spec, select_asked
 from specgen.cli.output import emit
 
 
@@ -42,10 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from specgen.questions.ask import solve
 
-    base = select_table(arguments.spec, {}, arguments)
+    base, changes = select_asked(arguments.spec, arguments)
     unknowns = [name.strip() for name in arguments.unknowns.split(",")]
     within = read_ranges(arguments.within, unknowns)
-    changes = dict(arguments.defines)
     answer = solve(base, arguments.question, unknowns, within, changes, arguments.limit)
     emit(answer.render(arguments.format))
     return 0

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from specgen.cli.arguments import UsageError, add_format, add_spec, read_definition, select_table
+from specgen.cli.arguments import UsageError, add_format, add_spec, read_definition, select_asked
 from specgen.cli.output import emit, remark
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def divide(arguments: argparse.Namespace) -> RankAnswer:
     for option in ("sweeps", "where", "quantities", "pareto", "plot", "seconds"):
         if getattr(arguments, option):
             raise UsageError(f"--parallel lists ranks, and takes no --{option.rstrip('s')}")
-    base, changes = select_table(arguments.spec, {}, arguments), dict(arguments.defines)
+    base, changes = select_asked(arguments.spec, arguments)
     return divide_among_ranks(base, arguments.parallel, arguments.stages, changes)
 
 
@@ -109,7 +109,7 @@ def explore(arguments: argparse.Namespace) -> ComparisonAnswer | SweepAnswer:
 
     if arguments.plot is not None:
         require_picture(arguments.plot.name, arguments.sweeps)
-    base, changes = select_table(arguments.spec, {}, arguments), dict(arguments.defines)
+    base, changes = select_asked(arguments.spec, arguments)
     with Bar() as bar:
         answer = ask.explore(
             base, changes, arguments.sweeps, where=arguments.where,

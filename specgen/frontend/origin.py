@@ -11,10 +11,14 @@ from specgen.records import dataclass
 
 @dataclass(frozen=True)
 class Origin:
-    """A released configuration by its `name`, which gave the values of these `params`."""
+    """A released configuration by its `name`, which gave the values of these `params`.
+
+    One whose values are those of a `variant` needs no name.
+    """
 
     name: str
     params: frozenset[str]
+    variant: str | None = None
 
     def but_for(self, others: Iterable[str]) -> Origin:
         """The same, where others were given a value after it."""
@@ -23,4 +27,5 @@ class Origin:
     def marked(self, program: Program) -> Program:
         """The program, which says whose values it has, and which are not."""
         overridden = tuple(name for name in program.overridden if name not in self.params)
-        return replace(program, origin=self.name, overridden=overridden)
+        variant = self.variant or program.variant
+        return replace(program, origin=self.name, variant=variant, overridden=overridden)

@@ -51,6 +51,15 @@ class Selection:
         origin = self.origin.but_for(overrides) if self.origin is not None else None
         return replace(self, overrides={**self.overrides, **overrides}, origin=origin)
 
+    def asked(self) -> Opened:
+        """`opened`, for questions about other values: a param follows others here just as it does
+        where those are overridden.
+
+        Raises:
+            SpecError: as `opened`.
+        """
+        return self.opened()
+
     def opened(self) -> Opened:
         """The files of the table, loaded for more than one `program()`.
 

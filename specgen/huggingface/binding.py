@@ -107,6 +107,9 @@ def bind(
         reason = f"`{table.program.name}` has no `config {SCHEME}`"
         diagnostics.report("E1002", None, path=shown_text(found.path), reason=reason)
         raise SpecError(diagnostics.all)
+    if defines:
+        with suppress(SpecError):  # what it says may be no model without them
+            return redefined(bind(table, found, ignore), found, defines)
     bound, faults = attempted(table, found, ignore, defines or {})
     quantised = {key: e for key, e in found.entries.items() if is_quantisation(key)}
     how = method({key: entry.value for key, entry in quantised.items()})
@@ -121,6 +124,25 @@ def bind(
     if faults:
         raise SpecError(list(faults.values()))
     return bound
+
+
+def redefined(bound: Bound, found: Configuration, defines: Mapping[str, Override]) -> Bound:
+    """The model with params set after what the configuration says, which is read without them.
+
+    Raises:
+        SpecError: the values break the table's rules.
+    """
+    overrides = {**bound.overrides, **defines}
+    program = build(bound.table, overrides, found.entries)
+    moved = {n for n in defines if program.values.get(n) != bound.program.values.get(n)}
+    uses = tuple(
+        replace(use, how="ignored", reason=f"`-D {use.reason}`")
+        if use.how == "param" and use.reason in moved
+        else use
+        for use in bound.uses
+    )
+    silent = bound.silent - defines.keys()
+    return replace(bound, program=program, overrides=overrides, uses=uses, silent=silent)
 
 
 def attempted(

@@ -18,12 +18,12 @@ from specgen.expr.evaluate import describe, plain
 from specgen.frontend import values as bind
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.origin import Origin
-from specgen.frontend.selection import Selection
 from specgen.frontend.values import Override
 from specgen.huggingface.binding import Bound, Table, load_table
 from specgen.huggingface.binding import bind as bind_to
 from specgen.huggingface.choosing import choose, read_as
 from specgen.huggingface.configuration import read, shown, shown_text
+from specgen.huggingface.configured import Configured
 from specgen.huggingface.select import called, select
 from specgen.ir.model import ParamValue
 from specgen.records import dataclass
@@ -184,7 +184,7 @@ def nearest(bound: Bound) -> Nearest | None:
     return found
 
 
-def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
+def selection(path: str, overrides: Mapping[str, Override]) -> Configured:
     """The table, variant and overrides that a released configuration means, and `overrides` after.
 
     Raises:
@@ -199,7 +199,9 @@ def selection(path: str, overrides: Mapping[str, Override]) -> Selection:
     if differs.keys() - overrides.keys():  # it is no variant, and named after none
         variant, differs = None, differing(bound, None)
         origin = Origin(called(Path(path)), frozenset(differs)).but_for(overrides)
-    return Selection(table.path, variant, differs, bound.stored, origin)
+    return Configured(
+        table.path, variant, differs, bound.stored, origin, path, dict(overrides), bound.overrides
+    )
 
 
 def differing(bound: Bound, variant: str | None) -> dict[str, Override]:

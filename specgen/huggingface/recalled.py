@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specgen.cache import store
 from specgen.cache.key import digest, fingerprint
-from specgen.frontend.selection import Selection
 from specgen.huggingface.configuration_file import BESIDE, CONFIGURATIONS, MAX_CONFIGURATION
+from specgen.huggingface.configured import Configured
 from specgen.huggingface.select import called
 from specgen.regular_files import is_folder, read_regular
 from specgen.resources import folder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from specgen.frontend.values import Override
 
 
-def recalled(text: str, overrides: Mapping[str, Override]) -> Selection:
+def recalled(text: str, overrides: Mapping[str, Override]) -> Configured:
     """The table, variant and overrides that a configuration means, from the cache if it has them.
 
     Raises:
@@ -31,7 +31,7 @@ def recalled(text: str, overrides: Mapping[str, Override]) -> Selection:
     key = key_of(Path(text), overrides)
     known = store.get(key) if key is not None else None
     if known is not None:
-        return unpacked(known)
+        return unpacked(known, text, overrides)
     from specgen.huggingface.imported import selection
 
     found = selection(text, overrides)
@@ -60,19 +60,24 @@ def key_of(place: Path, overrides: Mapping[str, Override]) -> str | None:
     return digest(json.dumps(question, sort_keys=True).encode())
 
 
-def packed(found: Selection) -> bytes:
+def packed(found: Configured) -> bytes:
     """A selection of a shipped table, wherever specgen lies."""
     origin = found.origin and [found.origin.name, sorted(found.origin.params)]
     values = [found.path.name, found.variant, dict(found.overrides), found.stored, origin]
-    return json.dumps(values).encode()
+    return json.dumps([*values, dict(found.said)]).encode()
 
 
-def unpacked(data: bytes) -> Selection:
-    name, variant, overrides, stored, origin = json.loads(data)
-    given = {n: tuple(v) if isinstance(v, list) else v for n, v in overrides.items()}
+def unpacked(data: bytes, text: str, given: Mapping[str, Override]) -> Configured:
+    name, variant, overrides, stored, origin, said = json.loads(data)
     of = None
     if origin is not None:
         from specgen.frontend.origin import Origin
 
         of = Origin(origin[0], frozenset(origin[1]))
-    return Selection(folder("specs") / name, variant, given, stored, of)
+    path = folder("specs") / name
+    return Configured(path, variant, listed(overrides), stored, of, text, dict(given), listed(said))
+
+
+def listed(values: Mapping[str, Any]) -> dict[str, Override]:
+    """Values from JSON, lists as params have them."""
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}

@@ -52,6 +52,28 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
     return Selection(path, variant, dict(overrides or {}))
 
 
+def select_base(text: str, changes: Mapping[str, Override]) -> Selection:
+    """`select`, of what is asked about; a configuration may need some of the changes to be a model.
+
+    Raises:
+        SpecError: as `select`.
+    """
+    from specgen.diagnostics.diagnostic import SpecError
+
+    try:
+        return select(text)
+    except SpecError:
+        # What begins with a capital is a variable.
+        params = {name: value for name, value in changes.items() if not name[0].isupper()}
+        if not params or not means_configuration(text):
+            raise
+        from specgen.huggingface.configured import Unfinished
+        from specgen.huggingface.recalled import recalled
+
+        whole = recalled(text, params)
+        return Unfinished(whole.path, stored=whole.stored, text=text)
+
+
 def called(path: Path) -> str:
     """What a configuration is called: its folder, or the file where it has a name of its own."""
     named = path.parent if path.name == CONFIGURATIONS else path

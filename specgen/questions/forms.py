@@ -158,7 +158,7 @@ class Family:
 
     @cached_property
     def opened(self) -> Opened:
-        return self.selection.opened()
+        return self.selection.asked()
 
     @property
     def loaded(self) -> tuple[Loaded, Definition]:

@@ -111,13 +111,13 @@ class Session:
         return self._ledgers[key]
 
     def _elaborate(self, changes: Mapping[str, Value]) -> Ledger | str:
-        loaded, model = self.family.loaded
+        opened = self.family.opened
         overrides = {
-            **self.selection.overrides,
+            **opened.overrides,
             **{name: make_override(value) for name, value in changes.items()},
         }
         try:
-            return ledger(build_program(loaded, model, self.selection.variant, overrides))
+            return ledger(build_program(opened.loaded, opened.model, opened.variant, overrides))
         except SpecError as error:
             return error.diagnostics[0].message
 

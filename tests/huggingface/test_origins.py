@@ -85,8 +85,11 @@ def test_every_command_says_whose_values_it_counts(tmp_path: Path) -> None:
     assert repr(specgen.load(tmp_path / "mine")) == "<specgen.Model mine (llama)>"
     again = select(str(tmp_path / "mine"))  # from the cache
     assert again.program().label == "mine (llama)"
-    named = again.changed({"n_layers": 5}).program()
-    assert (named.which, named.overridden) == ("mine (llama) -D n_layers=5", ("n_layers",))
+    named = again.changed({"vocab_size": 5}).program()
+    assert (named.which, named.overridden) == ("mine (llama) -D vocab_size=5", ("vocab_size",))
+    equal = again.changed({"n_layers": 5}).program()  # nothing else tells it from the variant
+    assert equal.which == select(str(tmp_path / "mine"), {"n_layers": 5}).program().which
+    assert (equal.which, equal.overridden) == ("llama@llama3_8b -D n_layers=5", ("n_layers",))
 
 
 def test_a_configuration_of_a_variant_is_that_variant_and_what_was_asked(tmp_path: Path) -> None:
