@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from specgen.frontend.values import Override
     from specgen.huggingface.comparing import CheckpointComparison
     from specgen.ir.model import ParamValue, Program
-    from specgen.notebook import AnswerTable, Figure
+    from specgen.notebook import AnswerTable, HtmlFigure
     from specgen.output.build import Artefacts
     from specgen.questions.ask import Names
     from specgen.questions.points import Values
@@ -90,7 +90,7 @@ class Model:
             raise KeyError(f"{quantity!r} has no value: {found.quantity.absent}")
         return found.sympy
 
-    def quantity(self, name: str, **changes: Override) -> Figure:
+    def quantity(self, name: str, **changes: Override) -> HtmlFigure:
         """One quantity: value, unit, convention and closed form; a notebook shows the formula.
 
         Values of variables (`S=2048`) are put in, and params changed.
@@ -100,13 +100,13 @@ class Model:
             RequestError: a ValueError; a variable has a value that it cannot have.
         """
         from specgen.documents.formula import find_quantity
-        from specgen.notebook import Figure
+        from specgen.notebook import HtmlFigure
         from specgen.questions.ask import find_formula
 
         if not changes:
-            return Figure(find_quantity(self.ledger, name), self.ledger)
+            return HtmlFigure(find_quantity(self.ledger, name), self.ledger)
         answer = find_formula(self.selection, name, changes)
-        return Figure(answer.quantity, answer.ledger)
+        return HtmlFigure(answer.quantity, answer.ledger)
 
     def whatif(
         self,

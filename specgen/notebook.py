@@ -86,7 +86,7 @@ class AnswerTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Figure:
+class HtmlFigure:
     """A quantity of a table: its `value` (None while B, S or T are open), unit and closed form."""
 
     quantity: Quantity

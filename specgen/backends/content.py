@@ -16,7 +16,7 @@ CHUNK: Final = 2**24
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ContentPart:
     """`length` bytes of a file from `start` on; without a file, zeros."""
 
     file: Path | None
@@ -28,7 +28,7 @@ class Part:
 class Copied:
     """A file that is too large to be held: its parts, one after the other."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ContentPart, ...]
 
     def __len__(self) -> int:
         return sum(part.length for part in self.parts)
@@ -50,7 +50,7 @@ def chunks(content: Content) -> Iterator[bytes]:
         yield from copied(part)
 
 
-def copied(part: Part) -> Iterator[bytes]:
+def copied(part: ContentPart) -> Iterator[bytes]:
     sizes = [CHUNK] * (part.length // CHUNK) + [part.length % CHUNK]
     if part.file is None:
         yield from map(bytes, sizes)

@@ -7,7 +7,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class RefusalSite:
     """Where in a table it stands: the name of a module, or "" for none, and of what is in it.
 
     `name` is that of a forward ("" for the main one), a function, a row or a part.
@@ -23,7 +23,7 @@ class Refusal(SpecError):
     Back ends see no text: whoever has it gives the diagnostic its place.
     """
 
-    def __init__(self, target: str, reason: object, site: Site | None = None) -> None:
+    def __init__(self, target: str, reason: object, site: RefusalSite | None = None) -> None:
         found = Diagnostics()
         found.report("E0905", None, target=target, reason=reason)
         super().__init__(found.all)
@@ -32,11 +32,11 @@ class Refusal(SpecError):
         self.site = site
 
 
-def note_site(error: Exception, site: Site) -> None:
+def note_site(error: Exception, site: RefusalSite) -> None:
     """Notes the innermost place of an error on its way out."""
     if site_of(error) is None:
         vars(error)["site"] = site
 
 
-def site_of(error: Exception) -> Site | None:
+def site_of(error: Exception) -> RefusalSite | None:
     return getattr(error, "site", None)

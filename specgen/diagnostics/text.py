@@ -38,7 +38,7 @@ class Paint:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Highlight:
     """A stretch of one source to underline, and what to say about it."""
 
     span: Span
@@ -67,9 +67,9 @@ def diagnostic_lines(diagnostic: Diagnostic, paint: Paint) -> Iterator[str]:
     style = RED if diagnostic.severity == "error" else YELLOW
     head = paint(style, f"{diagnostic.severity}[{diagnostic.code}]")
     yield f"{head}{paint(BOLD, ': ' + safe(diagnostic.message))}"
-    marks = [Mark(label.span, label.message, False) for label in diagnostic.labels]
+    marks = [Highlight(label.span, label.message, False) for label in diagnostic.labels]
     if diagnostic.span is not None:
-        marks.insert(0, Mark(diagnostic.span, "", True))
+        marks.insert(0, Highlight(diagnostic.span, "", True))
     shown = [mark.span for mark in marks] + [fix.span for fix in diagnostic.fixes]
     gutter = len(str(max((span.line for span in shown), default=1)))
     for position, (source, own) in enumerate(by_source(marks)):
@@ -88,8 +88,8 @@ def diagnostic_lines(diagnostic: Diagnostic, paint: Paint) -> Iterator[str]:
         yield from mended(fix, gutter, paint)
 
 
-def by_source(marks: list[Mark]) -> list[tuple[Source, list[Mark]]]:
-    groups: list[tuple[Source, list[Mark]]] = []
+def by_source(marks: list[Highlight]) -> list[tuple[Source, list[Highlight]]]:
+    groups: list[tuple[Source, list[Highlight]]] = []
     for mark in marks:
         for source, own in groups:
             if source is mark.span.source:
@@ -101,7 +101,7 @@ def by_source(marks: list[Mark]) -> list[tuple[Source, list[Mark]]]:
 
 
 def snippet(
-    source: Source, marks: list[Mark], gutter: int, style: str, paint: Paint
+    source: Source, marks: list[Highlight], gutter: int, style: str, paint: Paint
 ) -> Iterator[str]:
     """The lines that the marks start on, each with its underlines."""
     bar = paint(BLUE, "|")
@@ -112,7 +112,7 @@ def snippet(
         if before is not None and number > before + 1:
             yield paint(BLUE, "...")
         own = [mark for mark in marks if mark.span.line == number]
-        row = Row.around(source, number, min(mark.span.column for mark in own) - 1)
+        row = TextRow.around(source, number, min(mark.span.column for mark in own) - 1)
         yield f"{paint(BLUE, f'{number:>{gutter}}')} {bar} {row.text}".rstrip()
         for mark in own:
             start, width = row.place(mark.span)
@@ -122,7 +122,7 @@ def snippet(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """A source line as it is shown, and the column at which each of its characters starts."""
 
     text: str
@@ -130,7 +130,7 @@ class Row:
     offset: int
 
     @classmethod
-    def around(cls, source: Source, number: int, focus: int, line: str | None = None) -> Row:
+    def around(cls, source: Source, number: int, focus: int, line: str | None = None) -> TextRow:
         """A line of the source, or `line` in its place, cut to a window that holds `focus`."""
         raw = source.line(number) if line is None else line
         first = max(0, focus - LINE_WIDTH // 2) if len(raw) > LINE_WIDTH else 0
@@ -170,7 +170,7 @@ def mended(fix: Fix, gutter: int, paint: Paint) -> Iterator[str]:
     line = source.line(number)
     start = fix.span.column - 1
     line = line[:start] + fix.replacement + line[start + fix.span.end - fix.span.start :]
-    row = Row.around(source, number, start, line)
+    row = TextRow.around(source, number, start, line)
     yield f"{paint(BLUE, f'{number:>{gutter}}')} {paint(GREEN, '~')} {row.text}".rstrip()
 
 

@@ -26,47 +26,47 @@ MAX_FILES: Final = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Definition:
+class ModuleDefinition:
     """A module with the place it stands in: `parent` is the model or module around it, if any."""
 
-    tree: syntax.Module
+    tree: syntax.ModuleSyntax
     file: LoadedFile
-    parent: Definition | None = None
+    parent: ModuleDefinition | None = None
 
     @property
     def name(self) -> str:
         return self.tree.name
 
-    def module(self, name: str) -> Definition | None:
+    def module(self, name: str) -> ModuleDefinition | None:
         """The module that `name` means here: one beside this one, or one the file sees."""
         owner = self.parent or self
         for inner in owner.tree.modules:
             if inner.name == name:
                 return owner.nested(inner)
         found = self.file.names.get(name)
-        return found if isinstance(found, Definition) else None
+        return found if isinstance(found, ModuleDefinition) else None
 
-    def nested(self, inner: syntax.Module) -> Definition:
-        return self.file.nested.setdefault(id(inner), Definition(inner, self.file, self))
+    def nested(self, inner: syntax.ModuleSyntax) -> ModuleDefinition:
+        return self.file.nested.setdefault(id(inner), ModuleDefinition(inner, self.file, self))
 
     @property
-    def around(self) -> syntax.Module | None:
+    def around(self) -> syntax.ModuleSyntax | None:
         """The module around this one that is itself given params; a model's have their values."""
         parent = self.parent.tree if self.parent is not None else None
         return None if parent is None or parent.is_model else parent
 
     @property
-    def handed_on(self) -> Sequence[syntax.Param]:
+    def handed_on(self) -> Sequence[syntax.ParamSyntax]:
         """The params of the module around this one: what it was given, this one is given as well."""
         return self.around.params if self.around is not None else ()
 
     @property
-    def params(self) -> Sequence[syntax.Param]:
+    def params(self) -> Sequence[syntax.ParamSyntax]:
         """All that an instance is given."""
         return (*self.handed_on, *self.tree.params)
 
     @property
-    def lets(self) -> Sequence[syntax.Binding]:
+    def lets(self) -> Sequence[syntax.BindingSyntax]:
         """The lets that an instance works out from what it is given."""
         return (*(self.around.lets if self.around is not None else ()), *self.tree.lets)
 
@@ -75,7 +75,7 @@ class Definition:
         found = self.file.names.get(name)
         return found if isinstance(found, FreeFunction) else None
 
-    def method(self, name: str) -> syntax.Function | None:
+    def method(self, name: str) -> syntax.FunctionSyntax | None:
         """The module's own function of that name."""
         return next((f for f in self.tree.functions if f.name == name), None)
 
@@ -83,14 +83,14 @@ class Definition:
     def visible_modules(self) -> list[str]:
         owner = self.parent or self
         inner = [module.name for module in owner.tree.modules]
-        return inner + [n for n, d in self.file.names.items() if isinstance(d, Definition)]
+        return inner + [n for n, d in self.file.names.items() if isinstance(d, ModuleDefinition)]
 
 
 @dataclass(frozen=True, eq=False)
 class FreeFunction:
     """A function outside of any module."""
 
-    tree: syntax.Function
+    tree: syntax.FunctionSyntax
     file: LoadedFile
 
     @property
@@ -106,9 +106,9 @@ class FreeFunction:
 class LoadedFile:
     """A parsed file and the names it sees: its own items and what it uses."""
 
-    tree: syntax.File
-    names: dict[str, Definition | FreeFunction] = field(default_factory=dict)
-    nested: dict[int, Definition] = field(default_factory=dict)
+    tree: syntax.FileSyntax
+    names: dict[str, ModuleDefinition | FreeFunction] = field(default_factory=dict)
+    nested: dict[int, ModuleDefinition] = field(default_factory=dict)
 
     @property
     def source(self) -> Source:
@@ -129,18 +129,18 @@ class Loaded:
     #: kind of diagnostics that faults go to.
     views: dict[type, list[Any]] = field(default_factory=dict, compare=False, repr=False)
 
-    def models(self) -> Iterator[Definition]:
+    def models(self) -> Iterator[ModuleDefinition]:
         for item in self.main.tree.modules:
             if item.is_model:
                 found = self.main.names[item.name]
-                assert isinstance(found, Definition)
+                assert isinstance(found, ModuleDefinition)
                 yield found
 
-    def definitions(self) -> Iterator[Definition]:
+    def definitions(self) -> Iterator[ModuleDefinition]:
         """Every module of every file, outer before inner."""
         for file in self.files.values():
             for item in file.names.values():
-                if isinstance(item, Definition) and item.file is file:
+                if isinstance(item, ModuleDefinition) and item.file is file:
                     yield item
                     for inner in item.tree.modules:
                         yield item.nested(inner)
@@ -180,7 +180,7 @@ def load_files(path: str | Path, diagnostics: Diagnostics) -> Loaded | None:
     return Loaded(main, {file.source.name: file for file in loader.done.values()})
 
 
-def tree_of(source: Source, diagnostics: Diagnostics) -> syntax.File | None:
+def tree_of(source: Source, diagnostics: Diagnostics) -> syntax.FileSyntax | None:
     """The tree of a file.
 
     What is shipped is parsed once in a process: two tables mostly use the same blocks.
@@ -193,7 +193,7 @@ def tree_of(source: Source, diagnostics: Diagnostics) -> syntax.File | None:
 
 
 @lru_cache(maxsize=64)
-def parsed_without_fault(name: str, text: str) -> syntax.File | None:
+def parsed_without_fault(name: str, text: str) -> syntax.FileSyntax | None:
     found = Diagnostics()
     tree = parse(Source(name, text), found)
     return None if found.all else tree
@@ -221,7 +221,7 @@ class Loader:
         for use in parsed.uses:
             self.import_names(file, use, path, (*chain, key))
         for module in parsed.modules:
-            self.define(file, module.name, module.span, Definition(module, file))
+            self.define(file, module.name, module.span, ModuleDefinition(module, file))
             self.refuse_twice(module.modules)
         for function in parsed.functions:
             self.define(file, function.name, function.span, FreeFunction(function, file))
@@ -229,7 +229,7 @@ class Loader:
         return file
 
     def define(
-        self, file: LoadedFile, name: str, span: Span, item: Definition | FreeFunction
+        self, file: LoadedFile, name: str, span: Span, item: ModuleDefinition | FreeFunction
     ) -> None:
         if name in file.names:
             other = file.names[name]
@@ -239,7 +239,7 @@ class Loader:
             return
         file.names[name] = item
 
-    def refuse_twice(self, modules: Sequence[syntax.Module]) -> None:
+    def refuse_twice(self, modules: Sequence[syntax.ModuleSyntax]) -> None:
         """Modules inside a model have names of their own."""
         first: dict[str, Span] = {}
         for module in modules:
@@ -249,7 +249,7 @@ class Loader:
             first.setdefault(module.name, module.span)
 
     def import_names(
-        self, file: LoadedFile, use: syntax.Use, path: Path, chain: tuple[Path, ...]
+        self, file: LoadedFile, use: syntax.UseSyntax, path: Path, chain: tuple[Path, ...]
     ) -> None:
         target, name = self.target(use, path, file.source.name)
         spelled = ("./" + "/".join(use.path)) if use.relative else ".".join(use.path)
@@ -282,7 +282,7 @@ class Loader:
                 continue
             self.define(file, wanted, span, item)
 
-    def target(self, use: syntax.Use, path: Path, name: str) -> tuple[Path | None, str]:
+    def target(self, use: syntax.UseSyntax, path: Path, name: str) -> tuple[Path | None, str]:
         """The file that a `use` means, and the name to show for it."""
         *folders, last = use.path
         inside = "/".join([*folders, last + ".dsv3"])

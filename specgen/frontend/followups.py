@@ -22,7 +22,7 @@ HEADS: Final = ("forward", "function", "use")
 UNUSED: Final = frozenset({"E0404", "E0512"})
 
 
-def without_consequences(diagnostics: Diagnostics, files: Iterable[tree.File]) -> Diagnostics:
+def without_consequences(diagnostics: Diagnostics, files: Iterable[tree.FileSyntax]) -> Diagnostics:
     """The diagnostics but for those about names that a left out row may have declared."""
     damaged = [span.text for file in files for span in file.damaged]
     if not damaged:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, Label, SpecError
 from specgen.frontend.dataflow.recursion import check_recursion
-from specgen.frontend.files import Definition, Loaded, LoadedFile, load_files
+from specgen.frontend.files import Loaded, LoadedFile, ModuleDefinition, load_files
 from specgen.frontend.followups import without_consequences
 from specgen.frontend.selection import Selection
 from specgen.frontend.shipped import passed
@@ -36,7 +36,7 @@ def load_program(
     return build_program(loaded, model, variant, overrides or {})
 
 
-def load_model(path: str | Path, diagnostics: Diagnostics) -> tuple[Loaded, Definition]:
+def load_model(path: str | Path, diagnostics: Diagnostics) -> tuple[Loaded, ModuleDefinition]:
     """The files of a spec and its model, checked as far as that needs no values.
 
     Nothing is answered of a table that `check` refuses, so that every question begins here.
@@ -69,11 +69,11 @@ def check_modules(
             too_deep(model, diagnostics)
 
 
-def trees(loaded: Loaded) -> Iterator[tree.File]:
+def trees(loaded: Loaded) -> Iterator[tree.FileSyntax]:
     return (file.tree for file in loaded.files.values())
 
 
-def the_model(loaded: Loaded, diagnostics: Diagnostics) -> Definition:
+def the_model(loaded: Loaded, diagnostics: Diagnostics) -> ModuleDefinition:
     models = list(loaded.models())
     if len(models) != 1:
         several_models(loaded, models, diagnostics)
@@ -81,7 +81,9 @@ def the_model(loaded: Loaded, diagnostics: Diagnostics) -> Definition:
     return models[0]
 
 
-def several_models(loaded: Loaded, models: Sequence[Definition], diagnostics: Diagnostics) -> None:
+def several_models(
+    loaded: Loaded, models: Sequence[ModuleDefinition], diagnostics: Diagnostics
+) -> None:
     """Says so of a file with two models or more; or with none, where one is asked for."""
     span = models[1].tree.span if models else None
     labels = [Label(models[0].tree.span, "the first")] if models else []
@@ -91,7 +93,7 @@ def several_models(loaded: Loaded, models: Sequence[Definition], diagnostics: Di
 
 def build_program(
     loaded: Loaded,
-    model: Definition,
+    model: ModuleDefinition,
     variant: str | None,
     overrides: Mapping[str, Override],
     *,
@@ -122,7 +124,7 @@ def build_program(
     return program
 
 
-def too_deep(model: Definition, diagnostics: Diagnostics) -> None:
+def too_deep(model: ModuleDefinition, diagnostics: Diagnostics) -> None:
     """Says so where definitions lead to one another further than can be followed."""
     diagnostics.report("E0119", model.tree.span, name=model.name)
 
@@ -195,7 +197,7 @@ def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
 
 
 def check_counts(
-    program: Program, loaded: Loaded, model: Definition, diagnostics: Diagnostics
+    program: Program, loaded: Loaded, model: ModuleDefinition, diagnostics: Diagnostics
 ) -> None:
     """Reports what keeps a variant from being counted, at its row where it is one row's fault."""
     from specgen.frontend.checks.uncountable import uncountable
@@ -223,7 +225,7 @@ def check_counts(
 
 
 def check_program(
-    program: Program, loaded: Loaded, model: Definition, diagnostics: Diagnostics
+    program: Program, loaded: Loaded, model: ModuleDefinition, diagnostics: Diagnostics
 ) -> None:
     """What only a whole variant shows: forwards that disagree, caches that grow twice, names and
     keys that collide.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.expr.node import Expr
 from specgen.frontend import values as bind
-from specgen.frontend.files import Definition, Loaded
+from specgen.frontend.files import Loaded, ModuleDefinition
 from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.origin import Origin
@@ -28,7 +28,7 @@ class Opened:
     """
 
     loaded: Loaded
-    model: Definition
+    model: ModuleDefinition
     variant: str | None
     overrides: Mapping[str, Override]
     stored: str = ""

@@ -22,7 +22,7 @@ from specgen.frontend.conditions.ranges import Known, Range, assume, bounds_of, 
 from specgen.frontend.dataflow.bodies import called, typed_again
 from specgen.frontend.dataflow.empty_stacks import Emptied, threaded, unchosen
 from specgen.frontend.dataflow.idle_caches import without_idle
-from specgen.frontend.files import Definition, FreeFunction, Loaded
+from specgen.frontend.files import FreeFunction, Loaded, ModuleDefinition
 from specgen.frontend.modules import tables
 from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews
 from specgen.frontend.modules.packings import packings
@@ -44,7 +44,7 @@ class Assembler:
     """Builds the IR of one variant; each module definition is typed for each set of rows."""
 
     loaded: Loaded
-    model: Definition
+    model: ModuleDefinition
     values: Mapping[str, ir.ParamValue]
     diagnostics: Diagnostics
     views: ModuleViews
@@ -52,8 +52,10 @@ class Assembler:
     functions: dict[str, ir.Function] = field(default_factory=dict)
     function_names: dict[FreeFunction, str] = field(default_factory=dict)
     incomplete: bool = False  # a body is at fault, which may be reported elsewhere
-    memo: dict[tuple[Definition, tuple[tuple[str, Known], ...]], str] = field(default_factory=dict)
-    stack: list[Definition] = field(default_factory=list)
+    memo: dict[tuple[ModuleDefinition, tuple[tuple[str, Known], ...]], str] = field(
+        default_factory=dict
+    )
+    stack: list[ModuleDefinition] = field(default_factory=list)
 
     @cached_property
     def storage(self) -> StorageAssembler:
@@ -67,7 +69,9 @@ class Assembler:
 
     # ---- modules
 
-    def build(self, definition: Definition, known: Mapping[str, Known], place: str) -> str | None:
+    def build(
+        self, definition: ModuleDefinition, known: Mapping[str, Known], place: str
+    ) -> str | None:
         """The id of the IR module for an instance whose params have these values."""
         key = (definition, tuple(sorted(known.items(), key=lambda kv: kv[0])))
         if key in self.memo:
@@ -116,7 +120,9 @@ class Assembler:
             known_all = known_all.add_bounds(key, within) or known_all
         return values, known_all
 
-    def module(self, definition: Definition, known: Mapping[str, Known], place: str) -> ir.Module:
+    def module(
+        self, definition: ModuleDefinition, known: Mapping[str, Known], place: str
+    ) -> ir.Module:
         view = self.views.of(definition)
         values, assumptions = self.environment(view, known)
         oracle = ByValues(values, view.scope.expanded, assumptions)
@@ -171,7 +177,9 @@ class Assembler:
             bounded=bounded,
         )
 
-    def param(self, row: tree.Param, view: ModuleView, definition: Definition) -> ir.Param:
+    def param(
+        self, row: tree.ParamSyntax, view: ModuleView, definition: ModuleDefinition
+    ) -> ir.Param:
         value = self.values.get(row.name) if definition is self.model else None
         kind = "choice" if row.choices else row.type
         return ir.Param(row.name, kind, value, row.choices, row.unit, row.description)
@@ -285,7 +293,7 @@ class Assembler:
             if exists is False:
                 continue
             shared = target = None
-            if isinstance(row.row.storage, tree.SharedStorage) and row.end is not None:
+            if isinstance(row.row.storage, tree.SharedStorageSyntax) and row.end is not None:
                 shared, target = row.row.storage.kind, ".".join(row.end.path)
             dtype, format_ = self.storage.of_row(view, row, values)
             done.append(
@@ -310,7 +318,7 @@ class Assembler:
     def callable(
         self,
         view: ModuleView,
-        node: tree.Forward | tree.Function,
+        node: tree.ForwardSyntax | tree.FunctionSyntax,
         oracle: ByValues,
         empty: Mapping[str, Sequence[Emptied]],
     ) -> ir.Function | None:
@@ -362,7 +370,7 @@ class Assembler:
 
 def assemble(
     loaded: Loaded,
-    model: Definition,
+    model: ModuleDefinition,
     variant: str | None,
     overrides: Mapping[str, bind.Override],
     diagnostics: Diagnostics,
@@ -386,7 +394,7 @@ def assemble(
 
 def assembled(
     loaded: Loaded,
-    model: Definition,
+    model: ModuleDefinition,
     variant: str | None,
     overrides: Mapping[str, bind.Override],
     views: ModuleViews,

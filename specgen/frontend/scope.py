@@ -25,7 +25,7 @@ from specgen.expr.node import (
     disjunction,
     substitute,
 )
-from specgen.frontend.files import Definition, std_use
+from specgen.frontend.files import ModuleDefinition, std_use
 from specgen.language import tree
 from specgen.records import dataclass
 
@@ -70,7 +70,7 @@ class Scope:
     """
 
     diagnostics: Diagnostics
-    definition: Definition | None
+    definition: ModuleDefinition | None
     symbols: dict[str, Sym] = field(default_factory=dict)
     lets: dict[str, Expr] = field(default_factory=dict)
     let_kinds: dict[str, Kind] = field(default_factory=dict)
@@ -157,20 +157,20 @@ class Scope:
             Unresolved: after reporting an unknown name or an operand of the wrong kind.
         """
         match node:
-            case tree.Literal(value=value):
+            case tree.LiteralSyntax(value=value):
                 return Const(value)
-            case tree.Path(names=(name,)):
+            case tree.PathSyntax(names=(name,)):
                 return self.name(name, node)
-            case tree.Path():
+            case tree.PathSyntax():
                 self.diagnostics.report("E0305", node.span, name=node.text)
                 raise Unresolved
-            case tree.Operation(op=op, operands=operands):
+            case tree.OperationSyntax(op=op, operands=operands):
                 args = tuple(self.resolve(operand) for operand in operands)
                 self.check_operands(op, args, node)
                 return Apply(op, args)  # type: ignore[arg-type]  # the grammar's operators
-            case tree.Call():
+            case tree.CallSyntax():
                 return self.call(node)
-            case tree.ListOf(items=items):
+            case tree.ListOfSyntax(items=items):
                 args = tuple(self.resolve(item) for item in items)
                 self.check_operands("list", args, node)
                 return Apply("list", args)
@@ -188,7 +188,7 @@ class Scope:
             raise Unresolved
         return found
 
-    def name(self, name: str, node: tree.Path) -> Expr:
+    def name(self, name: str, node: tree.PathSyntax) -> Expr:
         if name in self.symbols:
             return self.symbols[name]
         if name in self.lets:
@@ -201,9 +201,13 @@ class Scope:
         self.diagnostics.report("E0301", node.span, name=name, help=help_)
         raise Unresolved
 
-    def call(self, node: tree.Call) -> Expr:
+    def call(self, node: tree.CallSyntax) -> Expr:
         name = node.function.text
-        if name == "has" and len(node.arguments) == 1 and isinstance(node.arguments[0], tree.Path):
+        if (
+            name == "has"
+            and len(node.arguments) == 1
+            and isinstance(node.arguments[0], tree.PathSyntax)
+        ):
             row = node.arguments[0].text
             if row in self.existence:
                 return self.existence[row]
@@ -232,13 +236,16 @@ class Scope:
         return Apply(name, args)  # type: ignore[arg-type]  # FUNCTIONS holds operators only
 
     def check_operands(
-        self, op: str, args: tuple[Expr, ...], node: tree.Operation | tree.Call | tree.ListOf
+        self,
+        op: str,
+        args: tuple[Expr, ...],
+        node: tree.OperationSyntax | tree.CallSyntax | tree.ListOfSyntax,
     ) -> None:
         """Reports an operand of a kind that the operator does not take."""
         match node:
-            case tree.Operation(operands=operands):
+            case tree.OperationSyntax(operands=operands):
                 pass
-            case tree.Call(arguments=operands) | tree.ListOf(items=operands):
+            case tree.CallSyntax(arguments=operands) | tree.ListOfSyntax(items=operands):
                 pass
         wanted: list[str]
         if op in ("and", "or", "not"):
@@ -302,7 +309,7 @@ def negative(expr: Expr) -> bool:
             return False
 
 
-def first_place(definition: Definition | None, name: str) -> list[Label]:
+def first_place(definition: ModuleDefinition | None, name: str) -> list[Label]:
     """Where a name got its meaning: in the module or the one around it; none where that is unknown."""
     while definition is not None:
         module = definition.tree
@@ -321,7 +328,7 @@ def first_place(definition: Definition | None, name: str) -> list[Label]:
     return []
 
 
-def module_scope(definition: Definition, diagnostics: Diagnostics) -> Scope:
+def module_scope(definition: ModuleDefinition, diagnostics: Diagnostics) -> Scope:
     """The scope of a module: the model's names, where it stands inside the model, then its own."""
     scope = Scope(diagnostics, definition)
     if definition.parent is not None:

@@ -12,7 +12,7 @@ from specgen.diagnostics.source import Span
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import Expr, Sym, symbols
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.frontend.modules.module import ModuleView, ModuleViews, around
 from specgen.frontend.modules.shared_rows import format_arguments
 from specgen.frontend.modules.views import TensorView
@@ -27,7 +27,7 @@ class As:
     """What a row is stored as: the words of the table, the module that has them, and what the
     arguments and the dtype param in them are where the row is."""
 
-    format: tree.Format | None
+    format: tree.FormatSyntax | None
     home: ModuleView
     arguments: Mapping[str, Expr]
     dtype: Expr | None
@@ -43,11 +43,11 @@ def as_stored(view: ModuleView, row: TensorView) -> As:
 class StorageAssembler:
     """Finds the dtype or the format of a row; `assemble` makes the module of a format."""
 
-    model: Definition
+    model: ModuleDefinition
     values: Mapping[str, ir.ParamValue]
     diagnostics: Diagnostics
     views: ModuleViews
-    assemble: Callable[[Definition], ir.Module]
+    assemble: Callable[[ModuleDefinition], ir.Module]
     formats: dict[str, ir.Module] = field(default_factory=dict)
 
     def is_fixed(self, view: ModuleView, row: TensorView) -> bool:
@@ -104,7 +104,7 @@ class StorageAssembler:
 
     def format(
         self,
-        definition: Definition,
+        definition: ModuleDefinition,
         stored: As,
         shape: Sequence[Expr],
         span: Span,

@@ -15,7 +15,7 @@ from specgen.expr.evaluate import EvaluationError, Number, Value, describe, eval
 from specgen.expr.facts import is_int
 from specgen.expr.node import Const, Expr, symbols
 from specgen.expr.printing import TABLE, to_text
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir.model import ParamValue
 from specgen.language import tree
@@ -42,15 +42,15 @@ class Setting:
     span: Span
 
 
-def find_variant(definition: Definition, name: str) -> tree.Variant | None:
+def find_variant(definition: ModuleDefinition, name: str) -> tree.VariantSyntax | None:
     return next((v for v in definition.tree.variants if v.name == name), None)
 
 
 def chain(
-    definition: Definition, name: str, diagnostics: Diagnostics
-) -> Sequence[tree.Variant] | None:
+    definition: ModuleDefinition, name: str, diagnostics: Diagnostics
+) -> Sequence[tree.VariantSyntax] | None:
     """The variant and those it extends, nearest first."""
-    found: list[tree.Variant] = []
+    found: list[tree.VariantSyntax] = []
     wanted: str | None = name
     where: Span | None = None
     while wanted is not None:
@@ -75,7 +75,7 @@ def chain(
 
 
 def settings(
-    definition: Definition,
+    definition: ModuleDefinition,
     scope: Scope,
     variant: str | None,
     overrides: Mapping[str, Override],
@@ -127,7 +127,11 @@ def settings(
 
 
 def override_setting(
-    name: str, value: Override, param: tree.Param | None, scope: Scope, diagnostics: Diagnostics
+    name: str,
+    value: Override,
+    param: tree.ParamSyntax | None,
+    scope: Scope,
+    diagnostics: Diagnostics,
 ) -> Setting | None:
     """An override from outside: text is parsed as an expression, never executed."""
     if not isinstance(value, str):
@@ -149,7 +153,7 @@ def override_setting(
 
 
 def values(
-    definition: Definition,
+    definition: ModuleDefinition,
     scope: Scope,
     variant: str | None,
     overrides: Mapping[str, Override],
@@ -200,7 +204,11 @@ def values(
 
 
 def check_value(
-    param: tree.Param, value: Value, span: Span, definition: Definition, diagnostics: Diagnostics
+    param: tree.ParamSyntax,
+    value: Value,
+    span: Span,
+    definition: ModuleDefinition,
+    diagnostics: Diagnostics,
 ) -> ParamValue:
     """The value as the param's type has it; None, after a report, where it does not fit."""
     wanted: str
@@ -256,7 +264,7 @@ def is_list(value: Value) -> TypeGuard[tuple[Number, ...]]:
 
 
 def check_requires(
-    definition: Definition,
+    definition: ModuleDefinition,
     scope: Scope,
     known: Mapping[str, Value],
     diagnostics: Diagnostics,

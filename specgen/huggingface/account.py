@@ -15,7 +15,7 @@ from specgen.analysis.table.instances import environment
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, suggestion
 from specgen.expr.evaluate import EvaluationError, Plain, Value, evaluate, evaluate_int, plain
 from specgen.expr.node import Const, Sym
-from specgen.huggingface.configuration import Entry, outside, same, shown, shown_text
+from specgen.huggingface.configuration import ConfigEntry, outside, same, shown, shown_text
 from specgen.huggingface.immaterial import IMMATERIAL, UNSAID
 from specgen.huggingface.quantised import is_quantisation
 from specgen.huggingface.reading import converted
@@ -59,7 +59,7 @@ WANTED: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class KeyUse:
     """What became of a key: `how` says in a word, `reason` why.
 
     A key is of a "param", the "same" as the table says it, without effect ("no effect"), "ignored",
@@ -74,14 +74,14 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ConfigCell:
     """A value that the table writes, and the row that says so."""
 
     row: ConfigRow
     value: object
 
 
-def written_cells(program: Program, rows: Iterable[ConfigRow]) -> dict[str, Cell]:
+def written_cells(program: Program, rows: Iterable[ConfigRow]) -> dict[str, ConfigCell]:
     """What the table writes for these params, by canonical key.
 
     Raises:
@@ -89,14 +89,14 @@ def written_cells(program: Program, rows: Iterable[ConfigRow]) -> dict[str, Cell
     """
     config(program, SCHEME)
     env = environment(program)
-    found: dict[str, Cell] = {}
+    found: dict[str, ConfigCell] = {}
     for row in rows:
         if row.role:
             continue
         if row.index is not None:
-            found.setdefault(row.key, Cell(row, None))  # compared item by item
+            found.setdefault(row.key, ConfigCell(row, None))  # compared item by item
         elif evaluate(row.condition, env) is True:
-            found[row.key] = Cell(row, written(row, env))
+            found[row.key] = ConfigCell(row, written(row, env))
     return found
 
 
@@ -125,8 +125,8 @@ class Judge:
 
     rows: Sequence[ConfigRow]
     program: Program
-    cells: Mapping[str, Cell]
-    entries: Mapping[str, Entry]
+    cells: Mapping[str, ConfigCell]
+    entries: Mapping[str, ConfigEntry]
     defined: frozenset[str]
 
     @cached_property
@@ -155,24 +155,24 @@ class Judge:
         """The objects that the file's keys stand in."""
         return frozenset(outer for key in self.entries for outer in outside(key))
 
-    def use(self, key: str, entry: Entry) -> Use | Diagnostic:
+    def use(self, key: str, entry: ConfigEntry) -> KeyUse | Diagnostic:
         """What becomes of one key."""
         cell = self.cells.get(key)
         rows = self.by_key.get(key, ())
         if key in (*IDENTITY, STORED) and entry.value in (None, [], ""):
-            return Use(entry.key, entry.value, "unsaid", "it says nothing")
+            return KeyUse(entry.key, entry.value, "unsaid", "it says nothing")
         if any(row.role == "unread" for row in rows):
-            return Use(entry.key, entry.value, "no effect", UNREAD)
+            return KeyUse(entry.key, entry.value, "no effect", UNREAD)
         if any(row.index is not None for row in rows):
             return self.listed(rows, entry)
         if cell is not None and same(cell.value, entry.value):
-            return Use(entry.key, entry.value, *self.source(cell.row))
+            return KeyUse(entry.key, entry.value, *self.source(cell.row))
         if cell is not None and self.name(cell.row) in self.defined:
-            return Use(entry.key, entry.value, "ignored", f"`-D {self.name(cell.row)}`")
+            return KeyUse(entry.key, entry.value, "ignored", f"`-D {self.name(cell.row)}`")
         for row in rows:
             follows = row.role == "absent" and entry.value is None
             if (cell is None or row.role == "read" or follows) and self.agrees(row, entry.value):
-                return Use(entry.key, entry.value, *self.source(row))
+                return KeyUse(entry.key, entry.value, *self.source(row))
         if cell is not None:
             name = self.name(cell.row) if entry.value is None else ""
             return self.fault(entry, self.contradiction(cell, rows, entry.value), name)
@@ -210,11 +210,11 @@ class Judge:
             return False
         return holds and same(said, value)
 
-    def listed(self, rows: Sequence[ConfigRow], entry: Entry) -> Use | Diagnostic:
+    def listed(self, rows: Sequence[ConfigRow], entry: ConfigEntry) -> KeyUse | Diagnostic:
         """A list that follows a repeated part, compared item by item."""
         if not isinstance(entry.value, list):
             if entry.value is None:
-                return Use(entry.key, None, "unsaid", "null says nothing of the layers")
+                return KeyUse(entry.key, None, "unsaid", "null says nothing of the layers")
             return self.fault(entry, "the table has a list here")
         index = next(row.index for row in rows if row.index is not None)
         count = evaluate_int(index[1], self.env)
@@ -226,16 +226,16 @@ class Judge:
             if not any(same(value, item) for value in wanted):
                 has = " or ".join(dict.fromkeys(map(shown, wanted))) or "nothing"
                 return self.fault(entry, f"item {i} is {shown(item)}, where the table has {has}")
-        return Use(entry.key, entry.value, "same", "the table's own pattern")
+        return KeyUse(entry.key, entry.value, "same", "the table's own pattern")
 
-    def unread(self, key: str, entry: Entry) -> Use | Diagnostic:
+    def unread(self, key: str, entry: ConfigEntry) -> KeyUse | Diagnostic:
         """A key that no row of the table is about."""
         for name in outside(key):
             if any(row.role == "unread" for row in self.by_key.get(name, ())):
-                return Use(entry.key, entry.value, "no effect", UNREAD)
+                return KeyUse(entry.key, entry.value, "no effect", UNREAD)
         if lists_unquantised(key) and self.is_quantised:
             if keeps(self.program, entry.value):
-                return Use(entry.key, entry.value, "same", "the table quantises no other rows")
+                return KeyUse(entry.key, entry.value, "same", "the table quantises no other rows")
             return self.fault(entry, "it quantises other rows")
         inner = self.written_objects.get(key)
         if inner is not None:
@@ -243,7 +243,7 @@ class Judge:
             return self.fault(entry, f"it knows {has} for `{inner}` only")
         nothing = harmless(key, entry.value)
         if nothing is not None:
-            return Use(entry.key, entry.value, *nothing)
+            return KeyUse(entry.key, entry.value, *nothing)
         for name in outside(key):
             cell = self.cells.get(name)
             if cell is not None:
@@ -258,7 +258,7 @@ class Judge:
             entry, f"none of its rows reads the key, which may change what the model is{hint}"
         )
 
-    def contradiction(self, cell: Cell, rows: Sequence[ConfigRow], value: object) -> str:
+    def contradiction(self, cell: ConfigCell, rows: Sequence[ConfigRow], value: object) -> str:
         """Why the table would write another value than the file has."""
         name = self.name(cell.row)
         if not name:
@@ -333,7 +333,7 @@ class Judge:
         rows = (other for other in self.rows if not other.role and self.name(other) == name)
         return next(rows, row) if name else row
 
-    def fault(self, entry: Entry, reason: str, name: str = "") -> Diagnostic:
+    def fault(self, entry: ConfigEntry, reason: str, name: str = "") -> Diagnostic:
         """The diagnostic of a key that the table cannot say; `name` is a param that may be given."""
         diagnostics = Diagnostics()
         key = shown_text(entry.key)
@@ -348,7 +348,7 @@ class Judge:
         )
         return diagnostics.all[0]
 
-    def missing(self, key: str, cell: Cell) -> Diagnostic:
+    def missing(self, key: str, cell: ConfigCell) -> Diagnostic:
         diagnostics = Diagnostics()
         name = self.name(cell.row)
         wanted = f"`-D {name}=...`" if name else f"`--ignore {key}` for {shown(cell.value)}"

@@ -18,13 +18,13 @@ from specgen.analysis.table.config import written
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, SpecError
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import Sym, symbols
-from specgen.frontend.files import Definition, Loaded
+from specgen.frontend.files import Loaded, ModuleDefinition
 from specgen.frontend.load import build_program, load_model
 from specgen.frontend.values import Override
-from specgen.huggingface.account import SCHEME, STORED, Judge, Use, is_ignored, written_cells
+from specgen.huggingface.account import SCHEME, STORED, Judge, KeyUse, is_ignored, written_cells
 from specgen.huggingface.configuration import (
+    ConfigEntry,
     Configuration,
-    Entry,
     canonical,
     outside,
     same,
@@ -46,12 +46,12 @@ MAX_ITEMS: Final = 1024
 
 
 @dataclass(frozen=True)
-class Table:
+class BoundTable:
     """A spec and its defaults, ready to be given other values."""
 
     path: Path
     loaded: Loaded
-    definition: Definition
+    definition: ModuleDefinition
     program: Program
 
     @cached_property
@@ -71,28 +71,28 @@ class Bound:
     needs to set, and this one does not: the dtype.
     """
 
-    table: Table
+    table: BoundTable
     program: Program
     overrides: Mapping[str, Override]
-    uses: tuple[Use, ...]
+    uses: tuple[KeyUse, ...]
     assumed: Mapping[str, object]
     stored: str = ""
     inside: str = ""
     silent: frozenset[str] = frozenset()
 
 
-def load_table(path: Path) -> Table:
+def load_table(path: Path) -> BoundTable:
     """The table of a file.
 
     Raises:
         SpecError: it has faults.
     """
     loaded, model = load_model(path, Diagnostics())
-    return Table(path, loaded, model, build_program(loaded, model, None, {}))
+    return BoundTable(path, loaded, model, build_program(loaded, model, None, {}))
 
 
 def bind(
-    table: Table,
+    table: BoundTable,
     found: Configuration,
     ignore: Sequence[str] = (),
     defines: Mapping[str, Override] | None = None,
@@ -117,7 +117,7 @@ def bind(
         rest = {key: e for key, e in found.entries.items() if key not in quantised}
         bound, faults = attempted(table, replace(found, entries=rest), ignore, defines or {})
         reason = f"how {how} stores weights is nothing that `{table.program.name}` says"
-        uses = [Use(e.key, e.value, "not counted", reason) for e in quantised.values()]
+        uses = [KeyUse(e.key, e.value, "not counted", reason) for e in quantised.values()]
         bound = replace(bound, uses=(*bound.uses, *uses), stored=how)
     elif found.beside:  # a tool has stored them anew, whatever they were before
         bound = replace(bound, stored=found.beside)
@@ -146,7 +146,7 @@ def redefined(bound: Bound, found: Configuration, defines: Mapping[str, Override
 
 
 def attempted(
-    table: Table,
+    table: BoundTable,
     found: Configuration,
     ignore: Sequence[str],
     defines: Mapping[str, Override],
@@ -180,10 +180,13 @@ def attempted(
         if wrong.isdisjoint(beside):
             faults[key] = fault
     uses = [
-        *(use for use in judged.values() if isinstance(use, Use)),
-        *(Use(e.key, e.value, "ignored", "`--ignore`") for e in ignored),
-        *(Use(key, None, "no effect", why) for key, why in inert.items()),
-        *(Use(e.key, e.value, "outside", f"stands around `{found.inside}`") for e in found.around),
+        *(use for use in judged.values() if isinstance(use, KeyUse)),
+        *(KeyUse(e.key, e.value, "ignored", "`--ignore`") for e in ignored),
+        *(KeyUse(key, None, "no effect", why) for key, why in inert.items()),
+        *(
+            KeyUse(e.key, e.value, "outside", f"stands around `{found.inside}`")
+            for e in found.around
+        ),
     ]
     of_lists = {row.key for row in table.rows if judge.name(row) in listed}
     left = {k: value for k, value in assumed.items() if k not in inert and k not in of_lists}
@@ -196,7 +199,7 @@ def attempted(
     return bound, faults
 
 
-def assumptions(table: Table, values: Mapping[str, object]) -> dict[str, object]:
+def assumptions(table: BoundTable, values: Mapping[str, object]) -> dict[str, object]:
     """What the table says of keys that are not there.
 
     Conditions are those on params that the keys which are there decide.
@@ -225,7 +228,7 @@ def assumptions(table: Table, values: Mapping[str, object]) -> dict[str, object]
 
 
 def inferred(
-    table: Table, values: Mapping[str, object], known: Mapping[str, Override]
+    table: BoundTable, values: Mapping[str, object], known: Mapping[str, Override]
 ) -> dict[str, Override]:
     """Numbers that no key of the file gives, and that a list of it does: every which layer differs.
 
@@ -275,7 +278,7 @@ def plain(known: Mapping[str, Override]) -> dict[str, Value]:
     }
 
 
-def switched_off(table: Table, values: Mapping[str, object]) -> tuple[str, ...]:
+def switched_off(table: BoundTable, values: Mapping[str, object]) -> tuple[str, ...]:
     """Keys that say nothing, because the file switches off what they are about."""
     reads = any(row.key == WINDOWED for row in table.rows)
     return WINDOW if reads and values.get(WINDOWED) is False else ()
@@ -290,7 +293,9 @@ def objects(values: Mapping[str, object]) -> dict[str, Any]:
     return {**found, **values}
 
 
-def build(table: Table, overrides: Mapping[str, Override], entries: Mapping[str, Entry]) -> Program:
+def build(
+    table: BoundTable, overrides: Mapping[str, Override], entries: Mapping[str, ConfigEntry]
+) -> Program:
     """The table with other values.
 
     Raises:

@@ -13,10 +13,10 @@ from typing import Final
 from specgen.diagnostics.diagnostic import Diagnostics, SpecError
 from specgen.frontend.lookup import SUFFIX
 from specgen.huggingface.account import IDENTITY, harmless, plain_value
-from specgen.huggingface.binding import Table, bind, load_table
+from specgen.huggingface.binding import BoundTable, bind, load_table
 from specgen.huggingface.configuration import (
+    ConfigEntry,
     Configuration,
-    Entry,
     language_model,
     same,
     shown_text,
@@ -27,7 +27,7 @@ from specgen.resources import folder
 LISTED: Final = 12
 
 
-def choose(found: Configuration) -> tuple[Table, Configuration]:
+def choose(found: Configuration) -> tuple[BoundTable, Configuration]:
     """The shipped table of the class that the configuration names, and what is of that class.
 
     That is the configuration, or the one of the language model in it.
@@ -74,7 +74,7 @@ def choose(found: Configuration) -> tuple[Table, Configuration]:
     raise SpecError(diagnostics.all)
 
 
-def read_as(table: Table, found: Configuration) -> Configuration:
+def read_as(table: BoundTable, found: Configuration) -> Configuration:
     """What of a configuration is of a table that the user chose: all, or the language model."""
     inner = nested(found)
     of_it = any(is_of(table, entry) for entry in named(found))
@@ -95,7 +95,7 @@ def nested(found: Configuration) -> Configuration | None:
         raise SpecError(diagnostics.all) from error
 
 
-def named(found: Configuration) -> list[Entry]:
+def named(found: Configuration) -> list[ConfigEntry]:
     """What the configuration says of its class."""
     entries = [found.entries[key] for key in IDENTITY if key in found.entries]
     return [entry for entry in entries if entry.value]
@@ -116,7 +116,7 @@ def mentioning(value: object) -> Iterator[Path]:
             yield path
 
 
-def is_of(table: Table, entry: Entry) -> bool:
+def is_of(table: BoundTable, entry: ConfigEntry) -> bool:
     """Whether a row of the table says what the configuration says of its class."""
     return any(
         row.key == entry.key.rpartition(".")[2] and same(plain_value(row, {}), entry.value)
@@ -124,7 +124,7 @@ def is_of(table: Table, entry: Entry) -> bool:
     )
 
 
-def closeness(table: Table, found: Configuration) -> tuple[int, int, int]:
+def closeness(table: BoundTable, found: Configuration) -> tuple[int, int, int]:
     """How many keys the table reads, less those that it does not; of equals, how much of the name
     of the class is its own (`qwen3` of `qwen3_vl_text`), and how many keys it misses.
     """
@@ -134,7 +134,7 @@ def closeness(table: Table, found: Configuration) -> tuple[int, int, int]:
     return read, kinship(table, found), -len(keys - found.entries.keys())
 
 
-def kinship(table: Table, found: Configuration) -> int:
+def kinship(table: BoundTable, found: Configuration) -> int:
     """The length of the name of the table's class with which that of the configuration begins."""
     entry = found.entries.get(IDENTITY[1])
     if entry is None or not isinstance(entry.value, str):
@@ -153,7 +153,7 @@ def relevant(found: Configuration) -> list[str]:
     ]
 
 
-def misfits(table: Table, found: Configuration) -> Sequence[str]:
+def misfits(table: BoundTable, found: Configuration) -> Sequence[str]:
     """Why the configuration is not of this table, its class apart."""
     read = {row.key for row in table.rows}
     messages = [

@@ -46,7 +46,7 @@ SAME: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConfigEntry:
     """A value, and the dotted key as the file writes it; `text` is what it writes for null."""
 
     key: str
@@ -70,9 +70,9 @@ class Configuration:
     """
 
     path: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ConfigEntry]
     inert: Mapping[str, str]
-    around: tuple[Entry, ...] = ()
+    around: tuple[ConfigEntry, ...] = ()
     inside: str = ""
     beside: str = ""
 
@@ -170,18 +170,20 @@ def spelled(path: str, content: Mapping[str, Any]) -> Configuration:
     Raises:
         ValueError: it contradicts itself, or is too deep or too long.
     """
-    listed = (Entry(".".join(names), value) for names, value in leaves(content))
+    listed = (ConfigEntry(".".join(names), value) for names, value in leaves(content))
     entries, inert = gathered((entry.key, entry) for entry in listed)
     return Configuration(path, entries, inert)
 
 
-def gathered(listed: Iterable[tuple[str, Entry]]) -> tuple[dict[str, Entry], dict[str, str]]:
+def gathered(
+    listed: Iterable[tuple[str, ConfigEntry]],
+) -> tuple[dict[str, ConfigEntry], dict[str, str]]:
     """Values by canonical keys, of dotted keys in any spelling; and what is meaningless, and why.
 
     Raises:
         ValueError: they contradict each other.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ConfigEntry] = {}
     for name, entry in listed:
         known = entries.setdefault(canonical(name), entry)
         if known is not entry and not same(known.value, entry.value):
@@ -190,7 +192,7 @@ def gathered(listed: Iterable[tuple[str, Entry]]) -> tuple[dict[str, Entry], dic
                 f" is {entry.shown}, which mean the same"
             )
     inert = without_scaling(entries)
-    below: dict[str, Entry] = {}
+    below: dict[str, ConfigEntry] = {}
     for key, entry in entries.items():
         for outer in outside(key):
             below.setdefault(outer, entry)
@@ -277,7 +279,7 @@ def canonical(key: str) -> str:
     return SAME.get(key, key)
 
 
-def without_scaling(entries: dict[str, Entry]) -> dict[str, str]:
+def without_scaling(entries: dict[str, ConfigEntry]) -> dict[str, str]:
     """Takes out a scaling of rotary embeddings that says that there is none.
 
     Returns what is thereby meaningless.
@@ -285,14 +287,14 @@ def without_scaling(entries: dict[str, Entry]) -> dict[str, str]:
     kind = entries.get(KIND)
     empty = entries.get(SCALING)
     if empty is not None and empty.value == {}:
-        entries[SCALING] = Entry(empty.key, None, "{}")
+        entries[SCALING] = ConfigEntry(empty.key, None, "{}")
     if kind is None or kind.value not in ("default", None):
         return {}
     said = shown(kind.value)
     below = [key for key in entries if key.startswith(f"{SCALING}.")]
     inert = {entries.pop(key).key: f"`{kind.key}` is {said}" for key in below if key != KIND}
     del entries[KIND]
-    entries.setdefault(SCALING, Entry(kind.key, None, said))
+    entries.setdefault(SCALING, ConfigEntry(kind.key, None, said))
     return inert
 
 

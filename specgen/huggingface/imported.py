@@ -19,7 +19,7 @@ from specgen.frontend import values as bind
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.origin import Origin
 from specgen.frontend.values import Override
-from specgen.huggingface.binding import Bound, Table, load_table
+from specgen.huggingface.binding import Bound, BoundTable, load_table
 from specgen.huggingface.binding import bind as bind_to
 from specgen.huggingface.choosing import choose, read_as
 from specgen.huggingface.configuration import read, shown, shown_text
@@ -220,7 +220,7 @@ def differing(bound: Bound, variant: str | None) -> dict[str, Override]:
 
 
 def values(
-    table: Table, variant: str | None, overrides: Mapping[str, Override]
+    table: BoundTable, variant: str | None, overrides: Mapping[str, Override]
 ) -> dict[str, ParamValue]:
     """The params of a variant, without building it."""
     diagnostics = Diagnostics()

@@ -24,7 +24,7 @@ from specgen.records import dataclass
 
 
 @dataclass
-class Instance:
+class EvaluatedInstance:
     """One instance of a module: its values, and weights that are drawn when first read.
 
     `grown` are its cache rows behind what a step appended; `advance` takes them into the next.
@@ -36,7 +36,7 @@ class Instance:
     random: np.random.Generator
     past: int = 0
     weights: dict[str, Array] = field(default_factory=dict)
-    children: dict[tuple[str, int], Instance] = field(default_factory=dict)
+    children: dict[tuple[str, int], EvaluatedInstance] = field(default_factory=dict)
     grown: dict[str, Array] = field(default_factory=dict)
 
     def advance(self) -> None:
@@ -70,7 +70,7 @@ class Instance:
             self.weights[key] = self.random.normal(0, 1, shape)
         return self.weights[key]
 
-    def child(self, name: str, number: int) -> Instance:
+    def child(self, name: str, number: int) -> EvaluatedInstance:
         if (name, number) not in self.children:
             env = self.environment({})
             candidates = [
@@ -82,7 +82,7 @@ class Instance:
             values: dict[str, Value] = dict(self.values) if module.lexical else {}
             for param, expr in part.arguments.items():
                 values[param] = evaluate(expr, inner)
-            self.children[name, number] = Instance(
+            self.children[name, number] = EvaluatedInstance(
                 self.program, module, values, self.random, self.past
             )
         return self.children[name, number]
@@ -130,7 +130,7 @@ def evaluated_lets(module: ir.Module, env: Mapping[str, Value]) -> dict[str, Val
 class NumpyInterpreter(Deciding[list[Any]]):
     """One evaluation of one body: values mean arrays, and numbers where they are compile-time."""
 
-    instance: Instance
+    instance: EvaluatedInstance
     env: dict[str, Value]
     axes: Mapping[str, Value]
     vars: dict[str, Array] = field(default_factory=dict)

@@ -23,7 +23,7 @@ EDITION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableRules:
     """The rows of a section, on their way into the module's field of that name."""
 
     field: str
@@ -35,13 +35,13 @@ class Builder(ExpressionBuilder):
 
     # ---- file --------------------------------------------------------------------------
 
-    def start(self, edition: int, *items: Any) -> tree.File:
-        return tree.File(
+    def start(self, edition: int, *items: Any) -> tree.FileSyntax:
+        return tree.FileSyntax(
             self.source,
             edition,
-            tuple(item for item in items if isinstance(item, tree.Use)),
-            tuple(item for item in items if isinstance(item, tree.Module)),
-            tuple(item for item in items if isinstance(item, tree.Function)),
+            tuple(item for item in items if isinstance(item, tree.UseSyntax)),
+            tuple(item for item in items if isinstance(item, tree.ModuleSyntax)),
+            tuple(item for item in items if isinstance(item, tree.FunctionSyntax)),
             (),
         )
 
@@ -57,9 +57,9 @@ class Builder(ExpressionBuilder):
 
     def use(
         self, word: Token, path: tuple[tuple[str, ...], bool], *names: Token | None
-    ) -> tree.Use:
+    ) -> tree.UseSyntax:
         imported = tuple((str(name), self.at(name)) for name in names if name is not None)
-        return tree.Use(path[0], path[1], imported, self.since(word))
+        return tree.UseSyntax(path[0], path[1], imported, self.since(word))
 
     def std_path(self, *names: Token) -> tuple[tuple[str, ...], bool]:
         return tuple(map(str, names)), False
@@ -69,23 +69,27 @@ class Builder(ExpressionBuilder):
 
     # ---- modules -----------------------------------------------------------------------
 
-    def model(self, word: Token, name: Token, title: Token | None, *sections: Any) -> tree.Module:
+    def model(
+        self, word: Token, name: Token, title: Token | None, *sections: Any
+    ) -> tree.ModuleSyntax:
         return self.assemble(word, name, title, sections, is_model=True)
 
-    def module(self, word: Token, name: Token, title: Token | None, *sections: Any) -> tree.Module:
+    def module(
+        self, word: Token, name: Token, title: Token | None, *sections: Any
+    ) -> tree.ModuleSyntax:
         return self.assemble(word, name, title, sections, is_model=False)
 
     def assemble(
         self, word: Token, name: Token, title: Token | None, sections: Iterable[Any], is_model: bool
-    ) -> tree.Module:
+    ) -> tree.ModuleSyntax:
         """A module of its sections; a section may be written in several pieces."""
         fields: dict[str, list[Any]] = {field: [] for field in SECTION_FIELDS}
         for section in sections:
-            if isinstance(section, Table):
+            if isinstance(section, TableRules):
                 fields[section.field].extend(section.rows)
             else:
                 fields[NODE_FIELDS[type(section)]].append(section)
-        return tree.Module(
+        return tree.ModuleSyntax(
             name=str(name),
             is_model=is_model,
             title=text(title),
@@ -93,42 +97,44 @@ class Builder(ExpressionBuilder):
             **{field: tuple(rows) for field, rows in fields.items()},
         )
 
-    def params(self, _: Token, *rows: tree.Param) -> Table:
-        return Table("params", rows)
+    def params(self, _: Token, *rows: tree.ParamSyntax) -> TableRules:
+        return TableRules("params", rows)
 
-    def let(self, _: Token, *rows: tree.Binding) -> Table:
-        return Table("lets", rows)
+    def let(self, _: Token, *rows: tree.BindingSyntax) -> TableRules:
+        return TableRules("lets", rows)
 
-    def require(self, _: Token, *rows: tree.Require) -> Table:
-        return Table("requires", rows)
+    def require(self, _: Token, *rows: tree.RequireSyntax) -> TableRules:
+        return TableRules("requires", rows)
 
-    def dtypes(self, _: Token, *rows: tree.Binding) -> Table:
-        return Table("dtypes", rows)
+    def dtypes(self, _: Token, *rows: tree.BindingSyntax) -> TableRules:
+        return TableRules("dtypes", rows)
 
-    def tensors(self, _: Token, *rows: tree.Tensor) -> Table:
-        return Table("tensors", rows)
+    def tensors(self, _: Token, *rows: tree.TensorSyntax) -> TableRules:
+        return TableRules("tensors", rows)
 
-    def parts(self, _: Token, *rows: tree.Part) -> Table:
-        return Table("parts", rows)
+    def parts(self, _: Token, *rows: tree.PartSyntax) -> TableRules:
+        return TableRules("parts", rows)
 
-    def cache(self, _: Token, *rows: tree.CacheRow) -> Table:
-        return Table("caches", rows)
+    def cache(self, _: Token, *rows: tree.CacheRowSyntax) -> TableRules:
+        return TableRules("caches", rows)
 
-    def sharding(self, _: Token, *rows: tree.ShardingRow) -> Table:
-        return Table("sharding", rows)
+    def sharding(self, _: Token, *rows: tree.ShardingRowSyntax) -> TableRules:
+        return TableRules("sharding", rows)
 
-    def names(self, word: Token, scheme: Token, *rows: tree.Rename | tree.Respelling) -> tree.Names:
-        renames = tuple(row for row in rows if isinstance(row, tree.Rename))
-        others = tuple(row for row in rows if isinstance(row, tree.Respelling))
-        return tree.Names(str(scheme), renames, others, self.since(word))
+    def names(
+        self, word: Token, scheme: Token, *rows: tree.RenameSyntax | tree.RespellingSyntax
+    ) -> tree.NamesSyntax:
+        renames = tuple(row for row in rows if isinstance(row, tree.RenameSyntax))
+        others = tuple(row for row in rows if isinstance(row, tree.RespellingSyntax))
+        return tree.NamesSyntax(str(scheme), renames, others, self.since(word))
 
-    def config(self, word: Token, scheme: Token, *rows: tree.ConfigRow) -> tree.Config:
-        return tree.Config(str(scheme), rows, self.since(word))
+    def config(self, word: Token, scheme: Token, *rows: tree.ConfigRowSyntax) -> tree.ConfigSyntax:
+        return tree.ConfigSyntax(str(scheme), rows, self.since(word))
 
     def report(
-        self, word: Token, language: Token, title: Token, *sections: tree.ReportSection
-    ) -> tree.Report:
-        return tree.Report(str(language), quoted(title), sections, self.since(word))
+        self, word: Token, language: Token, title: Token, *sections: tree.ReportSectionSyntax
+    ) -> tree.ReportSyntax:
+        return tree.ReportSyntax(str(language), quoted(title), sections, self.since(word))
 
     def variant(
         self,
@@ -136,9 +142,9 @@ class Builder(ExpressionBuilder):
         name: Token,
         parent: Token | None,
         description: Token | None,
-        *rows: tree.Assign,
-    ) -> tree.Variant:
-        return tree.Variant(
+        *rows: tree.AssignSyntax,
+    ) -> tree.VariantSyntax:
+        return tree.VariantSyntax(
             str(name), parent and str(parent), text(description), rows, self.since(word)
         )
 
@@ -151,8 +157,8 @@ class Builder(ExpressionBuilder):
         default: tree.Expression | None,
         unit: Token | None,
         description: Token | None,
-    ) -> tree.Param:
-        return tree.Param(
+    ) -> tree.ParamSyntax:
+        return tree.ParamSyntax(
             str(name),
             type_[0],
             type_[1],
@@ -170,35 +176,37 @@ class Builder(ExpressionBuilder):
 
     def binding(
         self, name: Token, value: tree.Expression, unit: Token | None, description: Token | None
-    ) -> tree.Binding:
-        return tree.Binding(
+    ) -> tree.BindingSyntax:
+        return tree.BindingSyntax(
             str(name), value, unit and str(unit), text(description), self.since(name)
         )
 
-    def demand(self, condition: tree.Expression, reason: Token) -> tree.Require:
-        return tree.Require(condition, quoted(reason), self.since(condition))
+    def demand(self, condition: tree.Expression, reason: Token) -> tree.RequireSyntax:
+        return tree.RequireSyntax(condition, quoted(reason), self.since(condition))
 
     def tensor(
         self,
-        path: tree.Path,
-        storage: tree.ArrayStorage | tree.MapStorage | tree.SharedStorage,
-        format_: tree.Format | None,
+        path: tree.PathSyntax,
+        storage: tree.ArrayStorageSyntax | tree.MapStorageSyntax | tree.SharedStorageSyntax,
+        format_: tree.FormatSyntax | None,
         condition: tree.Expression | None,
         description: Token | None,
-    ) -> tree.Tensor:
-        return tree.Tensor(path, storage, format_, condition, text(description), self.since(path))
+    ) -> tree.TensorSyntax:
+        return tree.TensorSyntax(
+            path, storage, format_, condition, text(description), self.since(path)
+        )
 
-    def array(self, shape: tree.Shape) -> tree.ArrayStorage:
-        return tree.ArrayStorage(shape, shape.span)
+    def array(self, shape: tree.ShapeSyntax) -> tree.ArrayStorageSyntax:
+        return tree.ArrayStorageSyntax(shape, shape.span)
 
-    def map(self, input_: tree.Expression, output: tree.Expression) -> tree.MapStorage:
-        return tree.MapStorage(input_, output, self.since(input_))
+    def map(self, input_: tree.Expression, output: tree.Expression) -> tree.MapStorageSyntax:
+        return tree.MapStorageSyntax(input_, output, self.since(input_))
 
-    def shared(self, kind: Token, target: tree.Path) -> tree.SharedStorage:
-        return tree.SharedStorage(str(kind), target, self.since(kind))
+    def shared(self, kind: Token, target: tree.PathSyntax) -> tree.SharedStorageSyntax:
+        return tree.SharedStorageSyntax(str(kind), target, self.since(kind))
 
-    def format(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Format:
-        return tree.Format(str(name), self.by_name(arguments, str(name)), self.since(name))
+    def format(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.FormatSyntax:
+        return tree.FormatSyntax(str(name), self.by_name(arguments, str(name)), self.since(name))
 
     def part(
         self,
@@ -209,8 +217,8 @@ class Builder(ExpressionBuilder):
         count: tree.Expression | None,
         condition: tree.Expression | None,
         description: Token | None,
-    ) -> tree.Part:
-        return tree.Part(
+    ) -> tree.PartSyntax:
+        return tree.PartSyntax(
             str(name),
             index and str(index),
             str(module),
@@ -222,11 +230,13 @@ class Builder(ExpressionBuilder):
             self.at(module),
         )
 
-    def by_name(self, arguments: tuple[Any, ...] | None, whose: str) -> tuple[tree.Keyword, ...]:
+    def by_name(
+        self, arguments: tuple[Any, ...] | None, whose: str
+    ) -> tuple[tree.KeywordSyntax, ...]:
         """The arguments of a part or format, all of which must have names."""
         kept = []
         for argument in arguments or ():
-            if isinstance(argument, tree.Keyword):
+            if isinstance(argument, tree.KeywordSyntax):
                 kept.append(argument)
             else:
                 self.faults.report(
@@ -240,26 +250,26 @@ class Builder(ExpressionBuilder):
     def state(
         self,
         name: Token,
-        shape: tree.Shape,
+        shape: tree.ShapeSyntax,
         along: Token,
-        format_: tree.Format | None,
+        format_: tree.FormatSyntax | None,
         description: Token | None,
-    ) -> tree.CacheRow:
-        return tree.CacheRow(
+    ) -> tree.CacheRowSyntax:
+        return tree.CacheRowSyntax(
             str(name), shape, str(along), format_, text(description), self.since(name)
         )
 
-    def axis(self, name: Token, _: Token, *rest: Any) -> tree.ShardingRow:
+    def axis(self, name: Token, _: Token, *rest: Any) -> tree.ShardingRowSyntax:
         *divided, description = rest
         kept = self.bounded(tuple(divided), "names that an axis divides")
-        return tree.ShardingRow(str(name), kept, text(description), self.since(name))
+        return tree.ShardingRowSyntax(str(name), kept, text(description), self.since(name))
 
-    def divided(self, name: Token, along: Token | None) -> tree.Divided:
-        return tree.Divided(str(name), along and str(along), self.since(name))
+    def divided(self, name: Token, along: Token | None) -> tree.DividedSyntax:
+        return tree.DividedSyntax(str(name), along and str(along), self.since(name))
 
-    def rename(self, *parts: Any) -> tree.Rename:
+    def rename(self, *parts: Any) -> tree.RenameSyntax:
         *paths, target, arrangement = parts
-        return tree.Rename(
+        return tree.RenameSyntax(
             self.bounded(tuple(paths), "rows of a stored tensor"),
             quoted(target),
             arrangement,
@@ -267,25 +277,27 @@ class Builder(ExpressionBuilder):
             self.at(target),
         )
 
-    def respelling(self, usual: Token, other: Token) -> tree.Respelling:
-        return tree.Respelling(quoted(usual), quoted(other), self.since(usual))
+    def respelling(self, usual: Token, other: Token) -> tree.RespellingSyntax:
+        return tree.RespellingSyntax(quoted(usual), quoted(other), self.since(usual))
 
-    def arrangement(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.Call:
-        return self.call(tree.Path((str(name),), self.at(name)), arguments)
+    def arrangement(self, name: Token, arguments: tuple[Any, ...] | None) -> tree.CallSyntax:
+        return self.call(tree.PathSyntax((str(name),), self.at(name)), arguments)
 
     def setting(
         self, value: tree.Expression, key: Token, condition: tree.Expression | None
-    ) -> tree.ConfigRow:
-        return tree.ConfigRow(value, quoted(key), condition, self.since(value))
+    ) -> tree.ConfigRowSyntax:
+        return tree.ConfigRowSyntax(value, quoted(key), condition, self.since(value))
 
-    def heading(self, title: Token, *rows: Any) -> tree.ReportSection:
-        return tree.ReportSection(quoted(title), rows, self.since(title))
+    def heading(self, title: Token, *rows: Any) -> tree.ReportSectionSyntax:
+        return tree.ReportSectionSyntax(quoted(title), rows, self.since(title))
 
-    def entry(self, label: Token | None, colon: Token, subject: tree.Expression) -> tree.ReportRow:
-        return tree.ReportRow(text(label), subject, self.since(label or colon))
+    def entry(
+        self, label: Token | None, colon: Token, subject: tree.Expression
+    ) -> tree.ReportRowSyntax:
+        return tree.ReportRowSyntax(text(label), subject, self.since(label or colon))
 
-    def assign(self, name: Token, value: tree.Expression) -> tree.Assign:
-        return tree.Assign(str(name), value, self.since(name))
+    def assign(self, name: Token, value: tree.Expression) -> tree.AssignSyntax:
+        return tree.AssignSyntax(str(name), value, self.since(name))
 
     # ---- dataflow ----------------------------------------------------------------------
 
@@ -293,12 +305,12 @@ class Builder(ExpressionBuilder):
         self,
         word: Token,
         name: Token | None,
-        arguments: tuple[tree.Argument, ...] | None,
-        result: tree.Result,
+        arguments: tuple[tree.ArgumentSyntax, ...] | None,
+        result: tree.ResultSyntax,
         intrinsic: str | None,
         body: tuple[tree.Statement, ...],
-    ) -> tree.Forward:
-        return tree.Forward(
+    ) -> tree.ForwardSyntax:
+        return tree.ForwardSyntax(
             str(name or ""), arguments or (), result, intrinsic, body, self.since(word)
         )
 
@@ -306,76 +318,82 @@ class Builder(ExpressionBuilder):
         self,
         word: Token,
         name: Token,
-        arguments: tuple[tree.Argument, ...] | None,
-        result: tree.Result,
+        arguments: tuple[tree.ArgumentSyntax, ...] | None,
+        result: tree.ResultSyntax,
         intrinsic: str | None,
         condition: tree.Expression | None,
         body: tuple[tree.Statement, ...],
-    ) -> tree.Function:
-        return tree.Function(
+    ) -> tree.FunctionSyntax:
+        return tree.FunctionSyntax(
             str(name), arguments or (), result, intrinsic, condition, body, self.since(word)
         )
 
     def intrinsic(self, name: Token) -> str:
         return str(name)
 
-    def args(self, *arguments: tree.Argument) -> tuple[tree.Argument, ...]:
+    def args(self, *arguments: tree.ArgumentSyntax) -> tuple[tree.ArgumentSyntax, ...]:
         return arguments
 
-    def arg(self, name: Token, type_: tree.TensorType | tree.ScalarType) -> tree.Argument:
-        return tree.Argument(str(name), type_, self.since(name))
+    def arg(
+        self, name: Token, type_: tree.TensorTypeSyntax | tree.ScalarTypeSyntax
+    ) -> tree.ArgumentSyntax:
+        return tree.ArgumentSyntax(str(name), type_, self.since(name))
 
-    def tensor_type(self, dtype: Token | None, shape: tree.Shape) -> tree.TensorType:
-        return tree.TensorType(dtype and str(dtype), shape, self.since(dtype or shape))
+    def tensor_type(self, dtype: Token | None, shape: tree.ShapeSyntax) -> tree.TensorTypeSyntax:
+        return tree.TensorTypeSyntax(dtype and str(dtype), shape, self.since(dtype or shape))
 
-    def scalar_argument(self, word: Token) -> tree.ScalarType:
-        return tree.ScalarType(str(word), self.at(word))
+    def scalar_argument(self, word: Token) -> tree.ScalarTypeSyntax:
+        return tree.ScalarTypeSyntax(str(word), self.at(word))
 
-    def one_result(self, dtype: Token | None, shape: tree.Shape) -> tree.Result:
+    def one_result(self, dtype: Token | None, shape: tree.ShapeSyntax) -> tree.ResultSyntax:
         type_ = self.tensor_type(dtype, shape)
-        return tree.Result((tree.Argument("", type_, type_.span),), type_.span)
+        return tree.ResultSyntax((tree.ArgumentSyntax("", type_, type_.span),), type_.span)
 
-    def named_results(self, opening: Token, *items: tree.Argument) -> tree.Result:
-        return tree.Result(items, self.since(opening))
+    def named_results(self, opening: Token, *items: tree.ArgumentSyntax) -> tree.ResultSyntax:
+        return tree.ResultSyntax(items, self.since(opening))
 
-    def output(self, name: Token, dtype: Token | None, shape: tree.Shape) -> tree.Argument:
-        return tree.Argument(str(name), self.tensor_type(dtype, shape), self.since(name))
+    def output(
+        self, name: Token, dtype: Token | None, shape: tree.ShapeSyntax
+    ) -> tree.ArgumentSyntax:
+        return tree.ArgumentSyntax(str(name), self.tensor_type(dtype, shape), self.since(name))
 
-    def shape(self, opening: Token, *dims: tree.Expression | tree.Rest | None) -> tree.Shape:
+    def shape(
+        self, opening: Token, *dims: tree.Expression | tree.RestSyntax | None
+    ) -> tree.ShapeSyntax:
         kept = tuple(dim for dim in dims if dim is not None)
-        return tree.Shape(self.bounded(kept, "dimensions of a shape"), self.since(opening))
+        return tree.ShapeSyntax(self.bounded(kept, "dimensions of a shape"), self.since(opening))
 
-    def rest(self, dots: Token) -> tree.Rest:
-        return tree.Rest(self.at(dots))
+    def rest(self, dots: Token) -> tree.RestSyntax:
+        return tree.RestSyntax(self.at(dots))
 
     def body(self, *statements: tree.Statement) -> tuple[tree.Statement, ...]:
         return statements
 
-    def bind(self, *parts: Any) -> tree.Bind:
+    def bind(self, *parts: Any) -> tree.BindSyntax:
         *names, value = parts
-        return tree.Bind(tuple(map(str, names)), None, value, self.since(names[0]))
+        return tree.BindSyntax(tuple(map(str, names)), None, value, self.since(names[0]))
 
     def bind_typed(
-        self, name: Token, dtype: Token | None, shape: tree.Shape, value: tree.Expression
-    ) -> tree.Bind:
+        self, name: Token, dtype: Token | None, shape: tree.ShapeSyntax, value: tree.Expression
+    ) -> tree.BindSyntax:
         start = self.at(dtype) if dtype else shape.span
-        type_ = tree.TensorType(dtype and str(dtype), shape, start.to(shape.span))
-        return tree.Bind((str(name),), type_, value, self.since(name))
+        type_ = tree.TensorTypeSyntax(dtype and str(dtype), shape, start.to(shape.span))
+        return tree.BindSyntax((str(name),), type_, value, self.since(name))
 
     def static_if(
         self,
         word: Token,
         condition: tree.Expression,
         then: tuple[tree.Statement, ...],
-        otherwise: tuple[tree.Statement, ...] | tree.If | None,
-    ) -> tree.If:
-        if isinstance(otherwise, tree.If):
+        otherwise: tuple[tree.Statement, ...] | tree.IfSyntax | None,
+    ) -> tree.IfSyntax:
+        if isinstance(otherwise, tree.IfSyntax):
             otherwise = (otherwise,)
-        node = tree.If(condition, then, otherwise or (), self.since(word))
+        node = tree.IfSyntax(condition, then, otherwise or (), self.since(word))
         return self.deepen(node, node.otherwise)
 
-    def ret(self, word: Token, *values: tree.Expression) -> tree.Return:
-        return tree.Return(values, self.since(word))
+    def ret(self, word: Token, *values: tree.Expression) -> tree.ReturnSyntax:
+        return tree.ReturnSyntax(values, self.since(word))
 
 
 SECTION_FIELDS: Final = (
@@ -384,11 +402,11 @@ SECTION_FIELDS: Final = (
 )  # fmt: skip
 
 NODE_FIELDS: Final[dict[type, str]] = {
-    tree.Forward: "forwards",
-    tree.Names: "names",
-    tree.Config: "configs",
-    tree.Report: "reports",
-    tree.Variant: "variants",
-    tree.Module: "modules",
-    tree.Function: "functions",
+    tree.ForwardSyntax: "forwards",
+    tree.NamesSyntax: "names",
+    tree.ConfigSyntax: "configs",
+    tree.ReportSyntax: "reports",
+    tree.VariantSyntax: "variants",
+    tree.ModuleSyntax: "modules",
+    tree.FunctionSyntax: "functions",
 }

@@ -42,7 +42,7 @@ class Token(str):
         return made
 
 
-Node = TypeVar("Node", bound=tree.Expression | tree.Keyword | tree.If)
+Node = TypeVar("Node", bound=tree.Expression | tree.KeywordSyntax | tree.IfSyntax)
 
 
 class ExpressionBuilder:
@@ -93,7 +93,7 @@ class ExpressionBuilder:
     # ---- expressions -------------------------------------------------------------------
 
     def operation(self, op: str, operands: tuple[tree.Expression, ...], span: Span) -> Any:
-        return self.deepen(tree.Operation(op, operands, span), operands)
+        return self.deepen(tree.OperationSyntax(op, operands, span), operands)
 
     def cond(self, then: Any, test: tree.Expression, otherwise: tree.Expression) -> Any:
         return self.operation("cond", (test, then, otherwise), self.since(then))
@@ -109,16 +109,16 @@ class ExpressionBuilder:
         self.depths[id(grouped)] = self.depth(inner), grouped
         return grouped
 
-    def list(self, opening: Token, *rest: tree.Expression | None) -> tree.ListOf:
+    def list(self, opening: Token, *rest: tree.Expression | None) -> tree.ListOfSyntax:
         given = tuple(item for item in rest if item is not None)
         items = self.bounded(given, "items of a list", LIST_ITEMS)
-        return self.deepen(tree.ListOf(items, self.since(opening)), items)
+        return self.deepen(tree.ListOfSyntax(items, self.since(opening)), items)
 
-    def call(self, function: tree.Path, arguments: tuple[Any, ...] | None) -> tree.Call:
+    def call(self, function: tree.PathSyntax, arguments: tuple[Any, ...] | None) -> tree.CallSyntax:
         places: list[tree.Expression] = []
-        names: list[tree.Keyword] = []
+        names: list[tree.KeywordSyntax] = []
         for argument in arguments or ():
-            if isinstance(argument, tree.Keyword):
+            if isinstance(argument, tree.KeywordSyntax):
                 names.append(argument)
                 continue
             if names:
@@ -128,7 +128,7 @@ class ExpressionBuilder:
                     problem="an argument by place cannot follow one given by name",
                 )
             places.append(argument)
-        node = tree.Call(function, tuple(places), tuple(names), self.since(function))
+        node = tree.CallSyntax(function, tuple(places), tuple(names), self.since(function))
         return self.deepen(node, arguments or ())
 
     def arguments(self, *arguments: Any) -> tuple[Any, ...]:
@@ -140,35 +140,35 @@ class ExpressionBuilder:
             self.faults.report("E0114", items[limit].span, limit=limit, what=what)
         return items[:limit]
 
-    def keyword(self, name: Token, value: tree.Expression) -> tree.Keyword:
-        return self.deepen(tree.Keyword(str(name), value, self.since(name)), (value,))
+    def keyword(self, name: Token, value: tree.Expression) -> tree.KeywordSyntax:
+        return self.deepen(tree.KeywordSyntax(str(name), value, self.since(name)), (value,))
 
-    def path(self, *names: Token) -> tree.Path:
-        return tree.Path(tuple(map(str, names)), self.since(names[0]))
+    def path(self, *names: Token) -> tree.PathSyntax:
+        return tree.PathSyntax(tuple(map(str, names)), self.since(names[0]))
 
-    def integer(self, token: Token) -> tree.Literal:
+    def integer(self, token: Token) -> tree.LiteralSyntax:
         digits = token.replace("_", "")
         if len(digits) > INTEGER_DIGITS:
             reason = f"a whole number has at most {INTEGER_DIGITS} digits"
             return self.malformed(token, reason)
-        return tree.Literal(int(digits), self.at(token))
+        return tree.LiteralSyntax(int(digits), self.at(token))
 
-    def number(self, token: Token) -> tree.Literal:
+    def number(self, token: Token) -> tree.LiteralSyntax:
         try:
-            return tree.Literal(read_real(token.replace("_", "")), self.at(token))
+            return tree.LiteralSyntax(read_real(token.replace("_", "")), self.at(token))
         except ValueError as error:
             return self.malformed(token, str(error))
 
-    def malformed(self, token: Token, reason: str) -> tree.Literal:
+    def malformed(self, token: Token, reason: str) -> tree.LiteralSyntax:
         shown = str(token) if len(token) <= 40 else token[:37] + "…"
         self.faults.report("E0110", self.at(token), text=shown, reason=reason)
-        return tree.Literal(1, self.at(token))
+        return tree.LiteralSyntax(1, self.at(token))
 
-    def string(self, token: Token) -> tree.Literal:
-        return tree.Literal(quoted(token), self.at(token))
+    def string(self, token: Token) -> tree.LiteralSyntax:
+        return tree.LiteralSyntax(quoted(token), self.at(token))
 
-    def constant(self, token: Token) -> tree.Literal:
-        return tree.Literal(CONSTANTS[str(token)], self.at(token))
+    def constant(self, token: Token) -> tree.LiteralSyntax:
+        return tree.LiteralSyntax(CONSTANTS[str(token)], self.at(token))
 
 
 def quoted(token: Token) -> str:

@@ -110,11 +110,11 @@ class Machine:
         # NAME last: a soft keyword such as `size` is one wherever the parser can take it so.
         self._patterns.sort(key=lambda pattern: (pattern[0] == "NAME", pattern[0]))
 
-    def begin(self, start: str, source: Source, faults: Faults) -> State:
+    def begin(self, start: str, source: Source, faults: Faults) -> MachineState:
         """A parser in its first state, building nodes of that source."""
         self._known.clear()
         self.builder.begin(source, faults)
-        return State(self, [self.starts[start]], [])
+        return MachineState(self, [self.starts[start]], [])
 
     def spelling(self, terminal: str) -> str | None:
         """The text of a terminal that has only one."""
@@ -145,7 +145,7 @@ class Machine:
         return terminals[0]
 
 
-class State:
+class MachineState:
     """A parser between two tokens: its states, and the values behind all but the first of them.
 
     Without values it builds nothing, to try what fits.
@@ -204,9 +204,9 @@ class State:
             return False
         return True
 
-    def trial(self, lexemes: Iterable[Lexeme] = ()) -> State:
+    def trial(self, lexemes: Iterable[Lexeme] = ()) -> MachineState:
         """A copy that builds nothing, advanced by the lexemes.  Raises UnexpectedLexeme."""
-        trial = State(self._machine, [*self._states], None)
+        trial = MachineState(self._machine, [*self._states], None)
         for lexeme in lexemes:
             trial.advance(lexeme)
         return trial
@@ -264,16 +264,16 @@ class Mark:
     lengths: list[int]
     end: int
 
-    def restore(self) -> State:
+    def restore(self) -> MachineState:
         for value, length in zip(self.values, self.lengths, strict=True):
             if isinstance(value, Items):
                 del value[length:]
         self.machine.builder.end = self.end
-        return State(self.machine, [*self.states], [*self.values])
+        return MachineState(self.machine, [*self.states], [*self.values])
 
-    def trial(self, lexemes: Iterable[Lexeme] = ()) -> State:
+    def trial(self, lexemes: Iterable[Lexeme] = ()) -> MachineState:
         """See State.trial."""
-        return State(self.machine, self.states, None).trial(lexemes)
+        return MachineState(self.machine, self.states, None).trial(lexemes)
 
 
 @cache

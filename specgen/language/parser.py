@@ -53,7 +53,7 @@ def decode(data: bytes, display_name: str, diagnostics: Diagnostics) -> Source |
     return Source(display_name, with_plain_ends(text))
 
 
-def parse(source: Source, diagnostics: Diagnostics) -> tree.File | None:
+def parse(source: Source, diagnostics: Diagnostics) -> tree.FileSyntax | None:
     """The tree of a file, without the rows that have faults; None where nothing can be used."""
     faults = Faults(diagnostics)
     try:
@@ -63,7 +63,7 @@ def parse(source: Source, diagnostics: Diagnostics) -> tree.File | None:
         file = reading.run("start")
     except UnreadableError:
         return None
-    if not isinstance(file, tree.File):
+    if not isinstance(file, tree.FileSyntax):
         return None
     return replace(file, comments=lexed.comments, damaged=tuple(reading.damaged))
 

@@ -23,7 +23,7 @@ from specgen.language.expected import ROWS, expected, found, listed
 from specgen.language.expressions import EXPRESSION_DEPTH
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
-from specgen.language.machine import State, UnexpectedLexeme, machine
+from specgen.language.machine import MachineState, UnexpectedLexeme, machine
 
 #: States on the parser's stack; what the limits on brackets and expressions allow stays below.
 STACK: Final = 4000
@@ -145,7 +145,7 @@ class Reading:
         this, head = self.lexemes[index], self.lexemes[self.start]
         return this.first and (this.column <= head.column or not head.first)
 
-    def before(self, index: int) -> State:
+    def before(self, index: int) -> MachineState:
         """The state in front of a lexeme of this row, for questions only."""
         return self.mark.trial(self.lexemes[self.start : index])
 

@@ -12,7 +12,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class LiteralSyntax:
     """An int, a float (`inf` among them), a flag, a text or null."""
 
     value: int | float | bool | str | None
@@ -20,7 +20,7 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class PathSyntax:
     """A dotted name: `wkv_b`, `embed.weight`."""
 
     names: tuple[str, ...]
@@ -32,7 +32,7 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperationSyntax:
     """An operator and its operands: arithmetic, comparison, `and`, `or`, `not`, `neg`, `cond`.
 
     The operands of `cond` (`a when c else b`) stand in evaluation order: c, a, b.
@@ -44,55 +44,55 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOfSyntax:
     items: tuple[Expression, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    function: Path
+class CallSyntax:
+    function: PathSyntax
     arguments: tuple[Expression, ...]
-    keywords: tuple[Keyword, ...]
+    keywords: tuple[KeywordSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
+class KeywordSyntax:
     name: str
     value: Expression
     span: Span
 
 
-Expression = Literal | Path | Operation | ListOf | Call
+Expression = LiteralSyntax | PathSyntax | OperationSyntax | ListOfSyntax | CallSyntax
 
 # ---- types -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RestSyntax:
     """`...` in a shape: any number of leading dimensions."""
 
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    dims: tuple[Expression | Rest, ...]
+class ShapeSyntax:
+    dims: tuple[Expression | RestSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class TensorType:
+class TensorTypeSyntax:
     """`f32 [B, S]`; without a dtype, the model's activation dtype."""
 
     dtype: str | None
-    shape: Shape
+    shape: ShapeSyntax
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class ScalarType:
+class ScalarTypeSyntax:
     """A compile-time argument of a function: `size`, `count`, `real` or `flag`."""
 
     kind: str
@@ -100,17 +100,17 @@ class ScalarType:
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class ArgumentSyntax:
     name: str
-    type: TensorType | ScalarType
+    type: TensorTypeSyntax | ScalarTypeSyntax
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ResultSyntax:
     """What a forward or function gives: one tensor (its name empty) or several named ones."""
 
-    items: tuple[Argument, ...]
+    items: tuple[ArgumentSyntax, ...]
     span: Span
 
 
@@ -118,17 +118,17 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
+class BindSyntax:
     """`a, b = value`, optionally with the type that the value must have."""
 
     names: tuple[str, ...]
-    type: TensorType | None
+    type: TensorTypeSyntax | None
     value: Expression
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class If:
+class IfSyntax:
     condition: Expression
     then: tuple[Statement, ...]
     otherwise: tuple[Statement, ...]
@@ -136,18 +136,18 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class ReturnSyntax:
     values: tuple[Expression, ...]
     span: Span
 
 
-Statement = Bind | If | Return
+Statement = BindSyntax | IfSyntax | ReturnSyntax
 
 # ---- rows ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
+class ParamSyntax:
     """`choices` is empty unless the type is a choice of strings."""
 
     name: str
@@ -160,7 +160,7 @@ class Param:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class BindingSyntax:
     """A row of `let` or `dtypes`."""
 
     name: str
@@ -171,22 +171,22 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Require:
+class RequireSyntax:
     condition: Expression
     reason: str
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayStorage:
+class ArrayStorageSyntax:
     """`[a, b]`."""
 
-    shape: Shape
+    shape: ShapeSyntax
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class MapStorage:
+class MapStorageSyntax:
     """`in -> out`, stored [out, in]."""
 
     input: Expression
@@ -195,41 +195,41 @@ class MapStorage:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedStorage:
+class SharedStorageSyntax:
     """`tied path` (the same tensor, stored once) or `copy path` (stored a second time)."""
 
     kind: str
-    target: Path
+    target: PathSyntax
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class FormatSyntax:
     """`as f32`, `as fp8_block(block = 64)`."""
 
     name: str
-    arguments: tuple[Keyword, ...]
+    arguments: tuple[KeywordSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
-    path: Path
-    storage: ArrayStorage | MapStorage | SharedStorage
-    format: Format | None
+class TensorSyntax:
+    path: PathSyntax
+    storage: ArrayStorageSyntax | MapStorageSyntax | SharedStorageSyntax
+    format: FormatSyntax | None
     condition: Expression | None
     description: str | None
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartSyntax:
     """`name[index] : module(arguments) × count when condition`."""
 
     name: str
     index: str | None
     module: str
-    arguments: tuple[Keyword, ...]
+    arguments: tuple[KeywordSyntax, ...]
     count: Expression | None
     condition: Expression | None
     description: str | None
@@ -238,17 +238,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRow:
+class CacheRowSyntax:
     name: str
-    shape: Shape
+    shape: ShapeSyntax
     along: str
-    format: Format | None
+    format: FormatSyntax | None
     description: str | None
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Divided:
+class DividedSyntax:
     """`name`, or `name along other`: divided so that its pieces go with those of the other."""
 
     name: str
@@ -257,34 +257,34 @@ class Divided:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardingRow:
+class ShardingRowSyntax:
     """`axis over name, name`: what the ranks of an axis of parallelism divide."""
 
     axis: str
-    divided: tuple[Divided, ...]
+    divided: tuple[DividedSyntax, ...]
     description: str | None
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class ForwardSyntax:
     """The main forward has the name ""; alternatives have one."""
 
     name: str
-    arguments: tuple[Argument, ...]
-    result: Result
+    arguments: tuple[ArgumentSyntax, ...]
+    result: ResultSyntax
     intrinsic: str | None
     body: tuple[Statement, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionSyntax:
     """A free function, or one of a module's own, which may exist under a condition."""
 
     name: str
-    arguments: tuple[Argument, ...]
-    result: Result
+    arguments: tuple[ArgumentSyntax, ...]
+    result: ResultSyntax
     intrinsic: str | None
     condition: Expression | None
     body: tuple[Statement, ...]
@@ -292,21 +292,21 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Rename:
+class RenameSyntax:
     """`path, path -> "name" as rearrange("...")` in a `names` section.
 
     Several paths, or an arrangement, say how rows lie together in one stored tensor.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[PathSyntax, ...]
     target: str
-    arrangement: Call | None
+    arrangement: CallSyntax | None
     span: Span
     target_span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Respelling:
+class RespellingSyntax:
     """`"levels" -> "other levels"`: how some checkpoints spell names that begin so."""
 
     usual: str
@@ -315,15 +315,15 @@ class Respelling:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class NamesSyntax:
     scheme: str
-    rows: tuple[Rename, ...]
-    respellings: tuple[Respelling, ...]
+    rows: tuple[RenameSyntax, ...]
+    respellings: tuple[RespellingSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigRow:
+class ConfigRowSyntax:
     """`value -> "key.in.config" when condition`."""
 
     value: Expression
@@ -333,14 +333,14 @@ class ConfigRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class ConfigSyntax:
     scheme: str
-    rows: tuple[ConfigRow, ...]
+    rows: tuple[ConfigRowSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class ReportRow:
+class ReportRowSyntax:
     """A label and what it stands for: tensors or parts by path, a value, a call's output."""
 
     label: str | None
@@ -349,33 +349,33 @@ class ReportRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportSection:
+class ReportSectionSyntax:
     heading: str
-    rows: tuple[ReportRow | ReportSection, ...]
+    rows: tuple[ReportRowSyntax | ReportSectionSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportSyntax:
     language: str
     title: str
-    sections: tuple[ReportSection, ...]
+    sections: tuple[ReportSectionSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Assign:
+class AssignSyntax:
     name: str
     value: Expression
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VariantSyntax:
     name: str
     parent: str | None
     description: str | None
-    rows: tuple[Assign, ...]
+    rows: tuple[AssignSyntax, ...]
     span: Span
 
 
@@ -383,32 +383,32 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class ModuleSyntax:
     """A module, or the model itself (`is_model`); `scope` names the modules around it."""
 
     name: str
     is_model: bool
     title: str | None
-    params: tuple[Param, ...]
-    lets: tuple[Binding, ...]
-    requires: tuple[Require, ...]
-    dtypes: tuple[Binding, ...]
-    tensors: tuple[Tensor, ...]
-    parts: tuple[Part, ...]
-    caches: tuple[CacheRow, ...]
-    sharding: tuple[ShardingRow, ...]
-    forwards: tuple[Forward, ...]
-    names: tuple[Names, ...]
-    configs: tuple[Config, ...]
-    reports: tuple[Report, ...]
-    variants: tuple[Variant, ...]
-    modules: tuple[Module, ...]
-    functions: tuple[Function, ...]
+    params: tuple[ParamSyntax, ...]
+    lets: tuple[BindingSyntax, ...]
+    requires: tuple[RequireSyntax, ...]
+    dtypes: tuple[BindingSyntax, ...]
+    tensors: tuple[TensorSyntax, ...]
+    parts: tuple[PartSyntax, ...]
+    caches: tuple[CacheRowSyntax, ...]
+    sharding: tuple[ShardingRowSyntax, ...]
+    forwards: tuple[ForwardSyntax, ...]
+    names: tuple[NamesSyntax, ...]
+    configs: tuple[ConfigSyntax, ...]
+    reports: tuple[ReportSyntax, ...]
+    variants: tuple[VariantSyntax, ...]
+    modules: tuple[ModuleSyntax, ...]
+    functions: tuple[FunctionSyntax, ...]
     span: Span
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UseSyntax:
     """`use std.norm { rmsnorm }` or `use ./blocks { gate }`."""
 
     path: tuple[str, ...]
@@ -418,7 +418,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileSyntax:
     """A parsed file.
 
     `comments` hold every comment with its span, for tools that rewrite.  `damaged` are rows
@@ -427,8 +427,8 @@ class File:
 
     source: Source
     edition: int
-    uses: tuple[Use, ...]
-    modules: tuple[Module, ...]
-    functions: tuple[Function, ...]
+    uses: tuple[UseSyntax, ...]
+    modules: tuple[ModuleSyntax, ...]
+    functions: tuple[FunctionSyntax, ...]
     comments: tuple[Span, ...]
     damaged: tuple[Span, ...] = ()

@@ -9,7 +9,7 @@ from specgen.diagnostics.source import Span
 from specgen.language import tree
 
 
-def calls(body: Sequence[tree.Statement]) -> Iterator[tree.Call]:
+def calls(body: Sequence[tree.Statement]) -> Iterator[tree.CallSyntax]:
     """Every call in the statements, in the order of the text, outer before inner."""
     waiting: list[object] = list(reversed(body))
     while waiting:
@@ -17,6 +17,6 @@ def calls(body: Sequence[tree.Statement]) -> Iterator[tree.Call]:
         if isinstance(node, tuple):
             waiting.extend(reversed(node))
         elif is_dataclass(node) and not isinstance(node, Span):
-            if isinstance(node, tree.Call):
+            if isinstance(node, tree.CallSyntax):
                 yield node
             waiting.extend(getattr(node, field.name) for field in reversed(fields(node)))

@@ -60,7 +60,7 @@ class OpCall:
     """One use of an op: its operands and keywords, each taken at most once."""
 
     typing: Typing
-    node: tree.Call
+    node: tree.CallSyntax
     name: str
 
     def __post_init__(self) -> None:
@@ -168,7 +168,7 @@ class OperatorUse:
     """One use of an operator, its operands typed; at least one of them is a tensor."""
 
     typing: Typing
-    node: tree.Operation
+    node: tree.OperationSyntax
     name: str
     operands: tuple[Value, ...]
 

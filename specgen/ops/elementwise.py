@@ -86,7 +86,7 @@ def cast(call: OpCall) -> Value:
         dtype = only(other).dtype
     elif len(call.node.arguments) == 2:
         node = call.node.arguments[1]
-        text = node.value if isinstance(node, tree.Literal) else getattr(node, "text", None)
+        text = node.value if isinstance(node, tree.LiteralSyntax) else getattr(node, "text", None)
         if text not in COMPUTED:
             call.typing.fail(
                 "E0417",

@@ -25,7 +25,7 @@ MAX_AXES = 16
 
 def pattern_text(call: OpCall, position: int) -> tuple[str, Span]:
     node = call.node.arguments[position]
-    if not isinstance(node, tree.Literal) or not isinstance(node.value, str):
+    if not isinstance(node, tree.LiteralSyntax) or not isinstance(node.value, str):
         call.typing.fail("E0421", node.span, name=call.name)
     return node.value, node.span
 

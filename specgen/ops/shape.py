@@ -44,7 +44,7 @@ def split(call: OpCall) -> Value:
     call.count(2)
     value = call.tensor(0)
     node = call.node.arguments[1]
-    if not isinstance(node, tree.ListOf) or len(node.items) < 2:
+    if not isinstance(node, tree.ListOfSyntax) or len(node.items) < 2:
         call.typing.fail("E0418", node.span)
     check_pieces(call, node)
     sizes = tuple(call.typing.size(item) for item in node.items)
@@ -64,7 +64,7 @@ def split(call: OpCall) -> Value:
 def concat(call: OpCall) -> Value:
     call.count(1)
     node = call.node.arguments[0]
-    if not isinstance(node, tree.ListOf) or len(node.items) < 2:
+    if not isinstance(node, tree.ListOfSyntax) or len(node.items) < 2:
         call.typing.fail("E0419", node.span)
     check_pieces(call, node)
     values = [call.typing.value(item) for item in node.items]
@@ -88,7 +88,7 @@ def concat(call: OpCall) -> Value:
     return call.done(Type(only(values[0]).dtype, result), args=values, axis=axis)
 
 
-def check_pieces(call: OpCall, node: tree.ListOf) -> None:
+def check_pieces(call: OpCall, node: tree.ListOfSyntax) -> None:
     if len(node.items) > MAX_PIECES:
         span = node.items[MAX_PIECES].span
         call.typing.fail("E0114", span, limit=MAX_PIECES, what=f"pieces of a `{call.name}`")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from specgen.backends.base import chosen_targets, require_targets
 from specgen.backends.content import Content
 from specgen.backends.onnx.options import DEFAULT, Options, OptionsError
-from specgen.backends.refusal import Refusal, Site
+from specgen.backends.refusal import Refusal, RefusalSite
 from specgen.cache.results import pack, remembered, unpack
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, RequestError, SpecError
 from specgen.diagnostics.source import Span
@@ -218,7 +218,7 @@ def emit(selection: Selection, targets: Sequence[str] | None, onnx: Options) -> 
     return complete
 
 
-def span_of(table: Opened, site: Site | None) -> Span:
+def span_of(table: Opened, site: RefusalSite | None) -> Span:
     """Where in the spec's text a site is: as near to it as the names lead, at least the model."""
     functions = {one.tree.name: one.tree.span for one in table.loaded.functions()}
     if site is not None and not site.module and site.name in functions:

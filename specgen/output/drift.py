@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from specgen.backends.content import Content, Copied, Part, same
+from specgen.backends.content import Content, ContentPart, Copied, same
 from specgen.output.folder import BYPRODUCTS
 from specgen.output.manifest import digest
 from specgen.regular_files import read_regular, size_of
@@ -45,7 +45,7 @@ def read(path: Path, whole: bool) -> Content:
     size = size_of(path)
     if whole and size <= COMPARED:
         return read_regular(path, COMPARED)
-    return Copied((Part(path, 0, size),))
+    return Copied((ContentPart(path, 0, size),))
 
 
 def difference(name: str, old: Content | None, new: Content | None) -> Iterator[str]:

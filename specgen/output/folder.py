@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from specgen.backends.content import Content, Copied, Part, chunks, same
+from specgen.backends.content import Content, ContentPart, Copied, chunks, same
 from specgen.output.exchange import exchange
 from specgen.output.manifest import MANIFEST, MAX_MANIFEST, digest, listed_files
 from specgen.regular_files import read_regular, size_of
@@ -131,7 +131,7 @@ def refuse_edited(folder: Path, listed: Mapping[str, str], files: Mapping[str, C
         if not path.is_file():
             continue
         new = files.get(name)
-        if digest(Copied((Part(path, 0, size_of(path)),))) != written and not (
+        if digest(Copied((ContentPart(path, 0, size_of(path)),))) != written and not (
             new is not None and same(path, new)
         ):
             edited.append(name)

@@ -31,7 +31,7 @@ from specgen.expr.node import (
 from specgen.expr.normal import normalize, settled
 from specgen.expr.polynomial import TooComplex
 from specgen.expr.simplify import Known
-from specgen.frontend.files import Definition, Loaded
+from specgen.frontend.files import Loaded, ModuleDefinition
 from specgen.frontend.opened import Opened
 from specgen.frontend.program import assemble
 from specgen.frontend.selection import Selection
@@ -161,7 +161,7 @@ class Family:
         return self.selection.asked()
 
     @property
-    def loaded(self) -> tuple[Loaded, Definition]:
+    def loaded(self) -> tuple[Loaded, ModuleDefinition]:
         """The files of the table, and its model."""
         return self.opened.loaded, self.opened.model
 

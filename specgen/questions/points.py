@@ -12,7 +12,7 @@ import numpy as np
 
 from specgen.expr.columns.exact import INT64_HIGH, Array
 from specgen.expr.evaluate import Value
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.questions.values import SweepError, find_param, fit_value, read_number, read_value
 from specgen.records import dataclass
 from specgen.text.printable import shorten
@@ -53,7 +53,9 @@ def make_axis(name: str, values: Sequence[Value]) -> SweepAxis:
     return SweepAxis(name, tuple(values), array)
 
 
-def read_axes(given: Sequence[tuple[str, Values]], model: Definition) -> tuple[SweepAxis, ...]:
+def read_axes(
+    given: Sequence[tuple[str, Values]], model: ModuleDefinition
+) -> tuple[SweepAxis, ...]:
     """The axes over the values of these names.
 
     Raises:
@@ -78,7 +80,9 @@ def read_axes(given: Sequence[tuple[str, Values]], model: Definition) -> tuple[S
     return tuple(axes)
 
 
-def read_axis(name: str, given: Values, model: Definition, option: str = "--sweep") -> SweepAxis:
+def read_axis(
+    name: str, given: Values, model: ModuleDefinition, option: str = "--sweep"
+) -> SweepAxis:
     """The axis over values given to an option, each as the param or the variable has it; see `read_axes`
     for the errors."""
     if isinstance(given, str):
@@ -95,7 +99,7 @@ def is_interval(given: Values) -> bool:
     return isinstance(given, str) and given.count(":") == 1 and "," not in given
 
 
-def read_interval(name: str, given: Values, model: Definition) -> tuple[int, int]:
+def read_interval(name: str, given: Values, model: ModuleDefinition) -> tuple[int, int]:
     """The ends of an unknown's range."""
     low, _, high = str(given).partition(":")
     match [value for end in (low, high) for value in read_values(name, end, model, "--within")]:
@@ -106,7 +110,7 @@ def read_interval(name: str, given: Values, model: Definition) -> tuple[int, int
 
 
 def read_values(
-    name: str, text: str, model: Definition, option: str = "--sweep"
+    name: str, text: str, model: ModuleDefinition, option: str = "--sweep"
 ) -> tuple[Value, ...]:
     """The values of one axis, given to an option; see `read_axes` for the errors."""
     param = find_param(name, model)

@@ -116,20 +116,20 @@ def read_condition(text: str, session: Session, place: str = "question") -> Expr
 def make_exact(node: tree.Expression) -> tree.Expression:
     """The tree with its decimal numbers as the fractions that they are written as."""
     match node:
-        case tree.Literal(value=float(), span=span):
+        case tree.LiteralSyntax(value=float(), span=span):
             written = span.source.text[span.start : span.end].replace("_", "")
             return read_decimal(written, node)
-        case tree.Operation(operands=operands):
+        case tree.OperationSyntax(operands=operands):
             return replace(node, operands=tuple(map(make_exact, operands)))
-        case tree.Call(arguments=arguments):
+        case tree.CallSyntax(arguments=arguments):
             return replace(node, arguments=tuple(map(make_exact, arguments)))
-        case tree.ListOf(items=items):
+        case tree.ListOfSyntax(items=items):
             return replace(node, items=tuple(map(make_exact, items)))
         case _:
             return node
 
 
-def read_decimal(written: str, node: tree.Literal) -> tree.Expression:
+def read_decimal(written: str, node: tree.LiteralSyntax) -> tree.Expression:
     mantissa, _, exponent = written.lower().partition("e")
     if not mantissa[:1].isdigit():
         return node  # `inf`
@@ -139,7 +139,7 @@ def read_decimal(written: str, node: tree.Literal) -> tree.Expression:
     whole = replace(node, value=number.numerator)
     if number.denominator == 1:
         return whole
-    return tree.Operation("/", (whole, replace(node, value=number.denominator)), node.span)
+    return tree.OperationSyntax("/", (whole, replace(node, value=number.denominator)), node.span)
 
 
 def write_in_params(expr: Expr, found: Ledger, session: Session) -> Expr:

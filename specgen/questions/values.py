@@ -11,7 +11,7 @@ from specgen.analysis.quantities.variables import BYTES, VARIABLES
 from specgen.diagnostics.diagnostic import Diagnostics, RequestError, SpecError, no_such
 from specgen.diagnostics.source import Source, Span
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.frontend.values import MAX_SIZE, check_value
 from specgen.language import tree
@@ -25,7 +25,7 @@ class SweepError(RequestError):
     """What is swept is at fault; the message says how and what to write instead."""
 
 
-def find_param(name: str, model: Definition) -> tree.Param | None:
+def find_param(name: str, model: ModuleDefinition) -> tree.ParamSyntax | None:
     """The param of that name; None for a variable of quantities."""
     params = {param.name: param for param in model.tree.params}
     known = [*params, *variables_of(model)]
@@ -48,7 +48,7 @@ def read_number(given: object) -> Value:
 
 
 def read_value(
-    name: str, text: str, param: tree.Param | None, model: Definition, option: str
+    name: str, text: str, param: tree.ParamSyntax | None, model: ModuleDefinition, option: str
 ) -> Value:
     """The value of a text given to an option: a word of the param's choices, or a constant expression."""
     word = text.strip()
@@ -70,7 +70,7 @@ def read_value(
 
 
 def fit_value(
-    name: str, found: Value, param: tree.Param | None, model: Definition, option: str
+    name: str, found: Value, param: tree.ParamSyntax | None, model: ModuleDefinition, option: str
 ) -> Value:
     """The value given to an option as the param, or the variable, has it."""
     if param is None:

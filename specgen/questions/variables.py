@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from specgen.analysis.quantities.variables import BYTES, LENGTH, VARIABLES
 from specgen.frontend.dataflow.signatures import capitals
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.language import tree
 
 
-def variables_of(model: Definition) -> dict[str, str]:
+def variables_of(model: ModuleDefinition) -> dict[str, str]:
     """B, S, T and the like, and the shape variables of the model's own forwards: what each is.
 
     A param or let of such a name is that, and so is a length called W, G or O.
@@ -18,7 +18,7 @@ def variables_of(model: Definition) -> dict[str, str]:
         name
         for forward in table.forwards
         for argument in forward.arguments
-        if isinstance(argument.type, tree.TensorType)
+        if isinstance(argument.type, tree.TensorTypeSyntax)
         for name in capitals(argument.type.shape.dims)
     ]
     taken = {param.name for param in table.params} | {let.name for let in table.lets}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specgen.analysis.table.counting import MAX_ENUMERATED, Selection, select
+from specgen.analysis.table.counting import MAX_ENUMERATED, IndexSelection, select
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import TRUE, Apply, Expr, conjunction, disjunction, negation
 from specgen.expr.printing import to_text
@@ -22,7 +22,7 @@ def matching(condition: Expr, env: dict[str, Value]) -> list[int]:
     return [i for i in range(int(str(env["n"]))) if evaluate(condition, {**env, "i": i})]
 
 
-def listed(selection: Selection) -> list[int]:
+def listed(selection: IndexSelection) -> list[int]:
     return sorted(value for values in selection.values for value in values)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from specgen.frontend.checks.equivalence import arguments, disagreements, draw
 from specgen.frontend.load import check_file, load_program
-from specgen.ir.interpret import Instance
+from specgen.ir.interpret import EvaluatedInstance
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 DEEPSEEK = SPECS / "deepseek_v3.dsv3"
@@ -21,7 +21,7 @@ def test_both_forwards_are_evaluated_and_agree(variant: str) -> None:
     module = next(m for m in program.modules.values() if len(m.forwards) > 1)
     values = draw(program, module)
     assert values is not None
-    instance = Instance(program, module, values, np.random.default_rng(0), past=3)
+    instance = EvaluatedInstance(program, module, values, np.random.default_rng(0), past=3)
     axes = {"B": 2, "S": 2, "T": 5}
     args = arguments(module, instance.environment(axes), np.random.default_rng(1))
     first, second = (instance.call(forward, args, axes)[0] for forward in module.forwards)

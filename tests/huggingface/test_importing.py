@@ -16,7 +16,7 @@ import pytest
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.frontend.load import load_program
 from specgen.huggingface import imported
-from specgen.huggingface.binding import Bound, Table, bind, load_table
+from specgen.huggingface.binding import Bound, BoundTable, bind, load_table
 from specgen.huggingface.choosing import choose
 from specgen.huggingface.configuration import Configuration, read, spelled
 from specgen.huggingface.immaterial import IMMATERIAL
@@ -37,7 +37,7 @@ TWINS = {"qwen2@qwen25_7b": "qwen2@qwen2_7b"}
 
 
 @cache
-def table(spec: str) -> Table:
+def table(spec: str) -> BoundTable:
     return load_table(REPOSITORY / "specs" / f"{spec}.dsv3")
 
 

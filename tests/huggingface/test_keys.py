@@ -26,7 +26,7 @@ from specgen.documents.params import describe_program
 from specgen.frontend.load import load_program
 from specgen.huggingface import imported
 from specgen.huggingface.account import FAMILIES
-from specgen.huggingface.binding import Bound, Table, bind, load_table
+from specgen.huggingface.binding import Bound, BoundTable, bind, load_table
 from specgen.huggingface.choosing import choose
 from specgen.huggingface.configuration import MAX_VALUES, read, spelled
 from specgen.huggingface.immaterial import IMMATERIAL, UNSAID
@@ -65,7 +65,7 @@ GPT_OSS: dict[str, Any] = {
 
 
 @cache
-def table(spec: str) -> Table:
+def table(spec: str) -> BoundTable:
     return load_table(folder("specs") / f"{spec}.dsv3")
 
 

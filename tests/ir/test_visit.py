@@ -24,7 +24,7 @@ from specgen.expr.node import ONE, Expr, Sym
 from specgen.frontend.checks.appends import repeated
 from specgen.ir import model as ir
 from specgen.ir import visit
-from specgen.ir.interpret import Instance
+from specgen.ir.interpret import EvaluatedInstance
 
 VALUES = get_args(ir.Value)
 STATEMENTS = get_args(ir.Statement)
@@ -269,7 +269,7 @@ def test_every_domain_takes_expressions_as_deep_as_a_table_may_have(tmp_path: Pa
     assert set(flow(found.program.modules[f"m{INSIDE}"]).order) == {"up"}
     assert emit(found.program)["model.onnx"]
     numbers = np.random.default_rng(0)
-    instance = Instance(found.program, found.program.model, found.params, numbers)
+    instance = EvaluatedInstance(found.program, found.program.model, found.params, numbers)
     forward = found.program.model.forward
     assert forward is not None
     (result,) = instance.call(forward, [np.zeros((1, 2), np.int64)], {})

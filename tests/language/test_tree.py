@@ -19,7 +19,7 @@ GOLDEN = HERE / "constructs.tree"
 SPECS = sorted(folder("specs").rglob("*.dsv3"))
 DAMAGED = sorted((HERE.parent / "errors" / "cases").glob("*.dsv3"))
 
-Parsed = tuple[tree.File | None, Diagnostics]
+Parsed = tuple[tree.FileSyntax | None, Diagnostics]
 
 
 def parsed(path: Path) -> Parsed:
@@ -61,7 +61,12 @@ def test_what_a_span_covers_reads_as_the_same_expression(path: Path) -> None:
     faults = [d.span.start for d in diagnostics.all if d.span]
     for node in walk(file) if file else ():
         if not isinstance(
-            node, tree.Operation | tree.Call | tree.Path | tree.ListOf | tree.Literal
+            node,
+            tree.OperationSyntax
+            | tree.CallSyntax
+            | tree.PathSyntax
+            | tree.ListOfSyntax
+            | tree.LiteralSyntax,
         ):
             continue
         if any(node.span.start <= fault <= node.span.end for fault in faults):
@@ -80,7 +85,7 @@ def test_an_expression_inside_a_text_has_its_place_in_the_file() -> None:
     start = span.start + span.text.index("{") + 1
     inner = type(span)(span.source, start, span.start + span.text.index("}"))
     found = parse_expression(span.source, inner, Diagnostics())
-    assert isinstance(found, tree.Operation)
+    assert isinstance(found, tree.OperationSyntax)
     assert found.span == inner
     assert (found.span.line, found.span.text) == (span.line, "i + 1")
     broken = Diagnostics()

@@ -13,15 +13,18 @@ from specgen.ir import interpret
 from specgen.ir.model import Program
 
 
-def interpreter(table: Program, model: torch.nn.Module) -> interpret.Instance:
+def interpreter(table: Program, model: torch.nn.Module) -> interpret.EvaluatedInstance:
     """The root instance, every weight of the model in its place."""
-    root = interpret.Instance(table, table.model, table.values, np.random.default_rng(0))
+    root = interpret.EvaluatedInstance(table, table.model, table.values, np.random.default_rng(0))
     fill(root, model, model)
     return root
 
 
 def fill(
-    instance: interpret.Instance, module: Any, model: torch.nn.Module, picked: int | None = None
+    instance: interpret.EvaluatedInstance,
+    module: Any,
+    model: torch.nn.Module,
+    picked: int | None = None,
 ) -> None:
     """Weights of one instance; `picked` is its place in a stack.
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx import emit, ops
-from specgen.backends.onnx.dims import Extent, symbol
+from specgen.backends.onnx.dims import DimExtent, symbol
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Number, OnnxCall
 from specgen.backends.onnx.nodes import Edge
@@ -35,7 +35,7 @@ def run(
 ) -> tuple[list[np.ndarray], set[str]]:
     """The results of an op in onnxruntime, and the operators that it became."""
     graph = Graph()
-    env: dict[str, int | Extent] = {}
+    env: dict[str, int | DimExtent] = {}
     lowered: list[Edge | Number] = []
     feeds: dict[str, np.ndarray] = {}
     for operand in operands:
@@ -48,7 +48,7 @@ def run(
         shape = tuple(env[name] for name in axes.split())
         edge = graph.edge(f"x{len(feeds)}", DTYPES[str(array.dtype)], shape)
         for axis, dim in enumerate(shape):
-            if isinstance(dim, Extent):
+            if isinstance(dim, DimExtent):
                 graph.measure(edge, axis)
         feeds[edge.name] = array
         lowered.append(edge)

@@ -91,7 +91,9 @@ def evaluated(program: Program) -> bool:
     """Whether the interpreter gives numbers, as many as the table says."""
     tokens = np.array([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]])
     given = {"tokens": tokens, "mask": np.ones((2, 5), np.bool_)}
-    instance = interpret.Instance(program, program.model, program.values, np.random.default_rng(0))
+    instance = interpret.EvaluatedInstance(
+        program, program.model, program.values, np.random.default_rng(0)
+    )
     forward = program.model.forward
     assert forward is not None
     axes = {"B": 2, "S": 5, "T": 5}

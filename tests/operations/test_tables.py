@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.onnx import emit
-from specgen.backends.refusal import Refusal, Site
+from specgen.backends.refusal import Refusal, RefusalSite
 from tests.agreement import Layers, checked, differences
 
 pytestmark = pytest.mark.slow
@@ -307,7 +307,7 @@ def test_an_index_that_instances_of_a_mixture_use_is_refused_by_onnx_where_it_is
     assert list(differences(table, 9, options=())) == []
     with pytest.raises(Refusal, match="`k` differs among the instances of a mixture") as raised:
         emit(table.program)
-    assert raised.value.site == Site("expert")
+    assert raised.value.site == RefusalSite("expert")
 
 
 def test_layers_agree_on_a_cache_that_does_not_grow_along_its_second_axis(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def uses(op: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Use]:
         program = load_program(path)
         given = {"tokens": np.array([[1, 2, 3], [5, 4, 8]]), "mask": np.ones((2, 3), np.bool_)}
         random = np.random.default_rng(0)
-        instance = interpret.Instance(program, program.model, program.values, random)
+        instance = interpret.EvaluatedInstance(program, program.model, program.values, random)
         forward = program.model.forward
         assert forward is not None
         args = [given[arg.name] for arg in forward.args]

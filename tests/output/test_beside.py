@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from specgen.backends.content import CHUNK, Copied, Part, chunks, same
+from specgen.backends.content import CHUNK, ContentPart, Copied, chunks, same
 from specgen.output import into_folder as beside
 from specgen.output.drift import drift
 from specgen.output.folder import EditedFolder, ForeignFolder
@@ -164,8 +164,12 @@ def test_what_another_wrote_stays(present: dict[str, bytes], tmp_path: Path) -> 
 def test_a_file_is_copied_from_stretches_of_others(tmp_path: Path) -> None:
     data = os.urandom(CHUNK + 100)
     (tmp_path / "source").write_bytes(data)
-    parts = (Part(tmp_path / "source", 50, CHUNK + 7), Part(None, 0, 9), Part(None, 0, 0))
-    copied = Copied((*parts, Part(tmp_path / "source", 3, 4)))
+    parts = (
+        ContentPart(tmp_path / "source", 50, CHUNK + 7),
+        ContentPart(None, 0, 9),
+        ContentPart(None, 0, 0),
+    )
+    copied = Copied((*parts, ContentPart(tmp_path / "source", 3, 4)))
     whole = data[50 : CHUNK + 57] + bytes(9) + data[3:7]
     assert b"".join(chunks(copied)) == whole
     assert len(copied) == len(whole)
@@ -174,4 +178,4 @@ def test_a_file_is_copied_from_stretches_of_others(tmp_path: Path) -> None:
     (tmp_path / "copy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert not same(tmp_path / "copy", copied)
     with pytest.raises(OSError, match="has become shorter"):
-        list(chunks(Copied((Part(tmp_path / "source", CHUNK, 101),))))
+        list(chunks(Copied((ContentPart(tmp_path / "source", CHUNK, 101),))))

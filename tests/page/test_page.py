@@ -22,7 +22,7 @@ from specgen.backends.report.page.nodes import Nodes
 from specgen.backends.report.page.quoting import data, html
 from specgen.backends.report.page.signature import ends
 from specgen.backends.report.page.structures import MAX_STRUCTURES, structures
-from specgen.backends.report.page.tree import Place, tree
+from specgen.backends.report.page.tree import TreePlace, tree
 from specgen.backends.report.page.words import CHINESE, ENGLISH
 from specgen.expr.evaluate import evaluate
 from specgen.expr.node import Apply, Const, Sym
@@ -187,11 +187,11 @@ def test_numbers_beyond_javascript_s_and_reals_are_written_as_texts() -> None:
     assert nodes.number(Const(True)) != nodes.number(Const(1))
 
 
-def names(place: Place, ledger: Ledger) -> list[Any]:
+def names(place: TreePlace, ledger: Ledger) -> list[Any]:
     return [
-        item.name if isinstance(item, Place) else ledger.rows[item].path.rpartition(".")[2]
+        item.name if isinstance(item, TreePlace) else ledger.rows[item].path.rpartition(".")[2]
         for item in place.items
-        if isinstance(item, Place) or ledger.rows[item].kind != "scale"
+        if isinstance(item, TreePlace) or ledger.rows[item].kind != "scale"
     ]
 
 
@@ -199,14 +199,14 @@ def test_the_picture_follows_the_forward() -> None:
     _, base = opened("deepseek_v3@v3_671b_mtp")
     drawn = tree(base)
     assert names(drawn, base) == ["rope", "embed", "layers", "norm", "head", "mtp"]
-    inner = {place.name: place for place in drawn.items if isinstance(place, Place)}
+    inner = {place.name: place for place in drawn.items if isinstance(place, TreePlace)}
     assert not inner["mtp"].used
     block = inner["layers"]
     assert names(block, base) == ["attn_norm", "attn", "ffn_norm", "ffn", "ffn"]
-    dense, sparse = (place for place in block.items[3:] if isinstance(place, Place))
+    dense, sparse = (place for place in block.items[3:] if isinstance(place, TreePlace))
     assert [evaluate(p.multiplicity, base.values) for p in (block, dense, sparse)] == [61, 3, 58]
     attention = block.items[1]
-    assert isinstance(attention, Place)
+    assert isinstance(attention, TreePlace)
     rows = [name for name in names(attention, base) if name in ("wq_a", "q_norm", "wq_b", "wo")]
     assert rows == ["wq_a", "q_norm", "wq_b", "wo"]
     assert block.linked == (False, True, True, True, False), "the second ffn is another choice"

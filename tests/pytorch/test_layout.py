@@ -14,7 +14,7 @@ from specgen.backends.pytorch.layout import (
     Binary,
     Bracketed,
     Comprehension,
-    Keyword,
+    KeywordArgument,
     Node,
     Pair,
     Ternary,
@@ -73,7 +73,7 @@ def node(tree: ast.AST) -> Node:
                 node(function), "(", (Comprehension(node(inner.elt), target, node(loop.iter)),)
             )
         case ast.Call(func=function, args=args, keywords=keywords):
-            named = (Keyword(str(k.arg), node(k.value)) for k in keywords)
+            named = (KeywordArgument(str(k.arg), node(k.value)) for k in keywords)
             return Bracketed(node(function), "(", (*map(node, args), *named))
         case ast.Subscript(value=value, slice=ast.Tuple(elts=items)):
             return Bracketed(node(value), "[", tuple(map(node, items)))

@@ -46,7 +46,9 @@ def module(table: Program, tmp_path_factory: pytest.TempPathFactory) -> ModuleTy
 def meaning(table: Program, name: str, x: np.ndarray, *scalars: float) -> np.ndarray:
     """The function's value in 64 bits."""
     function = table.functions[name]
-    nowhere = interpret.Instance(table, table.model, table.values, np.random.default_rng(0))
+    nowhere = interpret.EvaluatedInstance(
+        table, table.model, table.values, np.random.default_rng(0)
+    )
     env = {"B": x.shape[0], "S": x.shape[1], "D": x.shape[2] // 12}
     given = dict(zip([arg.name for arg in function.args[1:]], scalars, strict=True))
     body = interpret.NumpyInterpreter(nowhere, {**env, **given}, env, {function.args[0].name: x})
@@ -84,7 +86,9 @@ def test_whole_model(table: Program, module: ModuleType) -> None:
     model = module.Model(module.Config()).double()
     torch.nn.init.normal_(model.table)
     tokens = np.random.default_rng(0).integers(20, size=(2, 5))
-    instance = interpret.Instance(table, table.model, table.values, np.random.default_rng(0))
+    instance = interpret.EvaluatedInstance(
+        table, table.model, table.values, np.random.default_rng(0)
+    )
     instance.weights["table"] = model.table.detach().numpy()
     forward = table.model.forward
     assert forward is not None

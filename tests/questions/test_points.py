@@ -9,19 +9,19 @@ import pytest
 
 from specgen.diagnostics.diagnostic import RequestError, SpecError
 from specgen.expr.evaluate import Value
-from specgen.frontend.files import Definition
+from specgen.frontend.files import ModuleDefinition
 from specgen.huggingface.select import select
 from specgen.questions.points import make_axis, make_columns, read_axes, read_values
 from specgen.questions.values import SweepError
 
 
 @pytest.fixture(scope="module")
-def model() -> Definition:
+def model() -> ModuleDefinition:
     return select("deepseek_v3").opened().model
 
 
 @pytest.fixture(scope="module")
-def mixed() -> Definition:
+def mixed() -> ModuleDefinition:
     return select("qwen3_moe").opened().model
 
 
@@ -44,13 +44,13 @@ def mixed() -> Definition:
         ("W", "0.5", (Fraction(1, 2),)),
     ],
 )
-def test_values(model: Definition, name: str, text: str, expected: tuple[Value, ...]) -> None:
+def test_values(model: ModuleDefinition, name: str, text: str, expected: tuple[Value, ...]) -> None:
     found = read_values(name, text, model)
     assert found == expected
     assert list(map(type, found)) == list(map(type, expected))
 
 
-def test_lists(mixed: Definition) -> None:
+def test_lists(mixed: ModuleDefinition) -> None:
     assert read_values("mlp_only_layers", "[],[1, 2],[3]", mixed) == ((), (1, 2), (3,))
 
 
@@ -77,7 +77,9 @@ def test_lists(mixed: Definition) -> None:
         ("T", "2**60", "is a whole number"),
     ],
 )  # fmt: skip
-def test_faults_of_the_command_line(model: Definition, name: str, text: str, reason: str) -> None:
+def test_faults_of_the_command_line(
+    model: ModuleDefinition, name: str, text: str, reason: str
+) -> None:
     with pytest.raises(RequestError, match=reason):
         read_axes([(name, text)], model)
 
@@ -101,17 +103,17 @@ def test_faults_of_the_command_line(model: Definition, name: str, text: str, rea
         ("dim", "lambda: 0", "expected|means nothing"),
     ],
 )  # fmt: skip
-def test_faults_of_a_value(model: Definition, name: str, text: str, reason: str) -> None:
+def test_faults_of_a_value(model: ModuleDefinition, name: str, text: str, reason: str) -> None:
     with pytest.raises((SpecError, RequestError), match=reason):
         read_axes([(name, text)], model)
 
 
-def test_a_name_twice(model: Definition) -> None:
+def test_a_name_twice(model: ModuleDefinition) -> None:
     with pytest.raises(SweepError, match="`dim` is swept twice"):
         read_axes([("dim", "1"), ("dim", "2")], model)
 
 
-def test_too_many_points(model: Definition) -> None:
+def test_too_many_points(model: ModuleDefinition) -> None:
     with pytest.raises(SweepError, match="= 25,000,000 points are more than 10,000,000"):
         read_axes([("dim", "1:5000"), ("inter_dim", "1:5000")], model)
 

@@ -26,7 +26,7 @@ from itertools import count as counter
 
 from specgen.analysis.dataflow.products import (
     MAX_STEPS,
-    Frame,
+    ProductFrame,
     bound,
     called,
     called_parts,
@@ -108,7 +108,7 @@ class Memory:
         """Runs the model's main forward."""
         forward = model.module.forward
         if forward is not None:
-            frame = Frame(model, {}, (), model.condition, {})
+            frame = ProductFrame(model, {}, (), model.condition, {})
             names: dict[str, Ref] = {argument.name: () for argument in forward.args}
             MemoryInterpreter(self, frame, names).body(forward)
 
@@ -116,7 +116,7 @@ class Memory:
         if next(self._steps) > MAX_STEPS:
             raise EvaluationError(f"its forward runs through more than {MAX_STEPS} operations")
 
-    def new(self, type_: Type, frame: Frame) -> Ref:
+    def new(self, type_: Type, frame: ProductFrame) -> Ref:
         """Memory for a value, with one reference to it."""
         dtype = stored_dtype(frame.instance.program, type_.dtype)
         copies = tuple(frame.chosen.values())
@@ -131,7 +131,7 @@ class Memory:
         self.sizes[size] += 1
         return number
 
-    def note(self, frame: Frame) -> None:
+    def note(self, frame: ProductFrame) -> None:
         """A moment: what is alive now, in the body's place."""
         place = site(replace(frame, chosen={}), ZERO)
         known = self.moments.setdefault(place, [])
@@ -176,7 +176,7 @@ class MemoryInterpreter(Joining[list[Ref]]):
     """What results refer to, each with a reference for whoever asked; `names` those of the body."""
 
     memory: Memory
-    frame: Frame
+    frame: ProductFrame
     names: dict[str, Ref]
 
     def begin(self, value: Value) -> None:
@@ -192,7 +192,7 @@ class MemoryInterpreter(Joining[list[Ref]]):
         for ref in refs:
             self.memory.refer(ref, -1)
 
-    def result(self, types: Iterable[Type], used: Iterable[Ref], frame: Frame) -> list[Ref]:
+    def result(self, types: Iterable[Type], used: Iterable[Ref], frame: ProductFrame) -> list[Ref]:
         """New memory for results, and then the end of what they are computed from."""
         found = [self.memory.new(type_, frame) for type_ in types]
         self.memory.note(frame)
@@ -241,7 +241,7 @@ class MemoryInterpreter(Joining[list[Ref]]):
             return self.result(value.types, refs, self.frame)
         return self.inside(function, replace(self.frame, scope=scope, rest=rest), refs)
 
-    def inside(self, function: Function, frame: Frame, refs: list[Ref]) -> list[Ref]:
+    def inside(self, function: Function, frame: ProductFrame, refs: list[Ref]) -> list[Ref]:
         """The results of a body that is given these."""
         names = dict(zip((argument.name for argument in function.args), refs, strict=True))
         return MemoryInterpreter(self.memory, frame, names).body(function)
@@ -297,7 +297,9 @@ class MemoryInterpreter(Joining[list[Ref]]):
         picked = frame.chosen
         if chosen is not None:
             picked = {**picked, child.indices[-1][0]: chosen}
-        inner = Frame(child, scope, rest, conjunction(frame.condition, child.condition), picked)
+        inner = ProductFrame(
+            child, scope, rest, conjunction(frame.condition, child.condition), picked
+        )
         if forward.intrinsic is not None:  # its types are in the caller's names
             inner = replace(inner, scope=frame.scope, rest=frame.rest)
             return self.result(call.types, refs, inner)

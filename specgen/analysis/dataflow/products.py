@@ -131,7 +131,7 @@ def walked(model: Instance, forwards: Mapping[str, str]) -> Walked:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ProductFrame:
     """A body being walked: whose it is, what its names mean, and how often it runs.
 
     `scope` gives the body's names in the root's; `rest` are the dims that `...` stands for.
@@ -174,7 +174,7 @@ class Products:
         if model.module.forward is not None:
             forward = chosen_forward(model, self.forwards)
             names = {argument.name: self.origin(new=True) for argument in forward.args}
-            frame = Frame(model, {}, (), model.condition, {})
+            frame = ProductFrame(model, {}, (), model.condition, {})
             ProductInterpreter(self, frame, names).run(forward.body)
         return self.found
 
@@ -196,7 +196,7 @@ class ProductInterpreter(Joining[Origin]):
     """Follows where values come from; `names` are those of the body, by where theirs do."""
 
     products: Products
-    frame: Frame
+    frame: ProductFrame
     names: dict[str, Origin]
 
     def begin(self, value: Value) -> None:
@@ -253,7 +253,7 @@ class ProductInterpreter(Joining[Origin]):
             if mixture is not None:
                 chosen = {**chosen, child.indices[-1][0]: mixture}
             condition = conjunction(frame.condition, child.condition)
-            inner = Frame(child, scope, rest, condition, chosen)
+            inner = ProductFrame(child, scope, rest, condition, chosen)
             results.append(self.inside(forward, inner, sources).run(forward.body))
         return self.products.origin(*filter(None, results))
 
@@ -263,7 +263,9 @@ class ProductInterpreter(Joining[Origin]):
         inner = self.inside(function, replace(self.frame, scope=scope, rest=rest), sources)
         return inner.run(function.body) or self.products.origin()
 
-    def inside(self, function: Function, frame: Frame, args: list[Origin]) -> ProductInterpreter:
+    def inside(
+        self, function: Function, frame: ProductFrame, args: list[Origin]
+    ) -> ProductInterpreter:
         """The interpreter of a body that is called with arguments from there."""
         names = dict(zip((a.name for a in function.args), args, strict=True))
         return ProductInterpreter(self.products, frame, names)
@@ -301,7 +303,7 @@ class ProductInterpreter(Joining[Origin]):
         return origins[0] if len(set(origins)) == 1 else self.products.origin(*origins)
 
 
-def compared_with(values: Iterable[Value], frame: Frame) -> Iterator[Expr]:
+def compared_with(values: Iterable[Value], frame: ProductFrame) -> Iterator[Expr]:
     """The sizes of the table in the operands of an op, in the root's names."""
     for value in values:
         if isinstance(value, Op):
@@ -335,7 +337,7 @@ def chosen_forward(instance: Instance, forwards: Mapping[str, str]) -> Function:
     return next(f for f in instance.module.forwards if f.name == name)
 
 
-def called(call: CallFunction, frame: Frame) -> tuple[Function, dict[str, Expr], Dims]:
+def called(call: CallFunction, frame: ProductFrame) -> tuple[Function, dict[str, Expr], Dims]:
     """The function of a call, what its names mean there, and the dims that `...` stands for."""
     own = call.method
     name = call.function
@@ -349,7 +351,7 @@ def called(call: CallFunction, frame: Frame) -> tuple[Function, dict[str, Expr],
     return function, scope, rest
 
 
-def under(frame: Frame, condition: Expr) -> Frame:
+def under(frame: ProductFrame, condition: Expr) -> ProductFrame:
     """The frame where a condition of the body holds as well."""
     return replace(
         frame, condition=conjunction(frame.condition, substitute(condition, frame.scope))
@@ -357,7 +359,7 @@ def under(frame: Frame, condition: Expr) -> Frame:
 
 
 def bound(
-    function: Function, args: tuple[Value, ...], names: Mapping[str, Expr], frame: Frame
+    function: Function, args: tuple[Value, ...], names: Mapping[str, Expr], frame: ProductFrame
 ) -> tuple[dict[str, Expr], Dims]:
     """What the callee's names and `...` mean: `names`, and shape variables from the arguments."""
     scope = dict(names)
@@ -385,7 +387,7 @@ def bound(
     return scope, rest
 
 
-def site(frame: Frame, operations: Expr) -> Site:
+def site(frame: ProductFrame, operations: Expr) -> Site:
     """Operations in their place; a mixture's index counts as often as it is chosen."""
     indices = []
     held = symbols(frame.condition) | symbols(operations)
@@ -401,7 +403,7 @@ def site(frame: Frame, operations: Expr) -> Site:
     return Site(tuple(indices), frame.condition, (operations,))
 
 
-def contractions(op: Op, sources: list[Origin], frame: Frame) -> Iterator[Product]:
+def contractions(op: Op, sources: list[Origin], frame: ProductFrame) -> Iterator[Product]:
     """The products of an einsum, contracted from left to right."""
     inputs, output = sides(op)
     dims = [frame.dims(arg.types[0]) for arg in op.args]

@@ -58,7 +58,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ReachedCall:
     """A part called under a condition; of a mixture's part, `chosen` instances are evaluated.
 
     That is for one token: each element of axes that are no tokens (`spread`) chooses for itself.
@@ -70,11 +70,11 @@ class Call:
 
 
 @dataclass(slots=True)
-class Uses:
+class ReachedUses:
     """What the main forward of one module touches, in the module's own names."""
 
     rows: dict[str, list[Read]] = field(default_factory=dict)
-    parts: dict[str, list[Call]] = field(default_factory=dict)
+    parts: dict[str, list[ReachedCall]] = field(default_factory=dict)
     caches: dict[str, list[Expr]] = field(default_factory=dict)
 
 
@@ -87,7 +87,7 @@ class Reach:
     """
 
     instance: Instance
-    uses: Uses
+    uses: ReachedUses
     condition: Expr
     chosen: Mapping[str, Expr]
 
@@ -110,7 +110,7 @@ class Reach:
 
 def reached(model: Instance) -> Iterable[Reach]:
     """The reach of every instance, parents before children."""
-    known: dict[str, Uses] = {}
+    known: dict[str, ReachedUses] = {}
     waiting = [Reach(model, uses(model.module, known), TRUE, {})]
     while waiting:
         place = waiting.pop()
@@ -119,7 +119,7 @@ def reached(model: Instance) -> Iterable[Reach]:
         waiting.extend(reversed([below(place, part, child, known) for part, child in parts]))
 
 
-def below(place: Reach, part: Part, child: Instance, known: dict[str, Uses]) -> Reach:
+def below(place: Reach, part: Part, child: Instance, known: dict[str, ReachedUses]) -> Reach:
     """The reach of a part of an instance."""
     calls = [
         call  # one on the other side of a branch is of an alternative
@@ -142,10 +142,10 @@ def below(place: Reach, part: Part, child: Instance, known: dict[str, Uses]) -> 
     return Reach(child, uses(child.module, known), reached, chosen)
 
 
-def uses(module: Module, known: dict[str, Uses]) -> Uses:
+def uses(module: Module, known: dict[str, ReachedUses]) -> ReachedUses:
     """What the main forward of a module touches; remembered in `known` by module id."""
     if module.id not in known:
-        found = known[module.id] = Uses()
+        found = known[module.id] = ReachedUses()
         if module.forward is not None:
             ReachInterpreter(module, found).run(module.forward.body)
     return known[module.id]
@@ -156,7 +156,7 @@ class ReachInterpreter(Noting):
     """Notes what a body touches; `scope` gives the names of its expressions in the module's."""
 
     module: Module
-    found: Uses
+    found: ReachedUses
     condition: Expr = TRUE
     scope: Mapping[str, Expr] = field(default_factory=dict)
     walked: set[tuple[str, Expr, frozenset[tuple[str, Expr]]]] = field(default_factory=set)
@@ -181,10 +181,10 @@ class ReachInterpreter(Noting):
         self.over(value)
 
     def call_part(self, value: CallPart) -> None:
-        self.call(value.part, Call(self.condition, None))
+        self.call(value.part, ReachedCall(self.condition, None))
         self.over(value)
 
-    def call(self, part: str, call: Call) -> None:
+    def call(self, part: str, call: ReachedCall) -> None:
         self.found.parts.setdefault(part, []).append(call)
 
     def call_function(self, value: CallFunction) -> None:
@@ -209,7 +209,7 @@ class ReachInterpreter(Noting):
         *lead, each = (substitute(dim, self.scope) for dim in value.index.types[0].shape)
         others = tidy(product(*map(beside_tokens, lead)))
         chosen = each if others == ONE else tidy(product(others, each))
-        self.call(value.part, Call(self.condition, chosen, others != ONE))
+        self.call(value.part, ReachedCall(self.condition, chosen, others != ONE))
         self.over(value)
 
     def append(self, value: Append) -> None:

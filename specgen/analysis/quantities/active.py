@@ -15,7 +15,7 @@ from specgen.analysis.quantities.record import NO_TOKENS, QuantityGroup, Quantit
 from specgen.analysis.quantities.terms import Quantity, Term, quantity
 from specgen.analysis.table.cases import Case, Folder, Site, amount
 from specgen.analysis.table.instances import Instance
-from specgen.analysis.table.rows import Entry
+from specgen.analysis.table.rows import TableEntry
 from specgen.expr.arithmetic import at_most, evident
 from specgen.expr.evaluate import evaluate_int
 from specgen.expr.node import (
@@ -93,16 +93,16 @@ PARAMETERS_OUTSIDE_FORWARD: Final = QuantityRecord(
 class Touched:
     """A row that is counted, and how the forward reads it: by an index always, or somewhere."""
 
-    entry: Entry
+    entry: TableEntry
     condition: Expr
     lookup: bool
     indexed: bool
     chosen: Mapping[str, Expr]
 
 
-def touched(table: tuple[Entry, ...], places: Mapping[Instance, Reach]) -> list[Touched]:
+def touched(table: tuple[TableEntry, ...], places: Mapping[Instance, Reach]) -> list[Touched]:
     """How the forward reads each counted row; reading a shared row reads its target."""
-    by_path: dict[tuple[str, ...], list[Entry]] = {}
+    by_path: dict[tuple[str, ...], list[TableEntry]] = {}
     for entry in table:
         by_path.setdefault(entry.path, []).append(entry)
     reads: dict[int, list[tuple[Expr, bool, bool]]] = {}
@@ -130,7 +130,9 @@ def touched(table: tuple[Entry, ...], places: Mapping[Instance, Reach]) -> list[
     return found
 
 
-def targets(entry: Entry, by_path: Mapping[tuple[str, ...], list[Entry]]) -> list[Entry]:
+def targets(
+    entry: TableEntry, by_path: Mapping[tuple[str, ...], list[TableEntry]]
+) -> list[TableEntry]:
     """The rows that a shared row stands for: a path from its own module, or from the model.
 
     Of what is there, it is a row of its own that is meant in the end.

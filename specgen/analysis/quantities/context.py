@@ -10,7 +10,7 @@ from specgen.analysis.dataflow.products import Product, Walked, walked
 from specgen.analysis.dataflow.reach import Reach, reached
 from specgen.analysis.table.cases import Folder
 from specgen.analysis.table.instances import Instance, environment, root
-from specgen.analysis.table.rows import Entry, Row, entries, fold
+from specgen.analysis.table.rows import Row, TableEntry, entries, fold
 from specgen.analysis.table.stored import StoredTensor, held, scheme_of
 from specgen.expr.node import Expr
 from specgen.ir.model import Program
@@ -28,7 +28,7 @@ class CountingContext:
     program: Program
     model: Instance
     folder: Folder
-    table: tuple[Entry, ...]
+    table: tuple[TableEntry, ...]
     rows: tuple[Row, ...]
     stored: tuple[StoredTensor, ...]
     places: Mapping[Instance, Reach]

@@ -38,7 +38,7 @@ from specgen.analysis.quantities.terms import (
 from specgen.analysis.quantities.variables import IS_LENGTH, no_bytes
 from specgen.analysis.table.cases import Folder, Index
 from specgen.analysis.table.instances import definitions, environment, root
-from specgen.analysis.table.rows import Entry, Row, entries, fold
+from specgen.analysis.table.rows import Row, TableEntry, entries, fold
 from specgen.analysis.table.windows import within
 from specgen.dtypes import DTYPES
 from specgen.expr.arithmetic import added
@@ -209,7 +209,7 @@ class Sharing:
     program: Program
     folder: Folder
     places: tuple[Reach, ...]
-    table: tuple[Entry, ...]
+    table: tuple[TableEntry, ...]
     candidates: tuple[Stack, ...]
     positions: Positions
     division: Division
@@ -304,7 +304,7 @@ class Sharing:
 
     def readers(self, shared: tuple[str, ...]) -> Mapping[int, frozenset[Position]]:
         """Where each entry is read, also by the rows that share it in one of these ways."""
-        by_path: dict[tuple[str, ...], list[Entry]] = {}
+        by_path: dict[tuple[str, ...], list[TableEntry]] = {}
         for entry in self.table:
             by_path.setdefault(entry.path, []).append(entry)
         own = {id(e): self.positions.of(e.instance, e.tensor.name) for e in self.table}

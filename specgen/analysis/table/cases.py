@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from fractions import Fraction
 
-from specgen.analysis.table.counting import MAX_ENUMERATED, Selection, Stretch, comparisons, select
+from specgen.analysis.table.counting import (
+    MAX_ENUMERATED,
+    IndexSelection,
+    IndexStretch,
+    comparisons,
+    select,
+)
 from specgen.expr.arithmetic import at_most
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate, expression, truth
 from specgen.expr.node import (
@@ -50,7 +56,7 @@ class Index:
     values: tuple[range, ...]
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
-    stretches: tuple[Stretch, ...] = field(default=(), repr=False, compare=False)
+    stretches: tuple[IndexStretch, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -124,7 +130,7 @@ class Folder:
     env: Mapping[str, Value]
     #: Why cases do not occur, in the spec's names: elsewhere they may.
     absent: dict[Expr, None] = field(default_factory=dict)
-    _counted: dict[tuple[str, Expr, Expr], Selection] = field(default_factory=dict)
+    _counted: dict[tuple[str, Expr, Expr], IndexSelection] = field(default_factory=dict)
     _folded: dict[Site, tuple[Case, ...]] = field(default_factory=dict)
 
     def fold(self, site: Site) -> tuple[Case, ...]:
@@ -199,7 +205,7 @@ class Folder:
             indices[:1] = [replace(i, assumptions=assumed + i.assumptions) for i in indices[:1]]
         return Case(tuple(indices), site.amounts)
 
-    def _select(self, name: str, count: Expr, condition: Expr) -> Selection:
+    def _select(self, name: str, count: Expr, condition: Expr) -> IndexSelection:
         key = (name, count, condition)
         if key not in self._counted:
             self._counted[key] = select(name, count, condition, self.env)
@@ -241,7 +247,7 @@ class Folder:
 
 
 def emptiness(
-    chosen: Selection, condition: Expr, index: str, env: Mapping[str, Value]
+    chosen: IndexSelection, condition: Expr, index: str, env: Mapping[str, Value]
 ) -> Iterator[Expr]:
     """Conditions under which no value of the index is chosen, as they hold."""
     yield from chosen.assumptions

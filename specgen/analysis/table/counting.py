@@ -59,7 +59,7 @@ class NoClosedForm(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class IndexSelection:
     """The values of an index that satisfy a condition.
 
     `values` are disjoint ascending ranges, ordered by their starts; ranges with a step may
@@ -72,7 +72,7 @@ class Selection:
     count: Expr
     assumptions: tuple[Expr, ...] = ()
     closed: bool = True
-    stretches: tuple[Stretch, ...] = ()
+    stretches: tuple[IndexStretch, ...] = ()
 
     @property
     def size(self) -> int:
@@ -101,7 +101,7 @@ Atom = bool | Window | Residue
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class IndexCell:
     """Residues low <= r < high, in which every comparison of residues is constant."""
 
     start: Expr
@@ -112,7 +112,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class IndexAxis:
     """The marks in ascending order, their values, and where each of them stands."""
 
     marks: tuple[Expr, ...]
@@ -134,13 +134,13 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class IndexStretch:
     """Values of an index between two marks, of which those with a residue in a cell are chosen."""
 
     low: Expr
     high: Expr
     chosen: tuple[bool, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[IndexCell, ...]
     shift: Expr
     period: Expr
 
@@ -149,7 +149,7 @@ class Stretch:
         return summed(counted(start, stop, self.chosen, self.cells, self.shift, self.period))
 
 
-def select(index: str, size: Expr, condition: Expr, env: Environment) -> Selection:
+def select(index: str, size: Expr, condition: Expr, env: Environment) -> IndexSelection:
     """The values of `index` in [0, size) that satisfy `condition`.
 
     Raises:
@@ -158,22 +158,22 @@ def select(index: str, size: Expr, condition: Expr, env: Environment) -> Selecti
     """
     length = evaluate_int(size, env)
     if condition == TRUE:
-        whole = Stretch(ZERO, size, (True,), WHOLE, ZERO, ONE)
-        return Selection((range(length),) if length > 0 else (), size, stretches=(whole,))
+        whole = IndexStretch(ZERO, size, (True,), WHOLE, ZERO, ONE)
+        return IndexSelection((range(length),) if length > 0 else (), size, stretches=(whole,))
     try:
         return solved(index, size, length, condition, env)
     except (NoClosedForm, TooComplex):
         return enumerated(index, length, condition, env)
 
 
-def enumerated(index: str, length: int, condition: Expr, env: Environment) -> Selection:
+def enumerated(index: str, length: int, condition: Expr, env: Environment) -> IndexSelection:
     if length > MAX_ENUMERATED:
         raise EvaluationError(
             f"the condition on `{index}` has no closed form, and {length} values of it are more"
             f" than the {MAX_ENUMERATED} that are counted one by one"
         )
     values = [v for v in range(length) if truth(evaluate(condition, {**env, index: v}))]
-    return Selection(tuple(runs(values)), Const(len(values)), closed=False)
+    return IndexSelection(tuple(runs(values)), Const(len(values)), closed=False)
 
 
 def runs(values: Iterable[int]) -> Iterator[range]:
@@ -191,7 +191,9 @@ def runs(values: Iterable[int]) -> Iterator[range]:
         yield range(start, previous + 1)
 
 
-def solved(index: str, size: Expr, length: int, condition: Expr, env: Environment) -> Selection:
+def solved(
+    index: str, size: Expr, length: int, condition: Expr, env: Environment
+) -> IndexSelection:
     """`select` where the condition is made of marks and residues; see Note [Closed forms]."""
     condition, lists = spelled_out(condition, index, env)
     atoms = {atom: read(atom, index, env) for atom in comparisons(condition)}
@@ -200,7 +202,7 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
     period, shift, cells, cell_order = residues(index, atoms, env)
 
     def vector(stretch: int) -> tuple[bool, ...]:
-        def known(cell: Cell) -> Callable[[Expr], bool]:
+        def known(cell: IndexCell) -> Callable[[Expr], bool]:
             def value(atom: Expr) -> bool:
                 match atoms[atom]:
                     case bool(constant):
@@ -215,14 +217,14 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
         return tuple(decide(condition, known(cell)) for cell in cells)
 
     ranges: list[range] = []
-    found: list[Stretch] = []
+    found: list[IndexStretch] = []
     first, last = axis.place[ZERO], axis.place[size]
     for chosen, alike in groupby(range(first, last), vector):
         stretches = list(alike)
         if any(chosen):
             begin, end = stretches[0], stretches[-1] + 1
             low, high = axis.marks[begin], axis.marks[end]
-            found.append(Stretch(low, high, chosen, cells, shift, period))
+            found.append(IndexStretch(low, high, chosen, cells, shift, period))
             interval = range(max(axis.at[begin], 0), min(axis.at[end], length))
             ranges.extend(within(interval, chosen, cells, shift, period, env))
     assumed = [
@@ -235,7 +237,7 @@ def solved(index: str, size: Expr, length: int, condition: Expr, env: Environmen
     count = summed(
         term for s in found for term in counted(s.low, s.high, s.chosen, cells, shift, period)
     )
-    return Selection(tuple(ranges), count, tuple(dict.fromkeys(assumed)), True, tuple(found))
+    return IndexSelection(tuple(ranges), count, tuple(dict.fromkeys(assumed)), True, tuple(found))
 
 
 # ---- reading conditions ----------------------------------------------------------------
@@ -359,22 +361,22 @@ def window_of(op: Operator, bound: Expr) -> Window:
 # ---- marks and residues ----------------------------------------------------------------
 
 
-def ordered(low: Expr, high: Expr, windows: Iterable[Window], env: Environment) -> Axis:
+def ordered(low: Expr, high: Expr, windows: Iterable[Window], env: Environment) -> IndexAxis:
     """The ends of the windows in order, `low` first and `high` last among equals."""
     ends = [end for w in windows for end in (w.start, w.stop) if end is not None]
     rank = dict.fromkeys(ends, 1) | {low: 0, high: 2}
     value = {mark: evaluate_int(mark, env) for mark in rank}
     marks = sorted(rank, key=lambda mark: (value[mark], rank[mark]))
     place = {mark: i for i, mark in enumerate(marks)}
-    return Axis(tuple(marks), tuple(value[mark] for mark in marks), place)
+    return IndexAxis(tuple(marks), tuple(value[mark] for mark in marks), place)
 
 
-WHOLE = (Cell(ZERO, ONE, 0, 1, {}),)
+WHOLE = (IndexCell(ZERO, ONE, 0, 1, {}),)
 
 
 def residues(
     index: str, atoms: Mapping[Expr, Atom], env: Environment
-) -> tuple[Expr, Expr, tuple[Cell, ...], tuple[Expr, ...]]:
+) -> tuple[Expr, Expr, tuple[IndexCell, ...], tuple[Expr, ...]]:
     """Period and shift of the residues in the condition, their cells, and what they assume."""
     found = {atom: value for atom, value in atoms.items() if isinstance(value, Residue)}
     if not found:
@@ -388,7 +390,7 @@ def residues(
         for stretch in range(axis.place[ZERO], axis.place[period]):
             low, high = (min(max(axis.at[stretch + i], 0), size) for i in (0, 1))
             held = {atom: axis.holds(value.window, stretch) for atom, value in found.items()}
-            cells.append(Cell(axis.marks[stretch], axis.marks[stretch + 1], low, high, held))
+            cells.append(IndexCell(axis.marks[stretch], axis.marks[stretch + 1], low, high, held))
         return period, shift, tuple(cells), tuple(axis.assumptions())
     # Patterns of several periods repeat after their least common multiple, a number: the form
     # holds for these values of their params only.
@@ -405,7 +407,7 @@ def residues(
     start = 0
     for stop in range(1, size + 1):
         if stop == size or patterns[stop] != patterns[start]:
-            cells.append(Cell(Const(start), Const(stop), start, stop, patterns[start]))
+            cells.append(IndexCell(Const(start), Const(stop), start, stop, patterns[start]))
             start = stop
     return Const(size), ZERO, tuple(cells), tuple(values)
 
@@ -421,7 +423,7 @@ def counted(
     low: Expr,
     high: Expr,
     chosen: tuple[bool, ...],
-    cells: tuple[Cell, ...],
+    cells: tuple[IndexCell, ...],
     shift: Expr,
     period: Expr,
 ) -> Iterator[Expr]:
@@ -444,12 +446,12 @@ def counted(
     yield minus(minus(high, low), inside) if invert else inside
 
 
-def single(cell: Cell) -> bool:
+def single(cell: IndexCell) -> bool:
     """Whether the cell is one residue whatever the parameters are."""
     return minus(cell.stop, cell.start) == ONE
 
 
-def residues_below(end: Expr, cell: Cell, period: Expr) -> Expr:
+def residues_below(end: Expr, cell: IndexCell, period: Expr) -> Expr:
     """How many j < end have a residue in the cell, up to a constant that cancels."""
     if single(cell):
         return floor_of(minus(minus(end, cell.start), ONE), period)
@@ -467,7 +469,7 @@ def residues_below(end: Expr, cell: Cell, period: Expr) -> Expr:
 def within(
     interval: range,
     chosen: tuple[bool, ...],
-    cells: tuple[Cell, ...],
+    cells: tuple[IndexCell, ...],
     shift: Expr,
     period: Expr,
     env: Environment,

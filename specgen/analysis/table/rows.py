@@ -26,7 +26,7 @@ from specgen.records import dataclass
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["OWN", "Entry", "Index", "Row", "Stored", "entries", "fold", "rows"]
+__all__ = ["OWN", "Index", "Row", "StoredRow", "TableEntry", "entries", "fold", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Row(Indexed):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredRow:
     """A tensor of the checkpoint that a table row stands for: its matrix, or a scale of it."""
 
     kind: str
@@ -129,12 +129,12 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableEntry:
     """A tensor row in its place, not yet counted; its condition in the root's names."""
 
     instance: Instance
     tensor: Tensor
-    stored: tuple[Stored, ...]
+    stored: tuple[StoredRow, ...]
     condition: Expr
 
     @property
@@ -153,7 +153,7 @@ def rows(program: Program) -> tuple[Row, ...]:
         return tuple(row for entry in entries(root(program)) for row in fold(entry, folder))
 
 
-def entries(model: Instance) -> Iterator[Entry]:
+def entries(model: Instance) -> Iterator[TableEntry]:
     """The tensor rows in the order of the table; the model's own come after its parts."""
     for instance in descend(model):
         if instance is not model:
@@ -161,7 +161,7 @@ def entries(model: Instance) -> Iterator[Entry]:
     yield from (entry(model, tensor) for tensor in model.module.tensors)
 
 
-def fold(entry: Entry, folder: Folder) -> Iterator[Row]:
+def fold(entry: TableEntry, folder: Folder) -> Iterator[Row]:
     """The rows that an entry is, scales after their weights; none if it never occurs."""
     dims = tuple(dim for stored in entry.stored for dim in stored.shape)
     site = Site(entry.instance.indices, entry.condition, dims)
@@ -174,8 +174,8 @@ def fold(entry: Entry, folder: Folder) -> Iterator[Row]:
 
 
 def row(
-    entry: Entry,
-    stored: Stored,
+    entry: TableEntry,
+    stored: StoredRow,
     case: Case,
     shape: tuple[Expr, ...],
     env: Mapping[str, Value],
@@ -206,7 +206,7 @@ def row(
     )
 
 
-def entry(instance: Instance, tensor: Tensor) -> Entry:
+def entry(instance: Instance, tensor: Tensor) -> TableEntry:
     """The tensors that a row of the module stores here."""
     program = instance.program
     shape = tuple(instance.resolve(dim) for dim in tensor.shape)
@@ -218,7 +218,9 @@ def entry(instance: Instance, tensor: Tensor) -> Entry:
             s: instance.packed.get((s, (tensor.name,)), complete(name, tensor, s))
             for s, name in names.items()
         }
-        return Entry(instance, tensor, (Stored(tensor.kind, shape, dtype, whole),), condition)
+        return TableEntry(
+            instance, tensor, (StoredRow(tensor.kind, shape, dtype, whole),), condition
+        )
     module = program.formats[tensor.format.module]
     inner: dict[str, Expr] = {
         p.name: expression(p.value) for p in module.params if p.value is not None
@@ -231,7 +233,7 @@ def entry(instance: Instance, tensor: Tensor) -> Entry:
     for held in sorted(module.tensors, key=lambda t: t.name != WEIGHT):
         weight = held.name == WEIGHT
         stored.append(
-            Stored(
+            StoredRow(
                 tensor.kind if weight else "scale",
                 tuple(substitute(dim, inner) for dim in held.shape),
                 held.dtype or program.activation_dtype,
@@ -241,7 +243,7 @@ def entry(instance: Instance, tensor: Tensor) -> Entry:
                 },
             )
         )
-    return Entry(instance, tensor, tuple(stored), condition)
+    return TableEntry(instance, tensor, tuple(stored), condition)
 
 
 #: The tensor of a storage format that holds the values; its others are scales.

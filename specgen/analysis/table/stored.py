@@ -15,7 +15,7 @@ from typing import Final
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.table.cases import Folder, Index, Repeated, Site
 from specgen.analysis.table.instances import OWN, Instance, descend, environment, join, root
-from specgen.analysis.table.rows import WEIGHT, Entry, Row, entries, fold, pattern, row
+from specgen.analysis.table.rows import WEIGHT, Row, TableEntry, entries, fold, pattern, row
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate, evaluate_int
@@ -142,7 +142,7 @@ def writer(
 
 
 def held(
-    model: Instance, table: Sequence[Entry], scheme: str, folder: Folder
+    model: Instance, table: Sequence[TableEntry], scheme: str, folder: Folder
 ) -> Iterator[StoredTensor]:
     """`stored`, of entries that are known already.
 
@@ -157,7 +157,7 @@ def held(
 
 
 def folded(
-    model: Instance, table: Sequence[Entry], scheme: str, folder: Folder
+    model: Instance, table: Sequence[TableEntry], scheme: str, folder: Folder
 ) -> Iterator[StoredTensor]:
     groups = packed(model, table, scheme)
     done: set[int] = set()
@@ -200,12 +200,12 @@ def stored_name(names: Mapping[str, Template], kind: str, scheme: str) -> Templa
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PackedGroup:
     """Entries that one packing puts together; `instance` is the module that states it."""
 
     instance: Instance
     packing: Packing
-    entries: tuple[Entry, ...]
+    entries: tuple[TableEntry, ...]
 
     def fold(self, scheme: str, folder: Folder) -> Iterator[StoredTensor]:
         """The tensors that the entries are stored in."""
@@ -263,16 +263,16 @@ def axes(
     return sizes
 
 
-def packed(model: Instance, table: Sequence[Entry], scheme: str) -> Mapping[int, Group]:
+def packed(model: Instance, table: Sequence[TableEntry], scheme: str) -> Mapping[int, PackedGroup]:
     """The groups of entries that the scheme packs, by the id of each entry, which is no key.
 
     Raises:
         EvaluationError: a module names some rows of a packing that a module inside it states.
     """
-    by_row: dict[tuple[Instance, str], list[Entry]] = {}
+    by_row: dict[tuple[Instance, str], list[TableEntry]] = {}
     for entry in table:
         by_row.setdefault((entry.instance, entry.tensor.name), []).append(entry)
-    groups: dict[int, Group] = {}
+    groups: dict[int, PackedGroup] = {}
     for instance in descend(model):  # outer modules first: see Instance.packed
         for packing in instance.module.packings.get(scheme, ()):
             rows = [
@@ -287,7 +287,7 @@ def packed(model: Instance, table: Sequence[Entry], scheme: str) -> Mapping[int,
                 raise EvaluationError(f"a module around `{name}` names some of its rows, not all")
             for first in rows[0]:
                 entries = (next(e for e in r if e.condition == first.condition) for r in rows)
-                group = Group(instance, packing, tuple(entries))
+                group = PackedGroup(instance, packing, tuple(entries))
                 groups.update((id(entry), group) for entry in group.entries)
     return groups
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from specgen.backends.onnx.options import DEFAULT, Options
-from specgen.backends.refusal import Refusal, Site
+from specgen.backends.refusal import Refusal, RefusalSite
 from specgen.text.printable import is_unsafe, safe
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def refuse_names(program: Program) -> None:
         for piece in (piece for template in templates for piece in template):
             if isinstance(piece, str) and any(map(is_unsafe, piece)):
                 reason = f"the name `{safe(piece)}` holds a character that cannot be seen"
-                raise Refusal("onnx", reason, Site(module.name))
+                raise Refusal("onnx", reason, RefusalSite(module.name))

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim
-from specgen.backends.onnx.frame import Frame, join
+from specgen.backends.onnx.frame import GraphFrame, join
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
-from specgen.backends.onnx.nodes import Body, Edge, Node, live, names, reads, rename
+from specgen.backends.onnx.nodes import Edge, GraphNode, Subgraph, live, names, reads, rename
 from specgen.backends.onnx.openvino_if import once
 from specgen.expr.node import Sym
 from specgen.ir.verify import InternalFault
@@ -27,7 +27,7 @@ Walk = Callable[[], tuple[Operand, ...]]
 
 
 def either(
-    frame: Frame, saved: Mapping[tuple[str, ...], int], main: Walk, other: Walk
+    frame: GraphFrame, saved: Mapping[tuple[str, ...], int], main: Walk, other: Walk
 ) -> tuple[Operand, ...]:
     """The results of `other` where what it saves is positive, else those of `main`.
 
@@ -52,7 +52,7 @@ def either(
     return tuple(chosen[:results])
 
 
-def positive(frame: Frame, polynomial: Mapping[tuple[str, ...], int]) -> Edge:
+def positive(frame: GraphFrame, polynomial: Mapping[tuple[str, ...], int]) -> Edge:
     """Whether a polynomial of shape variables is positive: bool [1]."""
     terms: Dim = 0
     for variables, coefficient in polynomial.items():
@@ -70,13 +70,13 @@ def tensor(operand: Operand) -> Edge:
 
 
 @dataclass(slots=True)
-class Branch:
+class IfBranch:
     """What one walk alone added, and its results."""
 
-    nodes: list[Node]
+    nodes: list[GraphNode]
     results: list[Edge]
 
-    def last(self, position: int) -> Node | None:
+    def last(self, position: int) -> GraphNode | None:
         """The node of a result that nothing else here reads."""
         name = self.results[position].name
         for node in self.nodes:
@@ -102,7 +102,7 @@ def join_walks(
     stays = [node for node in nodes if node.outputs[0] in shared]
     differing = [at for at, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
     main, other = (
-        Branch(
+        IfBranch(
             [n for n in live(nodes, names(edges)) if n.outputs[0] not in shared],
             [edges[at] for at in differing],
         )
@@ -138,7 +138,7 @@ def join_walks(
 
 
 def outside(
-    graph: Graph, nodes: Sequence[Node], ours: Sequence[Edge], theirs: Sequence[Edge]
+    graph: Graph, nodes: Sequence[GraphNode], ours: Sequence[Edge], theirs: Sequence[Edge]
 ) -> set[str]:
     """The first outputs of the nodes that stay: constants, what both need, and numbers about dims.
 
@@ -156,9 +156,9 @@ def outside(
     return stays
 
 
-def ending(graph: Graph, main: Branch, other: Branch, position: int) -> list[Node]:
+def ending(graph: Graph, main: IfBranch, other: IfBranch, position: int) -> list[GraphNode]:
     """Takes equal operators off the ends of both branches; those of the main one, in order."""
-    taken: list[Node] = []
+    taken: list[GraphNode] = []
     while True:
         ours, theirs = main.last(position), other.last(position)
         if ours is None or theirs is None or len(ours.inputs) != len(theirs.inputs):
@@ -176,7 +176,7 @@ def ending(graph: Graph, main: Branch, other: Branch, position: int) -> list[Nod
     return taken
 
 
-def body(graph: Graph, name: str, branch: Branch) -> Body:
+def body(graph: Graph, name: str, branch: IfBranch) -> Subgraph:
     """The branch as a graph; a result from outside passes through an Identity."""
     computed = {output for node in branch.nodes for output in node.outputs}
     nodes, results = list(branch.nodes), []
@@ -185,5 +185,5 @@ def body(graph: Graph, name: str, branch: Branch) -> Body:
             results.append(edge)
             continue
         results.append(graph.edge(f"{name}.result", edge.dtype, edge.shape))
-        nodes.append(Node("Identity", (edge.name,), (results[-1].name,)))
-    return Body((), tuple(results), tuple(nodes))
+        nodes.append(GraphNode("Identity", (edge.name,), (results[-1].name,)))
+    return Subgraph((), tuple(results), tuple(nodes))

@@ -15,8 +15,8 @@ from specgen.analysis.table.instances import environment
 from specgen.backends.content import Content
 from specgen.backends.onnx import dims, embedding, genai
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import Environment, Extent, symbol
-from specgen.backends.onnx.frame import Frame, State, shape_variables
+from specgen.backends.onnx.dims import DimExtent, Environment, symbol
+from specgen.backends.onnx.frame import GraphFrame, WalkState, shape_variables
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.levels import LEVELS
 from specgen.backends.onnx.lowering import convert, dtype_in_graph
@@ -52,7 +52,7 @@ BATCH, SEQUENCE, TOTAL = symbol("batch"), symbol("sequence"), symbol("total")
 LENGTHS: Final = {"B": BATCH, "S": SEQUENCE, "T": TOTAL}
 
 #: The graph's input for each argument of a root forward.
-INPUTS: Final[Mapping[str, tuple[str, tuple[Extent, Extent]]]] = {
+INPUTS: Final[Mapping[str, tuple[str, tuple[DimExtent, DimExtent]]]] = {
     "tokens": ("input_ids", (BATCH, SEQUENCE)),
     "mask": ("attention_mask", (BATCH, TOTAL)),
     "positions": ("position_ids", (BATCH, SEQUENCE)),
@@ -154,11 +154,11 @@ def document(
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
     flat = options.form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
-    state = State(program, graph, weights, compute, scope, lengths, recordings)
+    state = WalkState(program, graph, weights, compute, scope, lengths, recordings)
     state.savings = savings(program)
     if not flat:
         state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
-    frame = Frame(state, program.model, "", "", scope, scope, weights.read, 0)
+    frame = GraphFrame(state, program.model, "", "", scope, scope, weights.read, 0)
     results = run(frame.enter(forward, arguments), forward, names)
     outputs = {}
     for result, name in zip(results, names, strict=True):

@@ -13,8 +13,8 @@ from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Shape, product
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import elementwise, reduced
-from specgen.backends.onnx.mixture import Mixture
-from specgen.backends.onnx.nodes import Edge, Literal, Node
+from specgen.backends.onnx.mixture import MixtureLowering
+from specgen.backends.onnx.nodes import ConstantData, Edge, GraphNode
 from specgen.ir import model as ir
 from specgen.records import dataclass
 
@@ -64,7 +64,10 @@ def gated(forward: ir.Function | None) -> tuple[str, str, str] | None:
 
 
 def mixture(
-    mixed: Mixture, forward: ir.Function | None, stack: Stack, definitions: Definitions | None
+    mixed: MixtureLowering,
+    forward: ir.Function | None,
+    stack: Stack,
+    definitions: Definitions | None,
 ) -> Edge | None:
     """The mixture as one operator; None where that is not exact.
 
@@ -119,14 +122,14 @@ def mixture(
     return graph.reshape(f"{name}.sum", scaled, mixed.x.shape)
 
 
-def logarithms(mixed: Mixture, weights: Edge, index: Edge) -> Edge:
+def logarithms(mixed: MixtureLowering, weights: Edge, index: Edge) -> Edge:
     """The logarithm of each instance's weight, -inf for those that a token did not choose."""
     graph, name = mixed.graph, mixed.name
     bound = graph.scalar("f32", TINY)
     held = elementwise(graph, f"{name}.held", "Max", (weights, bound), "f32")
     logs = elementwise(graph, f"{name}.logarithms", "Log", (held,), "f32")
     shape = (weights.shape[0], mixed.count)
-    nothing = Literal("f32", (1,), struct.pack("<f", float("-inf")))
+    nothing = ConstantData("f32", (1,), struct.pack("<f", float("-inf")))
     none = graph.one(
         f"{name}.none", "ConstantOfShape", (graph.extents(shape),), "f32", shape, value=nothing
     )
@@ -149,10 +152,10 @@ def interleaved(graph: Graph, name: str, left: Edge, right: Edge) -> Edge:
 class Origins:
     """The nodes behind a graph's values, or behind those of a function's body."""
 
-    producers: Mapping[str, Node]
+    producers: Mapping[str, GraphNode]
     definitions: Definitions | None
 
-    def within(self, node: Node, name: str) -> tuple[Origins, str] | None:
+    def within(self, node: GraphNode, name: str) -> tuple[Origins, str] | None:
         """What a call's result is called in the body of the function; None where none is called."""
         body = self.definitions.called(node.op) if self.definitions else None
         if body is None:
@@ -179,7 +182,7 @@ class Origins:
             origins, result = inside
             return origins.nonnegative(result)
         match node.attributes:
-            case (("value", Literal(dtype="f32", data=data)),):
+            case (("value", ConstantData(dtype="f32", data=data)),):
                 return all(value >= 0 for (value,) in struct.iter_unpack("<f", data))
         if node.op in MOVING:
             return self.nonnegative(node.inputs[0])

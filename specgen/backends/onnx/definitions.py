@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from specgen.backends.onnx.dims import Extent, Shape
+from specgen.backends.onnx.dims import DimExtent, Shape
 from specgen.backends.onnx.lowering import Number
-from specgen.backends.onnx.nodes import Edge, Node
+from specgen.backends.onnx.nodes import Edge, GraphNode
 from specgen.records import dataclass
 
 #: What equal instances have in common: module, compile-time names, types of the arguments.
@@ -35,7 +35,7 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class FunctionDefinition:
     """A function, in names of its own; equal ones are one function, whoever calls it.
 
     It takes the arguments that are tensors, then `rows` by their path below the module, then
@@ -46,10 +46,10 @@ class Definition:
     module: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     rows: tuple[str, ...]
     caches: tuple[CacheUse, ...]
-    extents: tuple[Extent, ...]
+    extents: tuple[DimExtent, ...]
     results: tuple[Number | ResultType, ...] = field(compare=False)
     title: str | None = field(default=None, compare=False)
 
@@ -64,10 +64,10 @@ class Definitions:
 
     domain: str
     reusable: bool
-    names: dict[Definition, str] = field(default_factory=dict)
-    first: dict[Key, Definition] = field(default_factory=dict)
+    names: dict[FunctionDefinition, str] = field(default_factory=dict)
+    first: dict[Key, FunctionDefinition] = field(default_factory=dict)
 
-    def enter(self, definition: Definition, variants: Sequence[str], part: str) -> str:
+    def enter(self, definition: FunctionDefinition, variants: Sequence[str], part: str) -> str:
         """The operator that calls the function, which is added if there is none that is equal.
 
         It has the module's name, with the `variants` of parts that an index chose; where another
@@ -81,7 +81,7 @@ class Definitions:
             )
         return f"{self.domain}.{self.names[definition]}"
 
-    def called(self, op: str) -> Definition | None:
+    def called(self, op: str) -> FunctionDefinition | None:
         """The function that an operator is, if it is one."""
         named = (d for d, name in self.names.items() if op == f"{self.domain}.{name}")
         return next(named, None)

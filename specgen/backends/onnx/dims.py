@@ -16,7 +16,7 @@ Monomial = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class DimExtent:
     """A dim that is known when the graph runs: a sum of coefficients times symbolic dims.
 
     Terms are in canonical order, so that equal extents compare equal.
@@ -25,7 +25,7 @@ class Extent:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Extent) and self.terms == other.terms
+        return isinstance(other, DimExtent) and self.terms == other.terms
 
     def __hash__(self) -> int:
         return hash(self.terms)
@@ -50,7 +50,7 @@ class Extent:
         return text
 
 
-Dim = int | Extent
+Dim = int | DimExtent
 Shape = tuple[Dim, ...]
 
 
@@ -65,19 +65,19 @@ class Open:
 OPEN: Final = Open()
 
 #: What names stand for while a module is lowered: numbers, choices, and symbolic dims.
-Environment = Mapping[str, Value | Extent | Open]
+Environment = Mapping[str, Value | DimExtent | Open]
 
 
 #: A dim of which the file says nothing; two of them need not be equal.
-UNKNOWN: Final = Extent(())
+UNKNOWN: Final = DimExtent(())
 
 
-def symbol(name: str) -> Extent:
-    return Extent((((name,), 1),))
+def symbol(name: str) -> DimExtent:
+    return DimExtent((((name,), 1),))
 
 
 def terms_of(dim: Dim) -> dict[Monomial, int]:
-    return dict(dim.terms) if isinstance(dim, Extent) else {(): dim}
+    return dict(dim.terms) if isinstance(dim, DimExtent) else {(): dim}
 
 
 def dim_of(terms: Mapping[Monomial, int]) -> Dim:
@@ -87,7 +87,7 @@ def dim_of(terms: Mapping[Monomial, int]) -> Dim:
         return 0
     if len(kept) == 1 and kept[0][0] == ():
         return kept[0][1]
-    return Extent(kept)
+    return DimExtent(kept)
 
 
 def add(left: Dim, right: Dim, sign: int = 1) -> Dim:
@@ -135,7 +135,7 @@ def divide(left: Dim, right: Dim) -> Dim:
     raise EvaluationError(f"{left} / {right} is not a product of dims")
 
 
-def resolve(expr: Expr, env: Environment) -> Value | Extent:
+def resolve(expr: Expr, env: Environment) -> Value | DimExtent:
     """The value of an expression, an Extent where it depends on symbolic dims.
 
     Raises:
@@ -162,13 +162,13 @@ def resolve(expr: Expr, env: Environment) -> Value | Extent:
             return any(holds(arg, env) for arg in args)
         case Apply(op=op, args=args):
             values = [resolve(arg, env) for arg in args]
-            if any(isinstance(value, Extent) for value in values):
+            if any(isinstance(value, DimExtent) for value in values):
                 return symbolic(op, values)
-            return apply(op, [value for value in values if not isinstance(value, Extent)])
+            return apply(op, [value for value in values if not isinstance(value, DimExtent)])
     assert_never(expr)
 
 
-def resolve_if_closed(expr: Expr, env: Environment) -> Value | Extent | Open:
+def resolve_if_closed(expr: Expr, env: Environment) -> Value | DimExtent | Open:
     """As `resolve`, but OPEN where the value differs among the instances of a mixture."""
     try:
         return resolve(expr, env)
@@ -178,9 +178,9 @@ def resolve_if_closed(expr: Expr, env: Environment) -> Value | Extent | Open:
         raise
 
 
-def symbolic(op: str, values: list[Value | Extent]) -> Dim:
+def symbolic(op: str, values: list[Value | DimExtent]) -> Dim:
     """An operator on dims of which one at least is symbolic."""
-    dims = [value for value in values if isinstance(value, int | Extent)]
+    dims = [value for value in values if isinstance(value, int | DimExtent)]
     match op, dims:
         case "+", [left, right]:
             return add(left, right)
@@ -202,7 +202,7 @@ def holds(condition: Expr, env: Environment) -> bool:
         EvaluationError: it depends on symbolic dims, or is no condition.
     """
     value = resolve(condition, env)
-    if isinstance(value, Extent):
+    if isinstance(value, DimExtent):
         raise EvaluationError("a condition on a size that is known only when the graph runs")
     return truth(value)
 
@@ -210,7 +210,7 @@ def holds(condition: Expr, env: Environment) -> bool:
 def dim(expr: Expr, env: Environment) -> Dim:
     """A dim, which is a whole number or an extent."""
     value = resolve(expr, env)
-    if isinstance(value, Extent):
+    if isinstance(value, DimExtent):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise EvaluationError(f"a whole number is needed, not {describe(value)}")

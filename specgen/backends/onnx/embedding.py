@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from specgen.backends.content import Content, Copied, Part, chunks
-from specgen.backends.onnx.initializers import Stored
+from specgen.backends.content import Content, ContentPart, Copied, chunks
+from specgen.backends.onnx.initializers import StoredInitializer
 from specgen.backends.onnx.weights import LOCATION, Embedded, Placed, laid_out
 
 #: protobuf's limit is 2 GiB a file; the rest is for the graph.
 MAX_EMBEDDED: Final = 2**31 - 2**26
 
 
-def embedded(stored: Sequence[Stored], folder: Path) -> Iterator[Embedded | Placed]:
+def embedded(stored: Sequence[StoredInitializer], folder: Path) -> Iterator[Embedded | Placed]:
     """Initializers with their bytes, or with places in one file where those are too many.
 
     Raises:
@@ -29,16 +29,16 @@ def embedded(stored: Sequence[Stored], folder: Path) -> Iterator[Embedded | Plac
 
 def copies(weights: Iterable[Embedded | Placed], folder: Path) -> dict[str, Content]:
     """The file that initializers lie in which are not embedded."""
-    found: list[Part] = []
+    found: list[ContentPart] = []
     end = 0
     for placed in weights:
         if isinstance(placed, Placed):
-            found += [Part(None, 0, placed.offset - end), *parts(placed.stored, folder)]
+            found += [ContentPart(None, 0, placed.offset - end), *parts(placed.stored, folder)]
             end = placed.offset + placed.stored.bytes
     return {LOCATION: Copied(tuple(found))} if found else {}
 
 
-def parts(stored: Stored, folder: Path) -> Iterator[Part]:
+def parts(stored: StoredInitializer, folder: Path) -> Iterator[ContentPart]:
     """Where the bytes of an initializer lie in the checkpoint."""
     for source in stored.sources:
-        yield Part(folder / source.file, source.start, source.length)
+        yield ContentPart(folder / source.file, source.start, source.length)

@@ -18,7 +18,7 @@ MAX_SPAN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExpertShard:
     """An initializer with instances of a row: all in order, those of `at`, or `only` one.
 
     `at` is the place along its first dim of each instance that it holds.  One instance alone is
@@ -79,7 +79,9 @@ def multiples(found: Mapping[int, Stretch]) -> dict[int, int]:
     return places if max(places.values()) < MAX_SPAN * len(found) else {}
 
 
-def divided(pieces: Iterable[Sequence[Piece]], count: int) -> dict[tuple[int, ...], list[int]]:
+def divided(
+    pieces: Iterable[Sequence[ExpertShard]], count: int
+) -> dict[tuple[int, ...], list[int]]:
     """The instances by which piece of each row holds them."""
     rows = [
         [next(n for n, piece in enumerate(row) if piece.holds(i)) for i in range(count)]

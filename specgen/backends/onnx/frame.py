@@ -11,7 +11,7 @@ from dataclasses import field, replace
 from specgen.analysis.dataflow.costs import Saving
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import Environment, Extent, Shape
+from specgen.backends.onnx.dims import DimExtent, Environment, Shape
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.instances import Read
 from specgen.backends.onnx.lowering import Operand, dtype_in_graph
@@ -28,7 +28,7 @@ from specgen.records import dataclass
 
 
 @dataclass(slots=True)
-class State:
+class WalkState:
     """What the whole walk shares.
 
     `compute` is the dtype of activations.  `scope` holds the model's compile-time names and
@@ -55,7 +55,7 @@ class State:
     definitions: Definitions | None = None
     inside: bool = False
 
-    def within(self, graph: Graph) -> State:
+    def within(self, graph: Graph) -> WalkState:
         """The state of a function, which has a graph and caches of its own."""
         return replace(
             self,
@@ -71,7 +71,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class GraphFrame:
     """A forward or function being carried out.
 
     `path` is the module's place in the table, and `place` what the names of its nodes begin
@@ -79,7 +79,7 @@ class Frame:
     `read` gives the stored tensor of a row by its path; `layer` is the innermost index.
     """
 
-    state: State
+    state: WalkState
     module: ir.Module | None
     path: str
     place: str
@@ -144,7 +144,7 @@ class Frame:
             if part.count is None:
                 return None
             count = dims.dim(part.count, self.env)
-            if isinstance(count, Extent):
+            if isinstance(count, DimExtent):
                 raise EvaluationError(f"the number of {self.name(name)} is known only at run time")
             counts.append(count)
         if len(set(counts)) == 1:
@@ -159,7 +159,7 @@ class Frame:
             for number in range(max(counts))
         )
 
-    def child(self, name: str, index: int | None) -> Frame:
+    def child(self, name: str, index: int | None) -> GraphFrame:
         """A frame for a part, or for one of its instances; an index of None stays open."""
         parts = self.table.parts_named(name)
         env, step = dict(self.env), name
@@ -190,7 +190,7 @@ class Frame:
         function: ir.Function,
         arguments: Sequence[Operand],
         variables: Environment | None = None,
-    ) -> Frame:
+    ) -> GraphFrame:
         """The frame with the arguments bound; `variables` are shape variables known already."""
         found = shape_variables(function, arguments, self.scope)
         named = {
@@ -203,7 +203,7 @@ class Frame:
         return replace(self, env=env, values=named)
 
 
-def past(state: State, home: str, layer: int, dtype: str, shape: Shape) -> Edge:
+def past(state: WalkState, home: str, layer: int, dtype: str, shape: Shape) -> Edge:
     """A cache before the new values, by its place in the table: an input of the graph."""
     if home not in state.caches:  # else another forward of the module has appended to it
         key = home if state.inside else cache_key(state, home, layer)
@@ -213,7 +213,7 @@ def past(state: State, home: str, layer: int, dtype: str, shape: Shape) -> Edge:
     return state.pasts[state.caches[home]]
 
 
-def cache_key(state: State, home: str, layer: int) -> str:
+def cache_key(state: WalkState, home: str, layer: int) -> str:
     """The layer and the cache's own name, with steps before it until no other is called so.
 
     Stacks in stacks have instances of one number: what is left of those is told apart by another.
@@ -241,9 +241,9 @@ def with_lets(module: ir.Module, scope: Environment) -> Environment:
 
 def shape_variables(
     function: ir.Function, arguments: Sequence[Operand], scope: Environment
-) -> Mapping[str, Value | Extent]:
+) -> Mapping[str, Value | DimExtent]:
     """The names in the argument types that the scope lacks, and arguments that are numbers."""
-    found: dict[str, Value | Extent] = {}
+    found: dict[str, Value | DimExtent] = {}
     formals: list[Sequence[Expr]] = []
     actuals: list[Shape] = []
     for arg, value in zip(function.args, arguments, strict=True):

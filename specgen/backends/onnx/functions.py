@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from specgen.backends.onnx.definitions import CacheUse, Definition, Definitions, Key
-from specgen.backends.onnx.dims import Extent
-from specgen.backends.onnx.frame import Frame, State, join, past
+from specgen.backends.onnx.definitions import CacheUse, Definitions, FunctionDefinition, Key
+from specgen.backends.onnx.dims import DimExtent
+from specgen.backends.onnx.frame import GraphFrame, WalkState, join, past
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Edge, translate
 from specgen.dtypes import UNGATHERED
 
-Walk = Callable[[Frame, Sequence[Operand]], tuple[Operand, ...]]
+Walk = Callable[[GraphFrame, Sequence[Operand]], tuple[Operand, ...]]
 
 #: The layer of a function's own caches: that of whoever calls it.
 CALLER = -1
 
 
 def call(
-    definitions: Definitions, frame: Frame, arguments: Sequence[Operand], walk: Walk
+    definitions: Definitions, frame: GraphFrame, arguments: Sequence[Operand], walk: Walk
 ) -> tuple[Operand, ...]:
     """The results of a forward, by one node that calls its function."""
     key: Key = (
@@ -40,7 +40,7 @@ def call(
     return node(frame, definition, op, arguments)
 
 
-def define(frame: Frame, arguments: Sequence[Operand], walk: Walk) -> Definition:
+def define(frame: GraphFrame, arguments: Sequence[Operand], walk: Walk) -> FunctionDefinition:
     """The function of an instance, its names those below the instance's path."""
     path, graph = frame.path, Graph(frame.graph.level)
     graph.borrowed = {}
@@ -63,7 +63,7 @@ def define(frame: Frame, arguments: Sequence[Operand], walk: Walk) -> Definition
             continue
         inner = graph.edge(join(path, arg.name), value.dtype, value.shape)
         for axis, dim in enumerate(inner.shape):
-            if isinstance(dim, Extent):
+            if isinstance(dim, DimExtent):
                 graph.measure(inner, axis)
         given.append(inner)
     state = frame.state.within(graph)
@@ -85,7 +85,7 @@ def define(frame: Frame, arguments: Sequence[Operand], walk: Walk) -> Definition
             return f"result.rows{name.removeprefix(path)}"  # before a last reshape
         return name.removeprefix(f"{path}.")
 
-    return Definition(
+    return FunctionDefinition(
         module=frame.table.name,
         inputs=tuple(own(edge.name) for edge in inputs),
         outputs=tuple(map(own, outputs)),
@@ -102,7 +102,7 @@ def define(frame: Frame, arguments: Sequence[Operand], walk: Walk) -> Definition
 
 
 def node(
-    frame: Frame, definition: Definition, op: str, arguments: Sequence[Operand]
+    frame: GraphFrame, definition: FunctionDefinition, op: str, arguments: Sequence[Operand]
 ) -> tuple[Operand, ...]:
     """The node that calls a function for an instance, and the instance's results."""
     state, graph = frame.state, frame.graph
@@ -125,7 +125,7 @@ def node(
     return found
 
 
-def handed(state: State, row: Edge) -> Edge:
+def handed(state: WalkState, row: Edge) -> Edge:
     """A row's tensor as it goes into a function.
 
     What types an input of a function may have, onnxruntime infers from the operators in it that

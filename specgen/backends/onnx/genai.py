@@ -17,8 +17,8 @@ from dataclasses import replace
 from math import prod
 from typing import Any, Final
 
-from specgen.backends.onnx.dims import Extent
-from specgen.backends.onnx.nodes import Edge, Literal, Node, rename
+from specgen.backends.onnx.dims import DimExtent
+from specgen.backends.onnx.nodes import ConstantData, Edge, GraphNode, rename
 from specgen.backends.onnx.proto import Document
 from specgen.records import dataclass
 from specgen.text.json_text import json_text
@@ -70,7 +70,7 @@ def expressible(caches: Sequence[Layer]) -> bool:
     """Whether genai can keep them: as much in each layer, and tokens along the second axis."""
     sizes = {layer.size for layer in caches}
     tokens = {past.shape[:2] for layer in caches for past in layer.pasts}
-    grows = all(isinstance(shape[-1], Extent) for shape in tokens)
+    grows = all(isinstance(shape[-1], DimExtent) for shape in tokens)
     return len(sizes) == len(tokens) == 1 and grows and not any(size % 2 for size in sizes)
 
 
@@ -147,7 +147,7 @@ class Steps:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.nodes: list[Node] = []
+        self.nodes: list[GraphNode] = []
         self.edges: list[Edge] = []
         self._constants: dict[tuple[int, ...], str] = {}
 
@@ -161,7 +161,7 @@ class Steps:
 
     def _recut(self, sources: Sequence[Edge], sizes: tuple[int, ...], name: str) -> list[Edge]:
         """The sources as [batch, length, size] of other sizes."""
-        batch, length = (dim for dim in sources[0].shape if isinstance(dim, Extent))
+        batch, length = (dim for dim in sources[0].shape if isinstance(dim, DimExtent))
 
         def flat(which: str, size: int) -> Edge:
             made = Edge(f"{name}/{which}", sources[0].dtype, (batch, length, size))
@@ -175,23 +175,23 @@ class Steps:
         parts = [flat(f"part_{at}", size) for at, size in enumerate(sizes)]
         axis = (("axis", -1),)
         names = tuple(piece.name for piece in pieces)
-        self.nodes.append(Node("Concat", names, (joined.name,), axis))
+        self.nodes.append(GraphNode("Concat", names, (joined.name,), axis))
         cut = self._integers(sizes)
         names = tuple(part.name for part in parts)
-        self.nodes.append(Node("Split", (joined.name, cut), names, axis))
+        self.nodes.append(GraphNode("Split", (joined.name, cut), names, axis))
         return parts
 
     def _reshape(self, source: Edge, target: Edge) -> None:
         """The batch stays, and the length is what remains."""
         dims = (dim if isinstance(dim, int) else -1 for dim in target.shape[1:])
         shape = self._integers((0, *dims))
-        self.nodes.append(Node("Reshape", (source.name, shape), (target.name,)))
+        self.nodes.append(GraphNode("Reshape", (source.name, shape), (target.name,)))
 
     def _integers(self, values: tuple[int, ...]) -> str:
         if values not in self._constants:
             name = f"{self._name}/constant_{len(self._constants)}"
             data = struct.pack(f"<{len(values)}q", *values)
-            literal = Literal("i64", (len(values),), data)
-            self.nodes.append(Node("Constant", (), (name,), (("value", literal),)))
+            literal = ConstantData("i64", (len(values),), data)
+            self.nodes.append(GraphNode("Constant", (), (name,), (("value", literal),)))
             self._constants[values] = name
         return self._constants[values]

@@ -12,9 +12,18 @@ from dataclasses import field, replace
 from functools import partial, reduce
 from typing import Final
 
-from specgen.backends.onnx.dims import Dim, Extent, Shape, symbol
+from specgen.backends.onnx.dims import Dim, DimExtent, Shape, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
-from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node, live, names, rename
+from specgen.backends.onnx.nodes import (
+    Attribute,
+    ConstantData,
+    Edge,
+    GraphNode,
+    Subgraph,
+    live,
+    names,
+    rename,
+)
 from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
@@ -31,10 +40,10 @@ Key = tuple[str, tuple[str, ...], tuple[tuple[str, Attribute], ...]]
 
 
 @dataclass(slots=True)
-class Scope:
+class NodeScope:
     """The nodes of a graph or body so far, and what each computes."""
 
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[GraphNode] = field(default_factory=list)
     known: dict[Key, tuple[Edge, ...]] = field(default_factory=dict)
 
 
@@ -44,17 +53,17 @@ class Graph:
     def __init__(self, level: Level = STANDARD) -> None:
         self.level = level
         self.edges: dict[str, Edge] = {}
-        self.producers: dict[str, Node] = {}
+        self.producers: dict[str, GraphNode] = {}
         #: Places in the table that a node may stand for, and the first values of those that do.
         self.places: set[str] = set()
         self.named: set[str] = set()
-        self._scopes = [Scope()]
+        self._scopes = [NodeScope()]
         self._taken: dict[str, int] = {}
-        self._literals: dict[Literal, Edge] = {}
+        self._literals: dict[ConstantData, Edge] = {}
         self._views: dict[str, Edge] = {}
         self._sources: dict[str, tuple[Edge, int]] = {}
         #: Dims that nothing in the graph has, each as a vector that comes from outside.
-        self.borrowed: dict[Extent, Edge] | None = None
+        self.borrowed: dict[DimExtent, Edge] | None = None
 
     # -- names and values
 
@@ -95,7 +104,7 @@ class Graph:
         names = tuple(edge.name if edge else "" for edge in inputs)
         key = (op, names, tuple(attributes.items()))
         # What a body computes has new names: there is no equal one, and it takes long to hash.
-        is_new = any(isinstance(value, Body) and value.nodes for value in attributes.values())
+        is_new = any(isinstance(value, Subgraph) and value.nodes for value in attributes.values())
         if not is_new:
             for scope in reversed(self._scopes):
                 if found := scope.known.get(key):
@@ -107,7 +116,7 @@ class Graph:
         if labels[0] in self.places and op not in MOVES:
             self.named.add(made[0].name)
         scope = self._scopes[-1]
-        node = Node(op, names, tuple(edge.name for edge in made), key[2])
+        node = GraphNode(op, names, tuple(edge.name for edge in made), key[2])
         scope.nodes.append(node)
         if not is_new:
             scope.known[key] = made
@@ -136,10 +145,10 @@ class Graph:
             data = struct.pack(f"<{len(values)}{DTYPES[dtype].packing}", *values)
         except (OverflowError, struct.error) as error:
             raise EvaluationError(f"a constant is beyond the range of {dtype}") from error
-        literal = Literal(dtype, shape, data)
+        literal = ConstantData(dtype, shape, data)
         if literal not in self._literals:
             made = self.edge(f"c{len(self._literals)}", dtype, shape)
-            node = Node("Constant", (), (made.name,), (("value", literal),))
+            node = GraphNode("Constant", (), (made.name,), (("value", literal),))
             self._scopes[0].nodes.append(node)
             self.producers[made.name] = node
             self._literals[literal] = made
@@ -157,10 +166,10 @@ class Graph:
         """How many nodes the graph or body has that is under construction."""
         return len(self._scopes[-1].nodes)
 
-    def since(self, mark: int) -> tuple[Node, ...]:
+    def since(self, mark: int) -> tuple[GraphNode, ...]:
         return tuple(self._scopes[-1].nodes[mark:])
 
-    def settle(self, mark: int, nodes: Sequence[Node]) -> None:
+    def settle(self, mark: int, nodes: Sequence[GraphNode]) -> None:
         """Only these of the nodes since then stay; nothing shares the others any more."""
         scope = self._scopes[-1]
         for node in scope.nodes[mark:]:
@@ -168,7 +177,7 @@ class Graph:
         del scope.nodes[mark:]
         self.extend(nodes)
 
-    def extend(self, nodes: Iterable[Node]) -> None:
+    def extend(self, nodes: Iterable[GraphNode]) -> None:
         """Appends nodes whose values exist already."""
         scope = self._scopes[-1]
         for node in nodes:
@@ -186,7 +195,7 @@ class Graph:
         """How many nodes the outermost graph has."""
         return len(self._scopes[0].nodes)
 
-    def nodes_since(self, position: int) -> tuple[Node, ...]:
+    def nodes_since(self, position: int) -> tuple[GraphNode, ...]:
         return tuple(self._scopes[0].nodes[position:])
 
     # -- shapes
@@ -237,7 +246,7 @@ class Graph:
             return self.integers([])
         pieces: list[Edge] = []
         for run in runs(shape, self._sources):
-            if isinstance(run[0], Extent):
+            if isinstance(run[0], DimExtent):
                 pieces.append(self._extent(run[0], len(run)))
             else:
                 pieces.append(self.integers([dim for dim in run if isinstance(dim, int)]))
@@ -245,7 +254,7 @@ class Graph:
             return pieces[0]
         return self.one("shape", "Concat", pieces, "i64", (len(shape),), axis=0)
 
-    def _extent(self, extent: Extent, count: int = 1) -> Edge:
+    def _extent(self, extent: DimExtent, count: int = 1) -> Edge:
         """A symbolic dim, or `count` neighbouring ones of one value, as an i64 vector."""
         if str(extent) in self._sources:
             edge, axis = self._sources[str(extent)]
@@ -279,20 +288,20 @@ class Graph:
     # -- bodies and the end
 
     @contextmanager
-    def body(self) -> Iterator[Callable[[Sequence[Edge], Sequence[Edge]], Body]]:
+    def body(self) -> Iterator[Callable[[Sequence[Edge], Sequence[Edge]], Subgraph]]:
         """Nodes added inside go into a subgraph; the function given closes it."""
-        scope = Scope()
+        scope = NodeScope()
         self._scopes.append(scope)
 
-        def close(inputs: Sequence[Edge], outputs: Sequence[Edge]) -> Body:
-            return Body(tuple(inputs), tuple(outputs), live(scope.nodes, names(outputs)))
+        def close(inputs: Sequence[Edge], outputs: Sequence[Edge]) -> Subgraph:
+            return Subgraph(tuple(inputs), tuple(outputs), live(scope.nodes, names(outputs)))
 
         try:
             yield close
         finally:
             self._scopes.pop()
 
-    def finish(self, outputs: Mapping[str, Edge]) -> tuple[Node, ...]:
+    def finish(self, outputs: Mapping[str, Edge]) -> tuple[GraphNode, ...]:
         """The nodes that the outputs need, their values renamed to the outputs' names."""
         computed = {name for node in self._scopes[0].nodes for name in node.outputs}
         given = {name for name, edge in outputs.items() if edge.name == name}

@@ -12,7 +12,7 @@ from math import prod
 from specgen.analysis.table.cases import Index
 from specgen.analysis.table.rows import Row
 from specgen.analysis.table.stored import StoredTensor
-from specgen.backends.onnx.expert_shards import Piece, overlays
+from specgen.backends.onnx.expert_shards import ExpertShard, overlays
 from specgen.backends.onnx.options import Options
 from specgen.dtypes import bytes_of
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
@@ -24,7 +24,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredInitializer:
     """An initializer: `pattern` is the released name, stacked indices in braces, and `stacked`
     says which instances of each of them it holds.  An expert alone has no `pattern`: there are
     many of them, and its own name is the released one.
@@ -46,7 +46,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPlace:
     """A row that is looked for: `path` and `values` are those of its instance in the table.
 
     `outside` are the indices of mixtures that its tensor has an instance for each value of.
@@ -93,8 +93,8 @@ class Place:
 
 
 def initializers(
-    place: Place, options: Options, checkpoint: Mapping[str, Stretch]
-) -> Iterator[tuple[Piece, Stored]]:
+    place: RowPlace, options: Options, checkpoint: Mapping[str, Stretch]
+) -> Iterator[tuple[ExpertShard, StoredInitializer]]:
     """What holds a row, or all instances of a row of a mixture.
 
     Raises:
@@ -102,7 +102,7 @@ def initializers(
     """
     beside = bool(checkpoint) and options.beside_checkpoint
     if not place.outside or (options.experts == "stacked" and not beside):
-        yield Piece(place.path), whole(place, checkpoint)
+        yield ExpertShard(place.path), whole(place, checkpoint)
         return
     if len(place.outside) > 1:
         raise EvaluationError(f"`{place.row.name}`: experts of experts are one stack or nothing")
@@ -118,11 +118,11 @@ def initializers(
             yield single(place, names, paths, sources, held)
         else:
             name = place.stack if len(found) == 1 else f"{place.stack}.{number}"
-            piece = Piece(f"{place.path}.{number}", held)
+            piece = ExpertShard(f"{place.path}.{number}", held)
             yield piece, overlay(place, name, held, sources)
 
 
-def whole(place: Place, checkpoint: Mapping[str, Stretch]) -> Stored:
+def whole(place: RowPlace, checkpoint: Mapping[str, Stretch]) -> StoredInitializer:
     """A tensor, or the stack of all instances."""
     sources = tuple(checkpoint[name] for name in place.released()) if checkpoint else ()
     dtypes = {source.dtype for source in sources} or {place.tensor.dtype}
@@ -133,27 +133,31 @@ def whole(place: Place, checkpoint: Mapping[str, Stretch]) -> Stored:
     ranges = tuple((index.name, f"0..{index.size - 1}") for index in place.outside)
     name = place.stack
     pattern = place.pattern if place.outside else name
-    return Stored(name, dtypes.pop(), shape, pattern, ranges, sources)
+    return StoredInitializer(name, dtypes.pop(), shape, pattern, ranges, sources)
 
 
 def single(
-    place: Place, names: list[str], paths: list[str], sources: list[Stretch], instance: int
-) -> tuple[Piece, Stored]:
+    place: RowPlace, names: list[str], paths: list[str], sources: list[Stretch], instance: int
+) -> tuple[ExpertShard, StoredInitializer]:
     """One instance, under its released name."""
     name = names[instance]
     dtype = sources[instance].dtype if sources else place.tensor.dtype
     source = (sources[instance],) if sources else ()
-    stored = Stored(name, dtype, place.tensor.dims, "", (), source)
-    return Piece(paths[instance], only=instance), stored
+    stored = StoredInitializer(name, dtype, place.tensor.dims, "", (), source)
+    return ExpertShard(paths[instance], only=instance), stored
 
 
-def overlay(place: Place, name: str, held: Mapping[int, int], sources: list[Stretch]) -> Stored:
+def overlay(
+    place: RowPlace, name: str, held: Mapping[int, int], sources: list[Stretch]
+) -> StoredInitializer:
     """Several instances in one file, and what lies between them."""
     (index,) = place.outside
     lies = ",".join(f"{instance}@{at}" for instance, at in held.items())
     found = tuple(sources[instance] for instance in held)
     shape = (max(held.values()) + 1, *place.tensor.dims)
-    return Stored(name, found[0].dtype, shape, place.pattern, ((index.name, lies),), found)
+    return StoredInitializer(
+        name, found[0].dtype, shape, place.pattern, ((index.name, lies),), found
+    )
 
 
 def without(name: Template, indices: frozenset[str]) -> Template:

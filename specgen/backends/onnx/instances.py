@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from specgen.backends.onnx.dims import Shape
-from specgen.backends.onnx.expert_shards import Piece, divided
+from specgen.backends.onnx.expert_shards import ExpertShard, divided
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import convert
 from specgen.backends.onnx.nodes import Edge
@@ -28,7 +28,7 @@ class Instances:
     graph: Graph
     name: str
     count: int
-    pieces: Mapping[str, Sequence[Piece]]
+    pieces: Mapping[str, Sequence[ExpertShard]]
     read: Read
 
     def reader(self, which: Edge, known: Mapping[str, Edge] | None = None) -> Read:
@@ -75,7 +75,7 @@ class Instances:
             raise EvaluationError(f"`{self.name}`: {reason}: use `--experts released`")
         return found.pop()
 
-    def take(self, path: str, piece: Piece, which: Edge) -> Edge:
+    def take(self, path: str, piece: ExpertShard, which: Edge) -> Edge:
         """One instance, out of the piece that holds it."""
         graph, name, stored = self.graph, f"{path}.stored", self.read(piece.path)
         if piece.only is not None:
@@ -107,7 +107,9 @@ class Instances:
         operands = (self.graph.integers(table), which)
         return self.graph.one(f"{self.name}.place", "Gather", operands, "i64", ())
 
-    def _picked(self, which: Edge, split: Mapping[str, Sequence[Piece]]) -> Mapping[str, Edge]:
+    def _picked(
+        self, which: Edge, split: Mapping[str, Sequence[ExpertShard]]
+    ) -> Mapping[str, Edge]:
         """The rows that lie in several initializers, of the instance."""
         # Rows that lie in the same initializers are picked once.
         rows = {tuple(piece.path for piece in found): path for path, found in split.items()}
@@ -135,7 +137,7 @@ class Tree:
         instances: Instances,
         which: Edge,
         number: Edge,
-        rows: Mapping[str, Sequence[Piece]],
+        rows: Mapping[str, Sequence[ExpertShard]],
         groups: Sequence[Sequence[int]],
     ) -> None:
         self.instances = instances
@@ -149,7 +151,7 @@ class Tree:
             if piece.only is not None:  # made here once, and found again in every branch
                 instances.late(instances.read(piece.path).shape, which)
 
-    def _dtype(self, pieces: Sequence[Piece]) -> str:
+    def _dtype(self, pieces: Sequence[ExpertShard]) -> str:
         """The dtype of a row's tensors, f32 where they have several."""
         found = {self.instances.read(piece.path).dtype for piece in pieces}
         return found.pop() if len(found) == 1 else "f32"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from specgen.backends.onnx import dims
-from specgen.backends.onnx.dims import Dim, Environment, Extent, Shape
+from specgen.backends.onnx.dims import Dim, DimExtent, Environment, Shape
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.nodes import Attribute, Edge
 from specgen.dtypes import DTYPES, FLOATS
@@ -64,7 +64,7 @@ class OnnxCall:
         if expr is None:
             return None
         value = dims.resolve(expr, self.env)
-        if isinstance(value, Extent):
+        if isinstance(value, DimExtent):
             length = self.graph.length(value)
             return convert(self.graph, f"{self.name}.{attribute}", length, self.dtype)
         if not isinstance(value, int | float | Fraction):

@@ -16,7 +16,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class MixtureLowering:
     """x [..., D], weights [..., k] and index i64 [..., k]: sum of weights * part[index](x).
 
     `part` evaluates one of the `instances` on [rows, D], reading its rows from what it is given.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from specgen.backends.onnx.dims import Dim, Extent, Shape
+from specgen.backends.onnx.dims import Dim, DimExtent, Shape
 from specgen.records import dataclass
 
 
@@ -22,7 +22,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class ConstantData:
     """The value of a Constant node, packed."""
 
     dtype: str
@@ -31,19 +31,19 @@ class Literal:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class Subgraph:
     """A subgraph of Loop, Scan or If; it may read every value before the node it belongs to."""
 
     inputs: tuple[Edge, ...]
     outputs: tuple[Edge, ...]
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
 
 
-Attribute = int | float | str | tuple[int, ...] | Literal | Body
+Attribute = int | float | str | tuple[int, ...] | ConstantData | Subgraph
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """An operator applied to names; "" is an input left out.  Its name is its first output's.
 
     An operator beyond the standard has its domain in front: `com.microsoft.FusedMatMul`.
@@ -59,7 +59,7 @@ def names(edges: Iterable[Edge]) -> set[str]:
     return {edge.name for edge in edges}
 
 
-def rename(node: Node, renamed: Mapping[str, str]) -> Node:
+def rename(node: GraphNode, renamed: Mapping[str, str]) -> GraphNode:
     """The node with values under new names, in its bodies too."""
     if renamed.keys().isdisjoint(node.outputs) and renamed.keys().isdisjoint(reads(node)):
         return node
@@ -68,40 +68,42 @@ def rename(node: Node, renamed: Mapping[str, str]) -> Node:
         return tuple(renamed.get(name, name) for name in edges)
 
     attributes = tuple(
-        (key, renamed_body(value, renamed) if isinstance(value, Body) else value)
+        (key, renamed_body(value, renamed) if isinstance(value, Subgraph) else value)
         for key, value in node.attributes
     )
-    return Node(node.op, new(node.inputs), new(node.outputs), attributes)
+    return GraphNode(node.op, new(node.inputs), new(node.outputs), attributes)
 
 
-def renamed_body(body: Body, renamed: Mapping[str, str]) -> Body:
+def renamed_body(body: Subgraph, renamed: Mapping[str, str]) -> Subgraph:
     outputs = (replace(edge, name=renamed.get(edge.name, edge.name)) for edge in body.outputs)
     nodes = (rename(node, renamed) for node in body.nodes)
     return replace(body, outputs=tuple(outputs), nodes=tuple(nodes))
 
 
-def translate(node: Node, new: Callable[[str], str]) -> Node:
+def translate(node: GraphNode, new: Callable[[str], str]) -> GraphNode:
     """The node with every name in it made new: of values, and in their dims."""
 
     def extent(dim: Dim) -> Dim:
         if isinstance(dim, int):
             return dim
-        return Extent(tuple((tuple(map(new, factors)), count) for factors, count in dim.terms))
+        return DimExtent(tuple((tuple(map(new, factors)), count) for factors, count in dim.terms))
 
     def edges(old: tuple[Edge, ...]) -> tuple[Edge, ...]:
         return tuple(Edge(new(e.name), e.dtype, tuple(map(extent, e.shape))) for e in old)
 
     def attribute(value: Attribute) -> Attribute:
-        if not isinstance(value, Body):
+        if not isinstance(value, Subgraph):
             return value
         nodes = tuple(translate(inner, new) for inner in value.nodes)
-        return Body(edges(value.inputs), edges(value.outputs), nodes)
+        return Subgraph(edges(value.inputs), edges(value.outputs), nodes)
 
     attributes = tuple((key, attribute(value)) for key, value in node.attributes)
-    return Node(node.op, tuple(map(new, node.inputs)), tuple(map(new, node.outputs)), attributes)
+    return GraphNode(
+        node.op, tuple(map(new, node.inputs)), tuple(map(new, node.outputs)), attributes
+    )
 
 
-def live(nodes: Sequence[Node], needed: set[str]) -> tuple[Node, ...]:
+def live(nodes: Sequence[GraphNode], needed: set[str]) -> tuple[GraphNode, ...]:
     """The nodes without those whose results nothing reads."""
     needed = set(needed)
     kept = []
@@ -113,11 +115,11 @@ def live(nodes: Sequence[Node], needed: set[str]) -> tuple[Node, ...]:
     return tuple(reversed(kept))
 
 
-def reads(node: Node) -> Sequence[str]:
+def reads(node: GraphNode) -> Sequence[str]:
     """Every name that the node reads, in its bodies too."""
     found: list[str] | None = None
     for _, value in node.attributes:
-        if isinstance(value, Body):
+        if isinstance(value, Subgraph):
             found = found or [*node.inputs]
             found += [edge.name for edge in value.outputs]
             for inner in value.nodes:
@@ -125,11 +127,11 @@ def reads(node: Node) -> Sequence[str]:
     return node.inputs if found is None else found
 
 
-def computes(node: Node) -> Iterator[str]:
+def computes(node: GraphNode) -> Iterator[str]:
     """Every name that the node gives a value, in its bodies too."""
     yield from node.outputs
     for _, value in node.attributes:
-        if isinstance(value, Body):
+        if isinstance(value, Subgraph):
             yield from (edge.name for edge in value.inputs)
             for inner in value.nodes:
                 yield from computes(inner)

@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import UNKNOWN, Dim, Shape
-from specgen.backends.onnx.initializers import Stored
+from specgen.backends.onnx.initializers import StoredInitializer
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.messages import (
     AttributeProto,
@@ -29,7 +29,7 @@ from specgen.backends.onnx.messages import (
     TypeProto,
     ValueInfoProto,
 )
-from specgen.backends.onnx.nodes import Attribute, Body, Edge, Literal, Node
+from specgen.backends.onnx.nodes import Attribute, ConstantData, Edge, GraphNode, Subgraph
 from specgen.backends.onnx.numerals import LONG, numeral
 from specgen.backends.onnx.weights import Embedded, Placed
 from specgen.backends.onnx.wire import (
@@ -61,10 +61,10 @@ class Document:
     version: str
     inputs: Sequence[Edge]
     outputs: Sequence[Edge]
-    nodes: Sequence[Node]
+    nodes: Sequence[GraphNode]
     edges: Mapping[str, Edge]
     weights: Iterable[Placed | Embedded]
-    given: Iterable[Stored]
+    given: Iterable[StoredInitializer]
     metadata: Mapping[str, str]
     level: Level = STANDARD
     functions: Definitions | None = None
@@ -75,10 +75,10 @@ class Document:
 
 def serialize(document: Document) -> bytes:
     """The file's bytes: the same document gives the same bytes."""
-    return b"".join(Writer(document).model(document))
+    return b"".join(ProtoWriter(document).model(document))
 
 
-class Writer:
+class ProtoWriter:
     """Makes messages; texts and types of values are encoded once.
 
     A node has the name that its first value has in the document: its place in the table.  In a
@@ -188,7 +188,7 @@ class Writer:
             self._types[dtype, shape] = chunk(TypeProto.tensor_type, tensor)
         return self._types[dtype, shape]
 
-    def _node(self, node: Node) -> bytes:
+    def _node(self, node: GraphNode) -> bytes:
         domain, _, op = node.op.rpartition(".")
         attributes = [
             chunk(NodeProto.attribute, self._attribute(op, name, value))
@@ -218,16 +218,16 @@ class Writer:
                 type_, field_ = AttributeProto.STRING, text(AttributeProto.s, value)
             case tuple():
                 type_, field_ = AttributeProto.INTS, integers(AttributeProto.ints, value)
-            case Literal():
+            case ConstantData():
                 type_, field_ = AttributeProto.TENSOR, chunk(AttributeProto.t, constant(value))
-            case Body():
+            case Subgraph():
                 inner = self._body(op, name, value)
                 type_, field_ = AttributeProto.GRAPH, chunk(AttributeProto.g, inner)
             case _:
                 assert_never(value)
         return text(AttributeProto.name, name) + field_ + integer(AttributeProto.type, type_)
 
-    def _body(self, op: str, name: str, body: Body) -> bytes:
+    def _body(self, op: str, name: str, body: Subgraph) -> bytes:
         # What is around says the types; onnxruntime wants those of a Loop again.
         declared = self._value if op == "Loop" else self._untyped
         inputs = [chunk(GraphProto.input, declared(edge)) for edge in body.inputs]
@@ -265,7 +265,7 @@ NODE_INPUT: Final = key(NodeProto.input, SIZED)
 NODE_OUTPUT: Final = key(NodeProto.output, SIZED)
 
 
-def constant(literal: Literal) -> bytes:
+def constant(literal: ConstantData) -> bytes:
     """A small tensor, with its bytes."""
     return (
         integers(TensorProto.dims, literal.shape)
@@ -303,7 +303,7 @@ def entries(number: int, texts: Mapping[str, str]) -> bytes:
     )
 
 
-def released(stored: Stored) -> dict[str, str]:
+def released(stored: StoredInitializer) -> dict[str, str]:
     """The released name of an initializer that has another, and where its indices lie."""
     if stored.pattern in ("", stored.name):
         return {}

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.lowering import Operand
-from specgen.backends.onnx.nodes import Node
+from specgen.backends.onnx.nodes import GraphNode
 from specgen.records import dataclass
 
 #: What equal instances have in common: module, compile-time names, types of the arguments.
@@ -25,7 +25,7 @@ class Recording:
     arguments: tuple[Operand, ...]
     rows: tuple[str, ...]
     caches: tuple[str, ...]
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     results: tuple[Operand, ...]
     anywhere: set[Shape] = field(default_factory=set, compare=False)
 

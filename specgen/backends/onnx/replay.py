@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from specgen.backends.onnx.dims import Dim, Extent, Shape
-from specgen.backends.onnx.frame import Frame
+from specgen.backends.onnx.dims import Dim, DimExtent, Shape
+from specgen.backends.onnx.frame import GraphFrame
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
-from specgen.backends.onnx.nodes import Attribute, Body, Edge, Node, computes, reads
+from specgen.backends.onnx.nodes import Attribute, Edge, GraphNode, Subgraph, computes, reads
 from specgen.backends.onnx.recording import Key, Recording, Recordings
 
-Walk = Callable[[Frame, Sequence[Operand]], tuple[Operand, ...]]
+Walk = Callable[[GraphFrame, Sequence[Operand]], tuple[Operand, ...]]
 
 
 def forward(
-    recordings: Recordings, frame: Frame, arguments: Sequence[Operand], walk: Walk
+    recordings: Recordings, frame: GraphFrame, arguments: Sequence[Operand], walk: Walk
 ) -> tuple[Operand, ...]:
     """The results of a forward: repeated, if an equal instance was walked, else walked."""
     state, graph = frame.state, frame.graph
@@ -73,7 +73,7 @@ def sources(graph: Graph, arguments: Sequence[Operand]) -> Iterator[Edge]:
             yield graph.view(argument)
 
 
-def inherited(frame: Frame, recording: Recording) -> Iterator[str]:
+def inherited(frame: GraphFrame, recording: Recording) -> Iterator[str]:
     """The arguments and own rows behind values that the recording reads but did not compute."""
     graph, weights = frame.graph, frame.state.weights
     own = {edge.name for edge in sources(graph, recording.arguments)}
@@ -102,7 +102,7 @@ def renumbered(cache: str, old: int, new: int) -> str:
 class Repetition:
     """A recording carried out for another instance: `moved` maps its values to the new ones."""
 
-    def __init__(self, frame: Frame, recording: Recording) -> None:
+    def __init__(self, frame: GraphFrame, recording: Recording) -> None:
         self.frame = frame
         self.graph = frame.graph
         self.recording = recording
@@ -152,9 +152,9 @@ class Repetition:
         """A dim; those that only this instance has are named after it."""
         if isinstance(old, int):
             return old
-        return Extent(tuple((tuple(map(self.name, names)), c) for names, c in old.terms))
+        return DimExtent(tuple((tuple(map(self.name, names)), c) for names, c in old.terms))
 
-    def repeat(self, node: Node) -> None:
+    def repeat(self, node: GraphNode) -> None:
         edges, moved = self.graph.edges, self.moved
         if node.op == "Constant":
             return
@@ -172,23 +172,23 @@ class Repetition:
                 self.graph.show(new, moved.get(source.name, source))
 
     def attribute(self, value: Attribute) -> Attribute:
-        return self.body(value) if isinstance(value, Body) else value
+        return self.body(value) if isinstance(value, Subgraph) else value
 
-    def body(self, old: Body) -> Body:
+    def body(self, old: Subgraph) -> Subgraph:
         inputs = tuple(map(self.inner, old.inputs))
         nodes = tuple(map(self.inner_node, old.nodes))
         outputs = tuple(self.moved[edge.name] for edge in old.outputs)
-        return Body(inputs, outputs, nodes)
+        return Subgraph(inputs, outputs, nodes)
 
     def inner(self, old: Edge) -> Edge:
         made = self.graph.edge(self.name(old.name), old.dtype, self.shape(old.shape))
         self.moved[old.name] = made
         return made
 
-    def inner_node(self, old: Node) -> Node:
+    def inner_node(self, old: GraphNode) -> GraphNode:
         attributes = tuple((key, self.attribute(value)) for key, value in old.attributes)
         inputs = tuple(self.moved[n].name if n in self.moved else n for n in old.inputs)
         made = tuple(self.inner(self.graph.edges[name]).name for name in old.outputs)
         if old.outputs[0] in self.graph.named:
             self.graph.named.add(made[0])
-        return Node(old.op, inputs, made, attributes)
+        return GraphNode(old.op, inputs, made, attributes)

@@ -12,14 +12,14 @@ from fractions import Fraction
 from functools import partial
 
 from specgen.backends.onnx import alternatives, contrib, dims, functions, intrinsics, ops, replay
-from specgen.backends.onnx.dims import Extent
-from specgen.backends.onnx.frame import Frame, past, with_lets
+from specgen.backends.onnx.dims import DimExtent
+from specgen.backends.onnx.frame import GraphFrame, past, with_lets
 from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import OnnxCall, Operand, convert
-from specgen.backends.onnx.mixture import Mixture
+from specgen.backends.onnx.mixture import MixtureLowering
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.ops.contract import linear
-from specgen.backends.refusal import Site, note_site
+from specgen.backends.refusal import RefusalSite, note_site
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym
 from specgen.ir import model as ir
@@ -44,13 +44,13 @@ PAST = dims.symbol("past")
 # ---- statements and values -------------------------------------------------------------
 
 
-def run(frame: Frame, function: ir.Function, names: Names) -> Operands:
+def run(frame: GraphFrame, function: ir.Function, names: Names) -> Operands:
     """The results, under the names, of a body whose arguments are bound."""
     try:
         results = GraphInterpreter(frame, names).run(function.body)
     except EvaluationError as error:
         module = frame.module.name if frame.module is not None else ""
-        note_site(error, Site(module, function.name))
+        note_site(error, RefusalSite(module, function.name))
         raise
     if results is None:
         raise InternalFault(f"{frame.place} does not return")
@@ -61,7 +61,7 @@ def run(frame: Frame, function: ir.Function, names: Names) -> Operands:
 class GraphInterpreter(Deciding[Operands]):
     """Values mean edges, and numbers where they are compile-time; the results get the names."""
 
-    frame: Frame
+    frame: GraphFrame
     names: Names
 
     def holds(self, condition: Expr) -> bool:
@@ -201,7 +201,7 @@ class GraphInterpreter(Deciding[Operands]):
         pieces = frame.state.weights.pieces(child.path)
         for path in frame.state.weights.rearranged(pieces):
             stacks(path)  # here once, and not in a loop over the instances
-        mixed = Mixture(
+        mixed = MixtureLowering(
             graph=frame.graph,
             name=child.path,
             x=self.tensor(value.value),
@@ -229,10 +229,10 @@ def edge(value: Operand, name: str) -> Edge:
     return value
 
 
-def scalar(frame: Frame, expr: Expr) -> Operand:
+def scalar(frame: GraphFrame, expr: Expr) -> Operand:
     """A compile-time number; one that depends on the inputs' dims is an i64 scalar."""
     value = dims.resolve(expr, frame.env)
-    if isinstance(value, Extent):
+    if isinstance(value, DimExtent):
         return frame.graph.length(value)
     if isinstance(value, str | tuple | None):
         raise InternalFault(f"{frame.place}: {value} is no number")
@@ -242,13 +242,13 @@ def scalar(frame: Frame, expr: Expr) -> Operand:
 # ---- rows ------------------------------------------------------------------------------
 
 
-def plain(frame: Frame, name: str) -> bool:
+def plain(frame: GraphFrame, name: str) -> bool:
     """Whether a row is stored as the table has it, but for its dtype."""
     row = frame.row(name)
     return row is not None and row.format is None
 
 
-def weight(frame: Frame, name: str) -> Edge:
+def weight(frame: GraphFrame, name: str) -> Edge:
     """A row's tensor in the dtype that it computes in, out of its storage format."""
     row, path = frame.row(name), frame.row_path(name)
     if row is None:
@@ -257,12 +257,12 @@ def weight(frame: Frame, name: str) -> Edge:
     return convert(frame.graph, f"{path}.cast", values, frame.dtype(row.compute))
 
 
-def stored(frame: Frame, path: str) -> Edge:
+def stored(frame: GraphFrame, path: str) -> Edge:
     """The stored values of a row, which may lie in one tensor with other rows."""
     return frame.state.weights.unpacked(frame.graph, path, frame.read(path))
 
 
-def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
+def decoded(frame: GraphFrame, row: ir.Tensor, format_: ir.Format) -> Edge:
     """The matrix that a storage format's forward gives."""
     module = frame.state.program.formats[format_.module]
     path = frame.row_path(row.name)
@@ -289,10 +289,10 @@ def decoded(frame: Frame, row: ir.Tensor, format_: ir.Format) -> Edge:
     return edge(single(matrix(inner)), path)
 
 
-def matrix(frame: Frame) -> Operands:
+def matrix(frame: GraphFrame) -> Operands:
     """The result of a storage format's forward, by its function if there are functions."""
 
-    def body(inside: Frame, _: Sequence[Operand]) -> Operands:
+    def body(inside: GraphFrame, _: Sequence[Operand]) -> Operands:
         function = inside.table.forward
         if function is None:
             raise InternalFault(f"the format {inside.table.name} has no forward")
@@ -307,7 +307,7 @@ def matrix(frame: Frame) -> Operands:
 # ---- calls -----------------------------------------------------------------------------
 
 
-def instance(frame: Frame, arguments: Sequence[Operand]) -> Operands:
+def instance(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
     """The main forward of the frame's module: its function called, or walked, or repeated."""
     definitions, recordings = frame.state.definitions, frame.state.recordings
     if definitions is not None:
@@ -317,7 +317,7 @@ def instance(frame: Frame, arguments: Sequence[Operand]) -> Operands:
     return replay.forward(recordings, frame, arguments, forward)
 
 
-def forward(frame: Frame, arguments: Sequence[Operand]) -> Operands:
+def forward(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
     """The forward of the frame's module: the main one, or for few tokens a cheaper one."""
     function = frame.table.forward
     if function is None:
@@ -339,7 +339,7 @@ def forward(frame: Frame, arguments: Sequence[Operand]) -> Operands:
     )
 
 
-def walk(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Operands:
+def walk(frame: GraphFrame, function: ir.Function, arguments: Sequence[Operand]) -> Operands:
     """The results of a forward, named after the frame's place."""
     names: Names = (frame.place,)
     if len(function.results) > 1:
@@ -347,7 +347,9 @@ def walk(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> O
     return run(frame.enter(function, arguments), function, names)
 
 
-def normalised(frame: Frame, function: ir.Function, arguments: Sequence[Operand]) -> Edge | None:
+def normalised(
+    frame: GraphFrame, function: ir.Function, arguments: Sequence[Operand]
+) -> Edge | None:
     """A module with the rows and params of an intrinsic, as one operator."""
     if not frame.graph.level.intrinsics or function.intrinsic not in ("rms_norm", "layer_norm"):
         return None
@@ -362,7 +364,7 @@ def normalised(frame: Frame, function: ir.Function, arguments: Sequence[Operand]
 
 
 def platform(
-    frame: Frame, name: str, function: ir.Function, arguments: Sequence[Operand]
+    frame: GraphFrame, name: str, function: ir.Function, arguments: Sequence[Operand]
 ) -> Edge | None:
     """A function with the arguments of an intrinsic, as one operator; None where it is not one."""
     if not frame.graph.level.intrinsics:
@@ -382,7 +384,7 @@ def platform(
             return None
 
 
-def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | None:
+def attention(frame: GraphFrame, name: str, arguments: Sequence[Operand]) -> Edge | None:
     """A function with the arguments of the intrinsic, as one operator where ONNX's is equal."""
     match arguments:
         case [Edge() as q, Edge() as k, Edge() as v, Edge() as seen, scale]:
@@ -394,7 +396,7 @@ def attention(frame: Frame, name: str, arguments: Sequence[Operand]) -> Edge | N
     return None
 
 
-def stacked(frame: Frame, instances: Instances) -> bool:
+def stacked(frame: GraphFrame, instances: Instances) -> bool:
     """Whether each row of a mixture's part lies in one initializer, as the table has it."""
     paths = ((row, frame.row_path(row.name)) for row in frame.table.tensors)
     return all(
@@ -404,6 +406,6 @@ def stacked(frame: Frame, instances: Instances) -> bool:
     )
 
 
-def all_instances(frame: Frame, name: str) -> Edge | None:
+def all_instances(frame: GraphFrame, name: str) -> Edge | None:
     """A row of all instances of a mixture's part, if there is one."""
     return weight(frame, name) if frame.row(name) is not None else None

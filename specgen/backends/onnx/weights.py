@@ -17,16 +17,22 @@ from typing import Final
 from specgen.analysis.dataflow.reach import reached
 from specgen.analysis.table.cases import Folder, Index
 from specgen.analysis.table.instances import environment, root
-from specgen.analysis.table.rows import Entry, Row, entries, fold
+from specgen.analysis.table.rows import Row, TableEntry, entries, fold
 from specgen.analysis.table.stored import StoredTensor, held, scheme_of
-from specgen.backends.onnx.expert_shards import Piece
+from specgen.backends.onnx.expert_shards import ExpertShard
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.initializers import Place, Stored, initializers, without, written
+from specgen.backends.onnx.initializers import (
+    RowPlace,
+    StoredInitializer,
+    initializers,
+    without,
+    written,
+)
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.numerals import SHORT, numeral
 from specgen.backends.onnx.options import DEFAULT, Options
 from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
-from specgen.backends.refusal import Site, note_site
+from specgen.backends.refusal import RefusalSite, note_site
 from specgen.dtypes import DTYPES, UNGATHERED
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
@@ -56,7 +62,7 @@ Path = tuple[str, ...]
 class Embedded:
     """An initializer and its bytes."""
 
-    stored: Stored
+    stored: StoredInitializer
     data: bytes
 
 
@@ -67,7 +73,7 @@ class Placed:
     Of an `alone` one the file has nothing else, so that neither offset nor length need be said.
     """
 
-    stored: Stored
+    stored: StoredInitializer
     location: str
     offset: int = 0
     alone: bool = False
@@ -94,8 +100,8 @@ class Weights:
         self._reserved = frozenset(reserved)
         self._options = options
         self._checkpoint = checkpoint or {}
-        self._stored: dict[str, Stored] = {}
-        self._pieces: dict[str, tuple[Piece, ...]] = {}
+        self._stored: dict[str, StoredInitializer] = {}
+        self._pieces: dict[str, tuple[ExpertShard, ...]] = {}
         self._packed: dict[str, Unpacking] = {}
         self._fronted: dict[str, Arranged] = {}
         self._shared: dict[str, str] = {}
@@ -120,7 +126,7 @@ class Weights:
                     self._declare(tensor, mixed(tensor.first, stacks))
                 except EvaluationError as error:
                     place = next(e for e in table if ".".join(e.path) == tensor.first.path)
-                    note_site(error, Site(place.instance.module.name, place.tensor.name))
+                    note_site(error, RefusalSite(place.instance.module.name, place.tensor.name))
                     raise
         self._keep_apart()
         # Every name is taken before a node can take it: initializers keep the released names.
@@ -182,18 +188,18 @@ class Weights:
         """The rows that were read for the first time since then, in order."""
         return tuple(islice(self._order, position, None))
 
-    def below(self, prefix: str) -> Iterator[Stored]:
+    def below(self, prefix: str) -> Iterator[StoredInitializer]:
         """The initializers of the rows below a part."""
         return (s for path, s in self._stored.items() if path.startswith(f"{prefix}."))
 
-    def pieces(self, prefix: str) -> Mapping[str, tuple[Piece, ...]]:
+    def pieces(self, prefix: str) -> Mapping[str, tuple[ExpertShard, ...]]:
         """Of each row below a mixture's part, the initializers that hold its instances."""
         below = f"{prefix}."
         found = {path: held for path, held in self._pieces.items() if path.startswith(below)}
         shared = (path for path in self._shared if path.startswith(below))
         return found | {p: self._pieces[t] for p in shared if (t := self._shared[p]) in found}
 
-    def ordered(self) -> tuple[Stored, ...]:
+    def ordered(self) -> tuple[StoredInitializer, ...]:
         """The initializers in the order in which they are read; those never read come last.
 
         Of a checkpoint those that `leave_out` left.
@@ -238,7 +244,7 @@ class Weights:
             name = f"weight.{name}"
         return name
 
-    def _share(self, row: Row, entry: Entry, stacked: Sequence[Index]) -> None:
+    def _share(self, row: Row, entry: TableEntry, stacked: Sequence[Index]) -> None:
         """Enters rows that read another row's tensor: one of their own module, or of the model."""
         target, steps = row.target or "", entry.tensor.name.count(".") + 1
         if row.kind == "scale":
@@ -275,7 +281,7 @@ class Weights:
         ways = set()
         for number, held_row in enumerate(tensor.rows):
             for path, values in paths(held_row, stacked):
-                place = Place(tensor, held_row, path, values, tuple(outside))
+                place = RowPlace(tensor, held_row, path, values, tuple(outside))
                 found = list(initializers(place, self._options, self._checkpoint))
                 self._stored.update((piece.path, stored) for piece, stored in found)
                 if stacked:
@@ -294,7 +300,7 @@ class Weights:
         self.sliced = self.sliced or bool(others) or len(ways) > 1
 
 
-def laid_out(stored: Iterable[Stored]) -> Iterator[Placed]:
+def laid_out(stored: Iterable[StoredInitializer]) -> Iterator[Placed]:
     """The initializers one after the other in a file of their own."""
     offset = 0
     for one in stored:
@@ -302,7 +308,7 @@ def laid_out(stored: Iterable[Stored]) -> Iterator[Placed]:
         offset += -(-one.bytes // ALIGNMENT) * ALIGNMENT
 
 
-def one_each(stored: Iterable[Stored]) -> Iterator[Placed]:
+def one_each(stored: Iterable[StoredInitializer]) -> Iterator[Placed]:
     """The initializers, each in a file of its own, which has a number for a name.
 
     Of a released tensor the graph says the name twice, and that is most of its size.  A place in

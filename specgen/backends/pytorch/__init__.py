@@ -18,7 +18,7 @@ from specgen.backends.pytorch.functions import function
 from specgen.backends.pytorch.header import header
 from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.outline import checkpoint_file, model_file
-from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.quoting import quote
 from specgen.backends.pytorch.released import Released
 from specgen.backends.pytorch.root import RootWriter
@@ -66,7 +66,7 @@ class Files:
     counts: Ledger | None = None
 
     def __post_init__(self) -> None:
-        self.plan = Plan(self.program, self.masked)
+        self.plan = FilePlan(self.program, self.masked)
 
     @cached_property
     def classes(self) -> list[list[str]]:

@@ -29,7 +29,7 @@ from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.ops.select import RESULTS
 from specgen.backends.pytorch.quoting import attribute
 from specgen.backends.pytorch.rows import SELF
-from specgen.backends.pytorch.scope import CACHE, Scope
+from specgen.backends.pytorch.scope import CACHE, BodyScope
 from specgen.backends.pytorch.values import Abbreviations, type_text
 from specgen.expr.node import Apply, Sym
 from specgen.ir.model import (
@@ -57,7 +57,7 @@ from specgen.records import dataclass
 
 
 @dataclass
-class Body(Scope):
+class BodyWriter(BodyScope):
     """One body being written."""
 
     lines: list[str] = field(default_factory=list)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from specgen.backends.pytorch import layout, sizes
-from specgen.backends.pytorch.bodies import Body, signature
+from specgen.backends.pytorch.bodies import BodyWriter, signature
 from specgen.backends.pytorch.constructors import Constructor
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import (
@@ -23,7 +23,7 @@ from specgen.backends.pytorch.layout import (
     Atom,
     Attribute,
     Comprehension,
-    Keyword,
+    KeywordArgument,
     Node,
     flat,
 )
@@ -60,14 +60,14 @@ class ClassWriter(Constructor):
 
     # ---- methods
 
-    def body(self, function: Function) -> Body:
-        return Body(self.plan, self.module, function, self.used, self.stacked)
+    def body(self, function: Function) -> BodyWriter:
+        return BodyWriter(self.plan, self.module, function, self.used, self.stacked)
 
     def method(self, function: Function, name: str, shapes: str | None = None) -> list[str]:
         return self.written(function, name, self.body(function), shapes)
 
     def written(
-        self, function: Function, name: str, body: Body, shapes: str | None = None
+        self, function: Function, name: str, body: BodyWriter, shapes: str | None = None
     ) -> list[str]:
         lines = body.write()
         arguments, returns = self.signature(function, body)
@@ -80,7 +80,7 @@ class ClassWriter(Constructor):
         short = self.plan.abbreviations(self.module)
         return signature(function.args, function.results, function.result_names, short)
 
-    def signature(self, function: Function, body: Body) -> tuple[list[str], str]:
+    def signature(self, function: Function, body: BodyWriter) -> tuple[list[str], str]:
         """The arguments with annotations, and the annotation of the result."""
         arguments = [
             f"{body.variable(arg.name)}: {annotation(function, arg)}"
@@ -140,7 +140,7 @@ class ClassWriter(Constructor):
             lines.append(f"{INDENT * 3}return self.{other}({given})")
         return [*lines, f"{INDENT * 2}return self.{MAIN}({given})"]
 
-    def lengths(self, main: Function, body: Body) -> tuple[str, str] | None:
+    def lengths(self, main: Function, body: BodyWriter) -> tuple[str, str] | None:
         """How many tokens are new, and how many are held, as `forward` finds them."""
         for value in walk(main.body):
             if isinstance(value, Append):
@@ -209,11 +209,11 @@ class ClassWriter(Constructor):
 
     def cache_row(self, row: Cache) -> Node:
         axis = row.shape.index(Sym(row.along))
-        given: list[Node | Keyword] = [sizes.size(dim, self.kept) for dim in row.shape[1:]]
+        given: list[Node | KeywordArgument] = [sizes.size(dim, self.kept) for dim in row.shape[1:]]
         stretch = self.stretch_of(row.name)
         given.insert(0, Attribute(stretch, "batch"))
         given[axis] = Attribute(stretch, "capacity")
-        along = [] if axis == 1 else [Keyword("axis", layout.number(axis))]
+        along = [] if axis == 1 else [KeywordArgument("axis", layout.number(axis))]
         return layout.method(stretch, "row", *given, *along)
 
     def stretch_of(self, name: str) -> Node:

@@ -18,13 +18,13 @@ from specgen.backends.pytorch.layout import (
     INDENT,
     Atom,
     Attribute,
-    Keyword,
+    KeywordArgument,
     Node,
     call,
     flat,
     grouping,
 )
-from specgen.backends.pytorch.plan import Plan, declared
+from specgen.backends.pytorch.plan import FilePlan, declared
 from specgen.backends.pytorch.quoting import literal, quote, variable
 from specgen.expr.evaluate import expression
 from specgen.expr.facts import is_flag
@@ -63,7 +63,7 @@ GENERATED_FOR: Final = "as this file was generated"
 class ConfigWriter:
     """Writes Config; `mentioned` are those of its names that the rest of the file reads."""
 
-    plan: Plan
+    plan: FilePlan
     mentioned: Set[str] = field(default_factory=frozenset)
 
     @property
@@ -234,7 +234,9 @@ class ConfigWriter:
             if param.kind == "count" and param.name not in self.left
         ]
         choices = [
-            Keyword(variable(param.name), grouping([Atom(literal(c)) for c in param.choices]))
+            KeywordArgument(
+                variable(param.name), grouping([Atom(literal(c)) for c in param.choices])
+            )
             for param in params
             if param.choices and param.name not in self.left and param.name not in self.fixed
         ]

@@ -18,12 +18,12 @@ from specgen.backends.pytorch.layout import (
     Attribute,
     Bracketed,
     Comprehension,
-    Keyword,
+    KeywordArgument,
     Node,
     call,
     flat,
 )
-from specgen.backends.pytorch.plan import Plan, declared
+from specgen.backends.pytorch.plan import FilePlan, declared
 from specgen.backends.pytorch.quoting import attribute, quote, variable
 from specgen.backends.pytorch.rows import SELF
 from specgen.backends.pytorch.scope import Used
@@ -79,7 +79,7 @@ class Constructor:
     before it, want kept.
     """
 
-    plan: Plan
+    plan: FilePlan
     module: Module
     constructors: Mapping[str, Sequence[str]]
     used: Used = field(default_factory=Used)
@@ -268,7 +268,7 @@ class Constructor:
         """The lines that make a row, and the bias of a map with it."""
         dtype = []
         if row.compute != ACTIVATION:
-            dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[row.compute].torch}"))]
+            dtype = [KeywordArgument("dtype", Atom(f"torch.{DTYPES[row.compute].torch}"))]
         shape = [self.size(dim) for dim in row.shape]
         target = f"self.{attribute(row.name)} = "
         if self.stacked:
@@ -290,7 +290,7 @@ class Constructor:
             bias = Atom("True")
             if condition != TRUE:
                 bias = sizes.condition(condition, self.naming)
-        given = [] if bias == Atom("True") else [Keyword("bias", bias)]
+        given = [] if bias == Atom("True") else [KeywordArgument("bias", bias)]
         linear = call("nn.Linear", shape[1], shape[0], *given, *dtype)
         return self.described(target, linear, row, indent)
 
@@ -304,7 +304,7 @@ class Constructor:
                 condition = conjunction(row.condition, bias.condition)
                 dtype = []
                 if bias.compute != ACTIVATION:
-                    dtype = [Keyword("dtype", Atom(f"torch.{DTYPES[bias.compute].torch}"))]
+                    dtype = [KeywordArgument("dtype", Atom(f"torch.{DTYPES[bias.compute].torch}"))]
                 values = call("torch.empty", *map(self.size, bias.shape), *dtype)
                 held = call("nn.ParameterDict", layout.mapping({"bias": values}))
                 prefix, indent = f"self.{attribute(name)} = ", 2 + (condition != TRUE)
@@ -332,7 +332,7 @@ class Constructor:
     def made(self, part: Part) -> Bracketed:
         """One instance of a part, or its stack."""
         child = self.plan.program.modules[part.module]
-        given: list[Node | Keyword] = []
+        given: list[Node | KeywordArgument] = []
         needed = self.constructors[self.plan.class_of(part)]
         if "config" in needed:
             self.takes_config = True
@@ -347,7 +347,7 @@ class Constructor:
             node = self.argument(expr, param.kind in ("size", "count"))
             by_name = by_name or is_literal(expr)
             name = self.plan.parameter(param.name, self.plan.is_stacked(part))
-            given.append(Keyword(name, node) if by_name else node)
+            given.append(KeywordArgument(name, node) if by_name else node)
         return call(self.plan.class_of(part), *given)
 
     def listed(self, part: Part, made: Node) -> Node:
@@ -370,9 +370,9 @@ def is_literal(expr: Expr) -> bool:
             return False
 
 
-def parameter(items: Sequence[Node | Keyword], has_gradient: bool = True) -> Node:
+def parameter(items: Sequence[Node | KeywordArgument], has_gradient: bool = True) -> Node:
     """A parameter without values; torch has gradients of floats only."""
-    fixed = [] if has_gradient else [Keyword("requires_grad", Atom("False"))]
+    fixed = [] if has_gradient else [KeywordArgument("requires_grad", Atom("False"))]
     return call("nn.Parameter", call("torch.empty", *items), *fixed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specgen.backends.refusal import Site
+from specgen.backends.refusal import RefusalSite
 
 
 class Inexpressible(Exception):
@@ -11,6 +11,6 @@ class Inexpressible(Exception):
     `site` is where in the table that stands.
     """
 
-    def __init__(self, reason: str, site: Site | None = None) -> None:
+    def __init__(self, reason: str, site: RefusalSite | None = None) -> None:
         super().__init__(reason)
         self.site = site

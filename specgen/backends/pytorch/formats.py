@@ -11,7 +11,7 @@ from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import storage_format
 from specgen.backends.pytorch.layout import INDENT, Atom, Node, call, flat, grouping
-from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.quoting import literal, variable
 from specgen.backends.pytorch.scope import Used
 from specgen.dtypes import DTYPES
@@ -47,7 +47,7 @@ class FormatWriter:
             lines += layout.lines(f"{literal('.' + row.name)}: ", kind, 2, ",")
         return [*lines, f"{INDENT}}}"]
 
-    def restored(self, plan: Plan, used: Used) -> list[str]:
+    def restored(self, plan: FilePlan, used: Used) -> list[str]:
         """The function that makes the matrix of those tensors."""
         numbers = {k: v for k, v in self.values if isinstance(v, int | float)}
         return storage_format(plan, self.name, self.module, numbers, used)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from specgen.backends.pytorch.bodies import Body, signature
+from specgen.backends.pytorch.bodies import BodyWriter, signature
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.masks import is_causal_mask
-from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.quoting import function_name, quote
 from specgen.backends.pytorch.scope import Used, is_size
 from specgen.expr.node import Sym
@@ -22,7 +22,7 @@ from specgen.ir.model import SCALAR, Arg, Function, Module, Type
 DEVICE_ARGUMENT: Final = "device: torch.device"
 
 
-def function(plan: Plan, name: str, used: Used) -> list[str]:
+def function(plan: FilePlan, name: str, used: Used) -> list[str]:
     """A free function of the table."""
     called = plan.program.functions[name]
     shapes = signature(called.args, called.results, called.result_names)
@@ -31,7 +31,7 @@ def function(plan: Plan, name: str, used: Used) -> list[str]:
 
 
 def storage_format(
-    plan: Plan, name: str, module: Module, values: Mapping[str, int | float], used: Used
+    plan: FilePlan, name: str, module: Module, values: Mapping[str, int | float], used: Used
 ) -> list[str]:
     """The function that gives back the matrix of a format whose params have these values.
 
@@ -57,14 +57,14 @@ def described(function: Function) -> str | None:
 
 
 def written(
-    plan: Plan,
+    plan: FilePlan,
     name: str,
     function: Function,
     used: Used,
     text: Sequence[str],
     defaults: Mapping[str, int | float],
 ) -> list[str]:
-    body = Body(plan, None, function, used, indent=1)
+    body = BodyWriter(plan, None, function, used, indent=1)
     lines = body.write()
     arguments = []
     for arg in function.args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.table.instances import Instance, environment, root
 from specgen.backends.pytorch.layout import WIDTH
-from specgen.backends.pytorch.plan import ROOT_CLASS, Plan
+from specgen.backends.pytorch.plan import ROOT_CLASS, FilePlan
 from specgen.backends.pytorch.quoting import quote
 from specgen.backends.pytorch.values import shape_text
 from specgen.dtypes import DTYPES
@@ -25,7 +25,7 @@ FIGURES = {
 }
 
 
-def header(plan: Plan, counts: Ledger, *, takes_cache: bool) -> list[str]:
+def header(plan: FilePlan, counts: Ledger, *, takes_cache: bool) -> list[str]:
     """The docstring of model.py without its quotes."""
     program, forward = plan.program, plan.program.model.forwards[0]
     quantities = {name: counts.quantities.get(name) for name in FIGURES}
@@ -67,7 +67,7 @@ def header(plan: Plan, counts: Ledger, *, takes_cache: bool) -> list[str]:
     return [*lines, f"Shapes: {letters}"]
 
 
-def tree(plan: Plan, counts: Ledger) -> list[str]:
+def tree(plan: FilePlan, counts: Ledger) -> list[str]:
     """The modules below the model, each with its class and the parameters in it."""
     total = counts.quantities["parameters"].value
     found = [(f"    {ROOT_CLASS}", "", f"{total:,}" if total else "")]
@@ -81,7 +81,7 @@ def tree(plan: Plan, counts: Ledger) -> list[str]:
 
 
 def branches(
-    plan: Plan, counts: Ledger, around: Sequence[Instance], depth: int
+    plan: FilePlan, counts: Ledger, around: Sequence[Instance], depth: int
 ) -> Iterator[tuple[str, str, str]]:
     """Name, class and parameters of each part, alternatives of one name together."""
     places: dict[tuple[str, ...], list[Instance]] = {}
@@ -97,7 +97,7 @@ def branches(
         yield from branches(plan, counts, place, depth + 1)
 
 
-def class_of(plan: Plan, instance: Instance) -> str:
+def class_of(plan: FilePlan, instance: Instance) -> str:
     """The class of a part's instances, with how many there are, if that is known."""
     part = instance.caller
     assert part is not None

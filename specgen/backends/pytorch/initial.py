@@ -12,7 +12,7 @@ from typing import Final, Literal
 from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.layout import INDENT, Atom, Binary, Node, call, flat
-from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.rows import place, stack
 from specgen.dtypes import COMPUTED_FLOATS
 from specgen.expr.node import TRUE
@@ -51,13 +51,13 @@ def beginning(program: Program, module: Module, row: Tensor) -> Beginning:
     if row.kind == "map":
         return "normal"
     bodies = (f.body for f in (*module.forwards, *module.functions))
-    found = {use for body in bodies for use in Uses(program, module).of(body, row.name)}
+    found = {use for body in bodies for use in ParameterUses(program, module).of(body, row.name)}
     if "multiplied" in found and "contracted" not in found:
         return "ones"
     return "normal" if found or len(row.shape) > 1 else "zeros"
 
 
-class Uses:
+class ParameterUses:
     """How a row is used in the bodies of a module, and of what they hand it to."""
 
     def __init__(self, program: Program, module: Module) -> None:
@@ -134,7 +134,7 @@ class Uses:
                 return False
 
 
-def reset_parameters(plan: Plan) -> list[str]:
+def reset_parameters(plan: FilePlan) -> list[str]:
     """The method of the model that gives its parameters what a training begins with."""
     text = "What a training begins with: gains are one, biases zero, all others normal."
     margin = INDENT * 2
@@ -158,7 +158,7 @@ def reset_parameters(plan: Plan) -> list[str]:
     return lines
 
 
-def branching(plan: Plan) -> Iterator[tuple[Node, Sequence[str]]]:
+def branching(plan: FilePlan) -> Iterator[tuple[Node, Sequence[str]]]:
     """Which classes have rows that are not normal, and what sets them; those set alike together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for module in plan.reachable:

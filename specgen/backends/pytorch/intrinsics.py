@@ -13,7 +13,7 @@ from specgen.backends.pytorch.layout import (
     Atom,
     Attribute,
     Binary,
-    Keyword,
+    KeywordArgument,
     Node,
     call,
     lines,
@@ -24,7 +24,7 @@ from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION, Function
 
 
-class Scope(Protocol):
+class IntrinsicScope(Protocol):
     """What a lowering may ask of the body that it replaces."""
 
     definition: Function
@@ -47,7 +47,7 @@ class Scope(Protocol):
         """Whether two shape variables of the function stand for different sizes in some call."""
 
 
-def lowered(scope: Scope) -> list[str] | None:
+def lowered(scope: IntrinsicScope) -> list[str] | None:
     """The lines that stand for the body, or None where the body itself is to be written."""
     match scope.definition.intrinsic:
         case "scaled_dot_product_attention":
@@ -59,12 +59,12 @@ def lowered(scope: Scope) -> list[str] | None:
         case "gelu":
             return gelu(scope)
         case "gelu_tanh":
-            return gelu(scope, Keyword("approximate", Atom('"tanh"')))
+            return gelu(scope, KeywordArgument("approximate", Atom('"tanh"')))
         case _:
             return None
 
 
-def attention(scope: Scope) -> list[str] | None:
+def attention(scope: IntrinsicScope) -> list[str] | None:
     """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function.
 
     Values narrower than keys are padded, so that the kernels fit that never hold all scores.
@@ -87,7 +87,7 @@ def attention(scope: Scope) -> list[str] | None:
     return [*lines, *written(scope, "return ", attended)]
 
 
-def unmasked(scope: Scope) -> list[str]:
+def unmasked(scope: IntrinsicScope) -> list[str]:
     """What stands before the body of a causal mask that may be left out."""
     function = scope.definition
     if not is_causal_mask(function) or not scope.is_optional(function.args[1].name):
@@ -100,7 +100,7 @@ def unmasked(scope: Scope) -> list[str]:
     ]
 
 
-def rms_norm(scope: Scope) -> list[str] | None:
+def rms_norm(scope: IntrinsicScope) -> list[str] | None:
     """x / sqrt(mean(x²) + norm_eps) * weight, the mean in float32, the gain in x's own dtype.
 
     The gain is applied outside of `F.rms_norm`, which would round once instead of twice.
@@ -114,12 +114,12 @@ def rms_norm(scope: Scope) -> list[str] | None:
         "F.rms_norm",
         Atom(scope.variable(args[0].name)),
         Attribute(weight, "shape"),
-        Keyword("eps", eps),
+        KeywordArgument("eps", eps),
     )
     return written(scope, "return ", Binary("*", normed, weight))
 
 
-def layer_norm(scope: Scope) -> list[str] | None:
+def layer_norm(scope: IntrinsicScope) -> list[str] | None:
     """(x - mean(x)) / sqrt(var(x) + norm_eps) * weight + bias, all of it in float32.
 
     `F.layer_norm` rounds once, at its end, and so does the body.
@@ -136,12 +136,12 @@ def layer_norm(scope: Scope) -> list[str] | None:
         Attribute(weight, "shape"),
         weight,
         *bias,
-        Keyword("eps", eps),
+        KeywordArgument("eps", eps),
     )
     return written(scope, "return ", normed)
 
 
-def gelu(scope: Scope, *approximate: Keyword) -> list[str] | None:
+def gelu(scope: IntrinsicScope, *approximate: KeywordArgument) -> list[str] | None:
     """x times the normal distribution's cumulative function at x: exact, or by a tanh."""
     args = scope.definition.args
     if [arg.type.dtype for arg in args] != [ACTIVATION]:
@@ -151,5 +151,5 @@ def gelu(scope: Scope, *approximate: Keyword) -> list[str] | None:
     )
 
 
-def written(scope: Scope, prefix: str, node: Node) -> list[str]:
+def written(scope: IntrinsicScope, prefix: str, node: Node) -> list[str]:
     return lines(prefix, node, scope.indent)

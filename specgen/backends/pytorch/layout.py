@@ -39,7 +39,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
+class KeywordArgument:
     name: str
     value: Node
 
@@ -93,14 +93,14 @@ class Comprehension:
 Node = Atom | Attribute | Bracketed | Unary | Binary | Ternary | Comprehension
 
 #: What stands between brackets.
-Item = Node | Keyword | Pair
+Item = Node | KeywordArgument | Pair
 
 
-def call(function: str | Node, *arguments: Node | Keyword) -> Bracketed:
+def call(function: str | Node, *arguments: Node | KeywordArgument) -> Bracketed:
     return Bracketed(Atom(function) if isinstance(function, str) else function, "(", arguments)
 
 
-def method(value: Node, name: str, *arguments: Node | Keyword) -> Bracketed:
+def method(value: Node, name: str, *arguments: Node | KeywordArgument) -> Bracketed:
     """`value.name(arguments)`."""
     return Bracketed(Attribute(value, name), "(", arguments)
 
@@ -150,7 +150,7 @@ def flat(node: Item) -> str:
             return text
         case Attribute(value=value, name=name):
             return f"{receiver(value)}.{name}"
-        case Keyword(name=name, value=value):
+        case KeywordArgument(name=name, value=value):
             return f"{name}={flat(value)}"
         case Pair(key=key, value=value):
             return f"{key}: {flat(value)}"
@@ -236,7 +236,7 @@ def laid_out(
     line = prefix + flat(node) + suffix
     if fits(line, indent):
         return [line]
-    if isinstance(node, Keyword):
+    if isinstance(node, KeywordArgument):
         return laid_out(f"{prefix}{node.name}=", node.value, suffix, indent, enclosed)
     if isinstance(node, Pair):
         return laid_out(f"{prefix}{node.key}: ", node.value, suffix, indent, enclosed)

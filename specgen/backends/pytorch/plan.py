@@ -72,7 +72,7 @@ def unconditional(row: Part | Tensor) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FilePlan:
     """The classes and functions of one program's file.
 
     `modules` are the module ids that get a class of their own, `stacks` those that get a class

@@ -12,7 +12,7 @@ from dataclasses import field
 from specgen.analysis.table.cases import Folder
 from specgen.analysis.table.instances import OWN, environment, root
 from specgen.analysis.table.leeway import Leeway, leeway
-from specgen.analysis.table.rows import Entry, entries, fold, pattern
+from specgen.analysis.table.rows import TableEntry, entries, fold, pattern
 from specgen.analysis.table.stored import StoredTensor, scheme_of, stored, stored_name
 from specgen.backends.pytorch import layout, sizes
 from specgen.backends.pytorch.faults import Inexpressible
@@ -29,10 +29,10 @@ from specgen.backends.pytorch.layout import (
     listing,
     subscript,
 )
-from specgen.backends.pytorch.plan import Plan, declared
+from specgen.backends.pytorch.plan import FilePlan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name, literal, variable
 from specgen.backends.pytorch.scope import Used
-from specgen.backends.refusal import Site
+from specgen.backends.refusal import RefusalSite
 from specgen.dtypes import COMPUTED_FLOATS, DTYPES
 from specgen.expr.assumptions import Assumptions
 from specgen.expr.evaluate import Value, evaluate
@@ -70,7 +70,7 @@ class Released:
     name and call them differently.
     """
 
-    plan: Plan
+    plan: FilePlan
     used: Used
     plain: dict[Pairing, None] = field(default_factory=dict)  # ordered
     formats: dict[Key, dict[Pairing, None]] = field(default_factory=dict)
@@ -84,14 +84,14 @@ class Released:
     def __post_init__(self) -> None:
         scheme = scheme_of(self.program)
         self.leeway = leeway(self.program, scheme)
-        places: dict[str, list[Entry]] = {}
+        places: dict[str, list[TableEntry]] = {}
         for entry in entries(root(self.program)):
             places.setdefault(".".join(entry.path), []).append(entry)
         by_path: dict[str, list[StoredTensor]] = {}
         for tensor in stored(self.program, scheme):
             by_path.setdefault(tensor.first.path, []).append(tensor)
         names: dict[str, dict[Pairing, Expr]] = {}  # of each parameter: what it is called, and when
-        ways: dict[Pairing, Entry] = {}
+        ways: dict[Pairing, TableEntry] = {}
         folder = Folder(environment(self.program))
         for path, here in by_path.items():
             for copied in places[path]:
@@ -122,7 +122,7 @@ class Released:
 
     # ---- rows
 
-    def enter(self, tensor: StoredTensor, entry: Entry) -> Sequence[Pairing]:
+    def enter(self, tensor: StoredTensor, entry: TableEntry) -> Sequence[Pairing]:
         """A tensor that holds one row as it is, or in a storage format; its name and the row's."""
         name = self.released(tensor.name)
         own = self.own(tensor.first.own, entry.tensor.kind)
@@ -136,7 +136,7 @@ class Released:
         table[pair] = None
         return [pair]
 
-    def key(self, entry: Entry) -> Key | None:
+    def key(self, entry: TableEntry) -> Key | None:
         """The storage format of a row, with the values of its params but for R and C."""
         if entry.tensor.format is None:
             return None
@@ -149,7 +149,7 @@ class Released:
         return entry.tensor.format.module, values
 
     def pack(
-        self, tensor: StoredTensor, places: Mapping[str, Sequence[Entry]]
+        self, tensor: StoredTensor, places: Mapping[str, Sequence[TableEntry]]
     ) -> Sequence[Pairing]:
         """A tensor that holds several rows, or all instances of one, or one rearranged."""
         name = self.released(tensor.name)
@@ -220,7 +220,7 @@ class Released:
 
         return transform(condition, rule)
 
-    def one_way(self, pair: Pairing, entry: Entry, ways: dict[Pairing, Entry]) -> None:
+    def one_way(self, pair: Pairing, entry: TableEntry, ways: dict[Pairing, TableEntry]) -> None:
         """Raises Inexpressible where an index says how tensors of one name are stored.
 
         The tables tell the alternatives of a row apart by what they are called.
@@ -233,13 +233,13 @@ class Released:
             raise Inexpressible(
                 f"tensors `{pair[0]}` are stored in several ways: give the alternatives of "
                 f"`{row.name}` different names in `names`",
-                Site(name, row.name),
+                RefusalSite(name, row.name),
             )
 
     def copy(
         self,
-        entry: Entry,
-        places: Mapping[str, Sequence[Entry]],
+        entry: TableEntry,
+        places: Mapping[str, Sequence[TableEntry]],
         by_path: Mapping[str, Sequence[StoredTensor]],
         scheme: str,
     ) -> None:
@@ -274,7 +274,7 @@ class Released:
             raise Inexpressible(
                 f"`{row.name}` is a stored copy of `{target}`, which is no tensor of its own "
                 "in the checkpoint",
-                Site(entry.instance.module.name, row.name),
+                RefusalSite(entry.instance.module.name, row.name),
             )
 
     def released(self, name: Template) -> str:

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from specgen.analysis.dataflow.growth import growths
 from specgen.backends.pytorch import layout
-from specgen.backends.pytorch.bodies import Body
+from specgen.backends.pytorch.bodies import BodyWriter
 from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.initial import reset_parameters
-from specgen.backends.pytorch.layout import INDENT, Atom, Keyword, Node, call, grouping
+from specgen.backends.pytorch.layout import INDENT, Atom, KeywordArgument, Node, call, grouping
 from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.rows import SELF
@@ -82,8 +82,8 @@ class RootWriter(ClassWriter):
             f"{margin}{INDENT}self.reset_parameters()",
         ]
 
-    def body(self, function: Function) -> Body:
-        return Body(self.plan, self.module, function, self.used, held=HELD)
+    def body(self, function: Function) -> BodyWriter:
+        return BodyWriter(self.plan, self.module, function, self.used, held=HELD)
 
     def called(self, function: Function, name: str) -> list[str]:
         """A function as it is called from outside; where its tokens stand may be left out."""
@@ -117,7 +117,7 @@ class RootWriter(ClassWriter):
         positions, mask = (name if name in names else None for name in SUPPLIED)
         given: list[Node] = [Atom(like + "[..., 0]" * (rank - 2)), Atom(mask or "None")]
         given += self.cache_and_stretches(function)
-        keyword = [Keyword("positions", Atom(positions))] if positions else []
+        keyword = [KeywordArgument("positions", Atom(positions))] if positions else []
         targets = f"{positions or '_'}, {mask or '_'} = "
         return layout.lines(targets, call(self.places, *given, *keyword), 2)
 
@@ -194,7 +194,7 @@ class RootWriter(ClassWriter):
 
 
 @dataclass
-class RootBody(Body):
+class RootBody(BodyWriter):
     """A body that is a whole step: it may begin one, and end one where it returns.
 
     With `each`, what is done for each token may be done for the last alone.
@@ -216,13 +216,13 @@ class RootBody(Body):
         args = [arg for arg in self.definition.args if not self.may_lack(arg)]
         dims = [[dim for dim in arg.type.shape if dim != REST] for arg in args]
         known = {step.name for step in solve(dims, variables(dims))}
-        given: list[Node | Keyword] = [self.size(growth.batch), self.size(growth.new)]
+        given: list[Node | KeywordArgument] = [self.size(growth.batch), self.size(growth.new)]
         given += [Atom(literal(name)) for name in self.plan.grown_by(self.definition)]
         total = Sym(growth.axis, "axis") if growth.total is None else growth.total
         if axes <= known:
-            given.append(Keyword("total", self.size(total)))
+            given.append(KeywordArgument("total", self.size(total)))
         if any(arg.name == MASK and arg.type.shape == (growth.batch, total) for arg in args):
-            given.append(Keyword("mask", Atom(self.variable(MASK))))
+            given.append(KeywordArgument("mask", Atom(self.variable(MASK))))
         margin = INDENT * self.indent
         inner = self.indent + 1
         return [f"{margin}if cache:", *layout.lines("", call("cache.begin", *given), inner)]

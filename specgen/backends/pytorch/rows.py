@@ -9,7 +9,7 @@ from specgen.backends.pytorch.layout import (
     number,
     subscript,
 )
-from specgen.backends.pytorch.plan import Plan
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.quoting import attribute
 from specgen.expr.node import TRUE
 from specgen.ir.model import (
@@ -20,7 +20,7 @@ from specgen.ir.model import (
 SELF = Atom("self")
 
 
-def row_below(plan: Plan, module: Module, held: Node, dtypes: set[str] | None) -> Node | None:
+def row_below(plan: FilePlan, module: Module, held: Node, dtypes: set[str] | None) -> Node | None:
     """A row of a part that is always there, or of one of its parts; `held` is the module."""
     for part in module.parts:
         if part.condition != TRUE:
@@ -42,7 +42,7 @@ def row_below(plan: Plan, module: Module, held: Node, dtypes: set[str] | None) -
     return None
 
 
-def row_tensor(plan: Plan, row: Tensor, stacked: bool) -> Node:
+def row_tensor(plan: FilePlan, row: Tensor, stacked: bool) -> Node:
     """A tensor row as the code of its module reaches it."""
     if stacked:
         vector = [Atom("None")] * (len(row.shape) == 1)  # beside the rows of x

@@ -17,7 +17,7 @@ from specgen.backends.pytorch.layout import (
     Atom,
     Attribute,
     Binary,
-    Keyword,
+    KeywordArgument,
     Node,
     Ternary,
     call,
@@ -28,11 +28,11 @@ from specgen.backends.pytorch.layout import (
 )
 from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.ops.shape import written_range
-from specgen.backends.pytorch.plan import Plan, declared
+from specgen.backends.pytorch.plan import FilePlan, declared
 from specgen.backends.pytorch.quoting import attribute, function_name
 from specgen.backends.pytorch.rows import SELF, place, row_below, row_tensor
-from specgen.backends.pytorch.values import Writer, shape_text
-from specgen.backends.refusal import Site
+from specgen.backends.pytorch.values import ValueWriter, shape_text
+from specgen.backends.refusal import RefusalSite
 from specgen.dtypes import DTYPES
 from specgen.expr.facts import whole
 from specgen.expr.node import ONE, TRUE, Expr, Sym, disjunction, walk
@@ -69,14 +69,14 @@ class Used:
 
 
 @dataclass
-class Scope(ABC):
+class BodyScope(ABC):
     """What one body may refer to; it answers what `values.Names` asks.
 
     `module` is None for a free function; `stacked` where rows are picked from stacks by `e`;
     `held` is what the cache holds for the module.
     """
 
-    plan: Plan
+    plan: FilePlan
     module: Module | None
     definition: Function
     used: Used
@@ -93,14 +93,14 @@ class Scope(ABC):
         self.indices: dict[tuple[Expr, str], str] = {}  # what `iota` variables hold
         self.counts: Counter[tuple[Expr, str]] = Counter()
         self.repeated: set[tuple[Expr, str]] = set()
-        self.writer = Writer(self)
+        self.writer = ValueWriter(self)
         self.scalars = {a.name for a in self.definition.args if a.type.dtype == SCALAR}
         self.taken = {self.variable(name) for name in bound_names(self.definition)}
 
     @property
-    def site(self) -> Site:
+    def site(self) -> RefusalSite:
         """Where in the table the body stands."""
-        return Site(self.module.name if self.module else "", self.definition.name)
+        return RefusalSite(self.module.name if self.module else "", self.definition.name)
 
     def fresh(self, name: str) -> str:
         """A name that the body does not use yet."""
@@ -354,23 +354,26 @@ class Scope(ABC):
         return self.arange(n, dtype)
 
     def numbers(self, members: Expr, dtype: str) -> Node:
-        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
+        torch_dtype = KeywordArgument("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
         return call(
-            "torch.tensor", self.real(members), torch_dtype, Keyword("device", self.device())
+            "torch.tensor",
+            self.real(members),
+            torch_dtype,
+            KeywordArgument("device", self.device()),
         )
 
     def filled(self, number: Expr, dtype: str) -> Node:
         """A number as a tensor without dims, rounded to the dtype."""
         if dtype == ACTIVATION:
             return method(self.at_hand({ACTIVATION}), "new_full", Atom("()"), self.real(number))
-        torch_dtype = Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
-        device = Keyword("device", self.device())
+        torch_dtype = KeywordArgument("dtype", Atom(f"torch.{DTYPES[dtype].torch}"))
+        device = KeywordArgument("device", self.device())
         return call("torch.full", Atom("()"), self.real(number), torch_dtype, device)
 
     def arange(self, n: Expr, dtype: str) -> Node:
-        keywords = [Keyword("device", self.device())]
+        keywords = [KeywordArgument("device", self.device())]
         if dtype != "i64":
-            keywords.insert(0, Keyword("dtype", Atom(f"torch.{DTYPES[dtype].torch}")))
+            keywords.insert(0, KeywordArgument("dtype", Atom(f"torch.{DTYPES[dtype].torch}")))
         return call("torch.arange", self.size(n), *keywords)
 
     def index_lines(self) -> list[str]:

@@ -34,7 +34,7 @@ from specgen.ir.model import (
 from specgen.records import dataclass
 
 
-class Names(CompileTimeNames, Protocol):
+class BodyNames(CompileTimeNames, Protocol):
     """How the names of one body are written."""
 
     def variable(self, name: str) -> str: ...
@@ -59,10 +59,10 @@ class Names(CompileTimeNames, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class ValueWriter:
     """Writes values of one body."""
 
-    names: Names
+    names: BodyNames
 
     def write(self, value: Value) -> Node:
         match value:

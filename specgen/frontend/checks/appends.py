@@ -20,7 +20,7 @@ Times = Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedAppend:
     """A forward of a module that appends to a cache row more than once, or for chosen tokens."""
 
     module: str
@@ -29,7 +29,7 @@ class Repeated:
     reason: str
 
 
-def repeated(program: ir.Program) -> Iterator[Repeated]:
+def repeated(program: ir.Program) -> Iterator[RepeatedAppend]:
     """The forwards in which a cache row grows more than once; inner modules first.
 
     Functions of the model are called from outside, as its forward is.
@@ -42,9 +42,11 @@ def repeated(program: ir.Program) -> Iterator[Repeated]:
             for path in sorted(path for path, count in times.items() if count > 1):
                 if (module.name, forward.name, path) not in seen:
                     seen.add((module.name, forward.name, path))
-                    yield Repeated(module.name, forward.name, path, "it is appended to twice")
+                    yield RepeatedAppend(module.name, forward.name, path, "it is appended to twice")
         for part in sorted(modules.mixed(module)):
-            yield Repeated(module.name, "", part, "a mixture evaluates it for some tokens only")
+            yield RepeatedAppend(
+                module.name, "", part, "a mixture evaluates it for some tokens only"
+            )
 
 
 @dataclass(slots=True)

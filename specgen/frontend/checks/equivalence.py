@@ -49,9 +49,9 @@ def compare(program: ir.Program, module: ir.Module) -> Iterator[Disagreement]:
         return
     import numpy as np  # only where there is something to compare
 
-    from specgen.ir.interpret import Instance
+    from specgen.ir.interpret import EvaluatedInstance
 
-    instance = Instance(program, module, values, np.random.default_rng(0), past=3)
+    instance = EvaluatedInstance(program, module, values, np.random.default_rng(0), past=3)
     shapes = [[dim for dim in arg.type.shape if dim != ir.REST] for arg in module.forwards[0].args]
     axes: dict[str, Value] = {**dict.fromkeys(variables(shapes), 3), "B": 2, "S": 2, "T": 5}
     args = arguments(instance.module, instance.environment(axes), np.random.default_rng(1))

@@ -18,8 +18,8 @@ from specgen.expr.normal import equal
 from specgen.frontend.conditions.divisibility import advice, divides, divisions
 from specgen.frontend.conditions.oracle import MAX_PATHS, ByForks, explore
 from specgen.frontend.dataflow.signatures import Signature, signature
-from specgen.frontend.dataflow.typing import Body
-from specgen.frontend.files import Definition, FreeFunction, Loaded, LoadedFile
+from specgen.frontend.dataflow.typing import BodyTyping
+from specgen.frontend.files import FreeFunction, Loaded, LoadedFile, ModuleDefinition
 from specgen.frontend.modules import tables
 from specgen.frontend.modules.module import FunctionView, ModuleView, ModuleViews
 from specgen.frontend.modules.sharding import sharding
@@ -57,8 +57,8 @@ def read_elsewhere(loaded: Loaded, views: ModuleViews) -> frozenset[int]:
     return frozenset(found)
 
 
-def is_shared(row: tree.Tensor, kind: str) -> bool:
-    return isinstance(row.storage, tree.SharedStorage) and row.storage.kind == kind
+def is_shared(row: tree.TensorSyntax, kind: str) -> bool:
+    return isinstance(row.storage, tree.SharedStorageSyntax) and row.storage.kind == kind
 
 
 def check_module(view: ModuleView, read: frozenset[int], diagnostics: Diagnostics) -> None:
@@ -82,7 +82,7 @@ def check_module(view: ModuleView, read: frozenset[int], diagnostics: Diagnostic
     check_dataflow(view, start, read, diagnostics)
 
 
-def check_sections(definition: Definition, diagnostics: Diagnostics) -> None:
+def check_sections(definition: ModuleDefinition, diagnostics: Diagnostics) -> None:
     """Sections that only a model has, and variants that share a name."""
     module = definition.tree
     if not module.is_model:
@@ -245,7 +245,7 @@ def check_divisions(view: ModuleView, start: Assumptions, diagnostics: Diagnosti
 
 
 @dataclass
-class Usage:
+class RowUsage:
     """What the dataflow of a module reads; nothing is known of it where a body is at fault."""
 
     rows: set[str] = field(default_factory=set)
@@ -257,7 +257,7 @@ def check_dataflow(
 ) -> None:
     module = view.definition.tree
     main: Signature | None = None
-    usage = Usage()
+    usage = RowUsage()
     names: dict[str, Span] = {}
     for forward in module.forwards:
         if forward.name in names:
@@ -319,15 +319,15 @@ def check_function(function: FreeFunction, views: ModuleViews, diagnostics: Diag
         diagnostics.report("E0457", function.tree.condition.span, name=function.name)
     scope = Scope(diagnostics, None)
     view = FunctionView(function, views)
-    check_body(function.tree, scope, view, Assumptions(), Usage(), diagnostics)
+    check_body(function.tree, scope, view, Assumptions(), RowUsage(), diagnostics)
 
 
 def check_body(
-    node: tree.Forward | tree.Function,
+    node: tree.ForwardSyntax | tree.FunctionSyntax,
     scope: Scope,
     view: ModuleView | FunctionView,
     start: Assumptions,
-    usage: Usage,
+    usage: RowUsage,
     diagnostics: Diagnostics,
 ) -> Signature | None:
     """Types a body on every path through its conditions; gives its signature."""
@@ -345,7 +345,7 @@ def check_body(
     def visit(oracle: ByForks) -> None:
         nonlocal failed
         typed: dict[str, Type | None] = dict(arguments)
-        body = Body(inner, view, oracle, typed)
+        body = BodyTyping(inner, view, oracle, typed)
         _, returned = body.statements(node.body, found.results)
         if not returned:
             diagnostics.report("E0406", node.span, name=node.name or "forward")

@@ -12,7 +12,7 @@ from specgen.expr.assumptions import Assumptions
 from specgen.expr.node import Expr
 from specgen.frontend.conditions.oracle import Asked, ByValues
 from specgen.frontend.dataflow.signatures import Signature, signature
-from specgen.frontend.dataflow.typing import Apart, Body
+from specgen.frontend.dataflow.typing import Apart, BodyTyping
 from specgen.frontend.modules.module import FunctionView, ModuleView
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.ir import model as ir
@@ -54,7 +54,7 @@ class Typed:
 
 def typed_again(
     known: dict[int, list[Typed]],
-    node: tree.Forward | tree.Function,
+    node: tree.ForwardSyntax | tree.FunctionSyntax,
     scope: Scope,
     around: ModuleView | FunctionView,
     oracle: ByValues,
@@ -74,7 +74,7 @@ def typed_again(
 
 
 def type_body(
-    node: tree.Forward | tree.Function,
+    node: tree.ForwardSyntax | tree.FunctionSyntax,
     scope: Scope,
     around: ModuleView | FunctionView,
     oracle: ByValues,
@@ -102,7 +102,7 @@ def type_body(
 
 
 def typed_body(
-    node: tree.Forward | tree.Function,
+    node: tree.ForwardSyntax | tree.FunctionSyntax,
     found: Signature,
     scope: Scope,
     around: ModuleView | FunctionView,
@@ -113,7 +113,7 @@ def typed_body(
     """The statements; where they have a type only on one side of a condition on an index, those of
     both sides.  At most `most` conditions are taken apart, one within the other."""
     faults = Diagnostics()
-    body = Body(replace(scope, diagnostics=faults), around, oracle)
+    body = BodyTyping(replace(scope, diagnostics=faults), around, oracle)
     for argument in found.args:
         if argument.type.dtype != ir.SCALAR:
             body.vars[argument.name] = argument.type

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from specgen.diagnostics.diagnostic import FIRST, Label, did_you_mean
 from specgen.diagnostics.source import Span
-from specgen.frontend.dataflow.signatures import Binding, Signature
+from specgen.frontend.dataflow.signatures import ShapeBinding, Signature
 from specgen.frontend.files import std_use
 from specgen.ir import model as ir
 from specgen.language import tree
@@ -15,10 +15,10 @@ from specgen.ops.context import OpCall, is_scalar, only, shape_text, size_text, 
 from specgen.ops.registry import CALLED, FORMS
 
 if TYPE_CHECKING:
-    from specgen.frontend.dataflow.typing import Body
+    from specgen.frontend.dataflow.typing import BodyTyping
 
 
-def call(body: Body, node: tree.Call) -> ir.Value:
+def call(body: BodyTyping, node: tree.CallSyntax) -> ir.Value:
     name = node.function.text
     if name in body.around.tensors and name in body.around.parts:
         body.give_up()
@@ -49,7 +49,7 @@ def call(body: Body, node: tree.Call) -> ir.Value:
 
 
 def arguments(
-    body: Body, names: Sequence[str], node: tree.Call, called: str
+    body: BodyTyping, names: Sequence[str], node: tree.CallSyntax, called: str
 ) -> list[tuple[ir.Value, Span]]:
     """The arguments in the order of the callee's, given by position or by name."""
     given: dict[str, tree.Expression] = dict(zip(names, node.arguments))  # noqa: B905
@@ -85,9 +85,9 @@ def arguments(
 
 
 def bind_call(
-    body: Body, name: str, found: Signature, node: tree.Call
-) -> tuple[list[ir.Value], Binding]:
-    binding = Binding(body, found.axes)
+    body: BodyTyping, name: str, found: Signature, node: tree.CallSyntax
+) -> tuple[list[ir.Value], ShapeBinding]:
+    binding = ShapeBinding(body, found.axes)
     values: list[ir.Value] = []
     pairs = arguments(body, [a.name for a in found.args], node, name)
     for argument, (value, span) in zip(found.args, pairs, strict=True):
@@ -104,7 +104,7 @@ def bind_call(
 
 
 def call_function(
-    body: Body, name: str, method: bool, found: Signature, node: tree.Call
+    body: BodyTyping, name: str, method: bool, found: Signature, node: tree.CallSyntax
 ) -> ir.Value:
     if method:
         body.used.add(name)
@@ -118,7 +118,7 @@ def call_function(
     return ir.CallFunction(name, method, tuple(values), dims, types)
 
 
-def call_part(body: Body, name: str, node: tree.Call) -> ir.Value:
+def call_part(body: BodyTyping, name: str, node: tree.CallSyntax) -> ir.Value:
     view = body.part_row(name, node.span)
     if view.signature is None:
         if not view.lacks_forward:
@@ -132,10 +132,10 @@ def call_part(body: Body, name: str, node: tree.Call) -> ir.Value:
     return ir.CallPart(name, tuple(values), types)
 
 
-def apply_map(body: Body, name: str, node: tree.Call) -> ir.Value:
+def apply_map(body: BodyTyping, name: str, node: tree.CallSyntax) -> ir.Value:
     view = body.tensor_row(name, node.function.span)
     if view.kind != "map" and not (
-        isinstance(view.row.storage, tree.SharedStorage) and len(view.shape) == 2
+        isinstance(view.row.storage, tree.SharedStorageSyntax) and len(view.shape) == 2
     ):
         body.fail("E0447", node.function.span, name=name)
     ((value, span),) = arguments(body, ["x"], node, name)
@@ -162,8 +162,12 @@ def apply_map(body: Body, name: str, node: tree.Call) -> ir.Value:
     return ir.ApplyMap(name, value, (result,))
 
 
-def append(body: Body, node: tree.Call) -> ir.Value:
-    if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], tree.Path):
+def append(body: BodyTyping, node: tree.CallSyntax) -> ir.Value:
+    if (
+        len(node.arguments) != 2
+        or node.keywords
+        or not isinstance(node.arguments[0], tree.PathSyntax)
+    ):
         body.fail("E0411", node.span, name="append", expected=2, found=len(node.arguments))
     name = node.arguments[0].text
     view = body.around.caches.get(name)
@@ -193,8 +197,8 @@ def append(body: Body, node: tree.Call) -> ir.Value:
     return ir.Append(name, value, (ir.Type(type_.dtype, view.shape),))
 
 
-def mixture(body: Body, node: tree.Call) -> ir.Value:
-    if len(node.arguments) != 4 or not isinstance(node.arguments[0], tree.Path):
+def mixture(body: BodyTyping, node: tree.CallSyntax) -> ir.Value:
+    if len(node.arguments) != 4 or not isinstance(node.arguments[0], tree.PathSyntax):
         body.fail("E0411", node.span, name="mixture", expected=4, found=len(node.arguments))
     name = node.arguments[0].text
     if name not in body.around.parts:
@@ -214,7 +218,7 @@ def mixture(body: Body, node: tree.Call) -> ir.Value:
     if view.row.count is None or view.signature is None or not rows:
         body.fail("E0450", node.arguments[0].span, name=name)
     x, weights, index = (body.single(argument) for argument in node.arguments[1:])
-    binding = Binding(body, view.signature.axes)
+    binding = ShapeBinding(body, view.signature.axes)
     binding.match(
         view.signature.args[0].name, view.signature.args[0].type, only(x), node.arguments[1].span
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.diagnostics.source import Span
-from specgen.frontend.files import Definition, FreeFunction, Loaded
+from specgen.frontend.files import FreeFunction, Loaded, ModuleDefinition
 from specgen.language import tree
 from specgen.language.walk import calls
 from specgen.records import dataclass
@@ -39,7 +39,9 @@ def check_recursion(loaded: Loaded, diagnostics: Diagnostics) -> None:
 
 
 def callees(
-    body: tuple[tree.Statement, ...], where: FreeFunction | Definition, methods: Definition | None
+    body: tuple[tree.Statement, ...],
+    where: FreeFunction | ModuleDefinition,
+    methods: ModuleDefinition | None,
 ) -> Iterator[Callee]:
     for call in calls(body):
         if len(call.function.names) != 1:

@@ -53,7 +53,9 @@ def substituted_type(type_: Type, values: Mapping[str, Expr]) -> Type:
     return Type(type_.dtype, tuple(substitute(dim, values) for dim in type_.shape))
 
 
-def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signature, Scope]:
+def signature(
+    node: tree.ForwardSyntax | tree.FunctionSyntax, scope: Scope
+) -> tuple[Signature, Scope]:
     """The signature, and the scope of the body: `scope` with shape variables and scalars.
 
     Raises:
@@ -62,7 +64,7 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
     axes: dict[str, Sym] = {}
     kinds: dict[str, Kind] = {}
     for argument in node.arguments:
-        if isinstance(argument.type, tree.ScalarType):
+        if isinstance(argument.type, tree.ScalarTypeSyntax):
             kinds[argument.name] = argument.type.kind  # type: ignore[assignment]  # PTYPE
             if argument.type.kind in LISTS:
                 scope.diagnostics.report("E0460", argument.span, name=argument.name)
@@ -79,7 +81,7 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
     inner = scope.child([*axes.values(), *scalars])
     args = []
     for argument in node.arguments:
-        if isinstance(argument.type, tree.ScalarType):
+        if isinstance(argument.type, tree.ScalarTypeSyntax):
             args.append(Arg(argument.name, Type(SCALAR, ())))
         else:
             args.append(Arg(argument.name, tensor_type(argument.type, inner)))
@@ -89,7 +91,7 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
             scope.diagnostics.report("E0405", argument.span, name=argument.name, labels=labels)
     results = []
     for item in node.result.items:
-        assert isinstance(item.type, tree.TensorType)
+        assert isinstance(item.type, tree.TensorTypeSyntax)
         results.append(tensor_type(item.type, inner))
     if node.intrinsic is not None and node.intrinsic not in INTRINSICS:
         scope.diagnostics.report(
@@ -99,7 +101,7 @@ def signature(node: tree.Forward | tree.Function, scope: Scope) -> tuple[Signatu
     return Signature(tuple(args), names, tuple(results), frozenset(axes), kinds), inner
 
 
-def tensor_type(node: tree.TensorType, scope: Scope) -> Type:
+def tensor_type(node: tree.TensorTypeSyntax, scope: Scope) -> Type:
     """The type that a tree means in a scope.
 
     Raises:
@@ -107,7 +109,7 @@ def tensor_type(node: tree.TensorType, scope: Scope) -> Type:
     """
     dims: list[Expr] = []
     for position, dim in enumerate(node.shape.dims):
-        if isinstance(dim, tree.Rest):
+        if isinstance(dim, tree.RestSyntax):
             if position:
                 scope.diagnostics.report("E0409", dim.span)
                 raise Unresolved
@@ -117,23 +119,23 @@ def tensor_type(node: tree.TensorType, scope: Scope) -> Type:
     return Type(node.dtype or ACTIVATION, tuple(dims))
 
 
-def capitals(dims: Sequence[tree.Expression | tree.Rest]) -> Iterator[str]:
+def capitals(dims: Sequence[tree.Expression | tree.RestSyntax]) -> Iterator[str]:
     """The names in a shape that may be shape variables: those that begin with a capital."""
     for dim in dims:
-        if not isinstance(dim, tree.Rest):
+        if not isinstance(dim, tree.RestSyntax):
             for path in paths(dim):
                 if len(path.names) == 1 and path.names[0][0].isupper():
                     yield path.names[0]
 
 
-def paths(node: tree.Expression) -> Iterator[tree.Path]:
+def paths(node: tree.Expression) -> Iterator[tree.PathSyntax]:
     match node:
-        case tree.Path():
+        case tree.PathSyntax():
             yield node
-        case tree.Operation(operands=operands):
+        case tree.OperationSyntax(operands=operands):
             for operand in operands:
                 yield from paths(operand)
-        case tree.Call(arguments=arguments):
+        case tree.CallSyntax(arguments=arguments):
             for argument in arguments:
                 yield from paths(argument)
         case _:
@@ -141,7 +143,7 @@ def paths(node: tree.Expression) -> Iterator[tree.Path]:
 
 
 @dataclass
-class Binding:
+class ShapeBinding:
     """Shape variables bound while the arguments of one call are matched."""
 
     typing: Typing

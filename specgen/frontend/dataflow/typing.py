@@ -53,7 +53,7 @@ class Apart(Exception):
 
 
 @dataclass
-class Body(Typing):
+class BodyTyping(Typing):
     """The typing of one body: its scope, what surrounds it, and who decides conditions."""
 
     scope: Scope
@@ -114,23 +114,23 @@ class Body(Typing):
 
     def value(self, node: tree.Expression) -> ir.Value:
         match node:
-            case tree.Literal(value=value):
+            case tree.LiteralSyntax(value=value):
                 if isinstance(value, str) or value is None:
                     self.fail("E0437", node.span)
                 return ir.Scalar(Const(value))
-            case tree.Path():
+            case tree.PathSyntax():
                 return self.path(node)
-            case tree.Operation(op="cond"):
+            case tree.OperationSyntax(op="cond"):
                 return self.conditional(node)
-            case tree.Operation(op=op, operands=operands):
+            case tree.OperationSyntax(op=op, operands=operands):
                 if self.is_compile_time(node):
                     return ir.Scalar(self.size(node))
                 values = [self.single(operand) for operand in operands]
                 record = OPERATORS[op]
                 return record.rule(OperatorUse(self, node, record.name, tuple(values)))
-            case tree.ListOf():
+            case tree.ListOfSyntax():
                 self.fail("E0438", node.span)
-            case tree.Call():
+            case tree.CallSyntax():
                 if self.is_compile_time(node):
                     return ir.Scalar(self.size(node))
                 return call(self, node)
@@ -144,22 +144,22 @@ class Body(Typing):
         The name of a list is not one: what is computed with its numbers is dataflow.
         """
         match node:
-            case tree.Literal():
+            case tree.LiteralSyntax():
                 return True
-            case tree.Path(names=names):
+            case tree.PathSyntax(names=names):
                 name = names[0]
                 if name in self.vars:
                     return False
                 known = name in self.scope.symbols or name in self.scope.lets or name == "pi"
                 return len(names) == 1 and known and not self.is_list(name)
-            case tree.Operation(operands=operands):
+            case tree.OperationSyntax(operands=operands):
                 return all(self.is_compile_time(operand) for operand in operands)
-            case tree.Call(function=function, arguments=arguments):
+            case tree.CallSyntax(function=function, arguments=arguments):
                 name = function.text
                 if name in ("has", "contains", "length"):
                     return True
                 return name in FUNCTIONS and all(self.is_compile_time(a) for a in arguments)
-            case tree.ListOf():
+            case tree.ListOfSyntax():
                 return False
         assert_never(node)
 
@@ -174,7 +174,7 @@ class Body(Typing):
             self.fail("E0439", node.span, count=len(value.types))
         return value
 
-    def path(self, node: tree.Path) -> ir.Value:
+    def path(self, node: tree.PathSyntax) -> ir.Value:
         name = node.text
         if name in self.vars:
             self.read.add(name)
@@ -277,7 +277,7 @@ class Body(Typing):
         self.failed = True
         raise Poisoned
 
-    def conditional(self, node: tree.Operation) -> ir.Value:
+    def conditional(self, node: tree.OperationSyntax) -> ir.Value:
         condition_node, then_node, otherwise_node = node.operands
         if self.is_compile_time(node):
             return ir.Scalar(self.size(node))
@@ -335,16 +335,16 @@ class Body(Typing):
                 self.scope.diagnostics.report("E0452", node.span)
                 break
             match node:
-                case tree.Bind():
+                case tree.BindSyntax():
                     self.bind(node, done)
-                case tree.If():
+                case tree.IfSyntax():
                     returned = self.branch(node, done, results)
-                case tree.Return():
+                case tree.ReturnSyntax():
                     returned = True
                     self.give(node, done, results)
         return tuple(done), returned
 
-    def bind(self, node: tree.Bind, done: list[ir.Statement]) -> None:
+    def bind(self, node: tree.BindSyntax, done: list[ir.Statement]) -> None:
         types: Sequence[ir.Type | None] = [None] * len(node.names)
         try:
             value = self.value(node.value)
@@ -377,7 +377,7 @@ class Body(Typing):
             self.vars[name] = type_
             self.bound.setdefault(name, node.span)
 
-    def check_annotation(self, node: tree.Bind, value: ir.Value) -> None:
+    def check_annotation(self, node: tree.BindSyntax, value: ir.Value) -> None:
         assert node.type is not None
         try:
             wanted = tensor_type(node.type, self.scope)
@@ -393,7 +393,9 @@ class Body(Typing):
                 found=type_text(only(value)),
             )
 
-    def branch(self, node: tree.If, done: list[ir.Statement], results: Sequence[ir.Type]) -> bool:
+    def branch(
+        self, node: tree.IfSyntax, done: list[ir.Statement], results: Sequence[ir.Type]
+    ) -> bool:
         try:
             condition = self.size(node.condition)
         except Poisoned:
@@ -421,7 +423,9 @@ class Body(Typing):
         done.append(ir.Branch(condition, then, otherwise))
         return then_returns and else_returns
 
-    def give(self, node: tree.Return, done: list[ir.Statement], results: Sequence[ir.Type]) -> None:
+    def give(
+        self, node: tree.ReturnSyntax, done: list[ir.Statement], results: Sequence[ir.Type]
+    ) -> None:
         try:
             values = [self.value(value) for value in node.values]
             types = [t for value in values for t in value.types]
@@ -441,17 +445,17 @@ class Body(Typing):
             pass
 
 
-def names_in(node: tree.Expression) -> list[tree.Path]:
+def names_in(node: tree.Expression) -> list[tree.PathSyntax]:
     """The single names that an expression reads, not those that it calls."""
     match node:
-        case tree.Path():
+        case tree.PathSyntax():
             return [node] if len(node.names) == 1 else []
-        case tree.Operation(operands=operands) | tree.ListOf(items=operands):
+        case tree.OperationSyntax(operands=operands) | tree.ListOfSyntax(items=operands):
             return [path for operand in operands for path in names_in(operand)]
-        case tree.Call(function=function, arguments=arguments):
+        case tree.CallSyntax(function=function, arguments=arguments):
             if function.text == "has":
                 return []
             return [path for argument in arguments for path in names_in(argument)]
-        case tree.Literal():
+        case tree.LiteralSyntax():
             return []
     assert_never(node)

@@ -14,7 +14,7 @@ from specgen.dtypes import DTYPES
 from specgen.expr.assumptions import Assumptions
 from specgen.expr.node import TRUE, Expr, Sym, conjunction, disjunction, substitute
 from specgen.frontend.dataflow.signatures import Signature, signature
-from specgen.frontend.files import Definition, FreeFunction, LoadedFile, std_use
+from specgen.frontend.files import FreeFunction, LoadedFile, ModuleDefinition, std_use
 from specgen.frontend.modules.shared_rows import ends, names_of
 from specgen.frontend.modules.views import CacheView, PartView, TensorView
 from specgen.frontend.scope import (
@@ -38,7 +38,7 @@ from specgen.records import dataclass
 class ModuleView:
     """A module definition with its scope, rows and signatures resolved."""
 
-    definition: Definition
+    definition: ModuleDefinition
     diagnostics: Diagnostics
     views: ModuleViews
 
@@ -98,7 +98,7 @@ class ModuleView:
     def tensors(self) -> Mapping[str, Sequence[TensorView]]:
         found: dict[str, list[TensorView]] = {}
         for row in self.definition.tree.tensors:
-            if isinstance(row.storage, tree.SharedStorage):
+            if isinstance(row.storage, tree.SharedStorageSyntax):
                 views = self.shared(row, row.storage)
             else:
                 view = self.tensor(row)
@@ -107,7 +107,7 @@ class ModuleView:
                 found.setdefault(row.path.text, []).extend(views)
         return found
 
-    def tensor(self, row: tree.Tensor) -> TensorView | None:
+    def tensor(self, row: tree.TensorSyntax) -> TensorView | None:
         """A row with a tensor of its own; None where its sizes are at fault."""
         condition = self.condition(row.condition)
         compute = ACTIVATION
@@ -116,18 +116,18 @@ class ModuleView:
             if row.format.name in DTYPES and DTYPES[row.format.name].kept:
                 compute = row.format.name
         match row.storage:
-            case tree.ArrayStorage(shape=shape):
+            case tree.ArrayStorageSyntax(shape=shape):
                 kind, dims = "array", [*shape.dims]
                 if len(row.path.names) > 1:
                     kind = "bias"
                     self.check_bias(row)
-            case tree.MapStorage(input=into, output=out):
+            case tree.MapStorageSyntax(input=into, output=out):
                 kind, dims = "map", [out, into]
-            case tree.SharedStorage():
+            case tree.SharedStorageSyntax():
                 return None
         sizes: list[Expr] = []
         for dim in dims:
-            if isinstance(dim, tree.Rest):
+            if isinstance(dim, tree.RestSyntax):
                 self.diagnostics.report("E0409", dim.span)
                 return None
             try:
@@ -141,7 +141,7 @@ class ModuleView:
             sizes.append(size)
         return TensorView(row, kind, tuple(sizes), compute, condition)
 
-    def check_format(self, format_: tree.Format) -> None:
+    def check_format(self, format_: tree.FormatSyntax) -> None:
         name = format_.name
         symbol = self.scope.symbols.get(name)
         if name in DTYPES or (symbol is not None and symbol.kind == "dtype"):
@@ -156,17 +156,20 @@ class ModuleView:
                 help=std_use(name, "module") or did_you_mean(name, known),
             )
 
-    def check_bias(self, row: tree.Tensor) -> None:
+    def check_bias(self, row: tree.TensorSyntax) -> None:
         base = ".".join(row.path.names[:-1])
         maps = [
             r
             for r in self.definition.tree.tensors
-            if r.path.text == base and isinstance(r.storage, tree.MapStorage | tree.SharedStorage)
+            if r.path.text == base
+            and isinstance(r.storage, tree.MapStorageSyntax | tree.SharedStorageSyntax)
         ]
         if row.path.names[-1] != "bias" or not maps:
             self.diagnostics.report("E0504", row.path.span, name=row.path.text, base=base)
 
-    def shared(self, row: tree.Tensor, storage: tree.SharedStorage) -> Sequence[TensorView]:
+    def shared(
+        self, row: tree.TensorSyntax, storage: tree.SharedStorageSyntax
+    ) -> Sequence[TensorView]:
         """The alternatives of a row that shares another's: those that this one has."""
         condition, found = self.condition(row.condition), ends(self, storage.target)
         if not found:
@@ -208,7 +211,7 @@ class ModuleView:
             )
         return found
 
-    def part_signature(self, row: tree.Part) -> Signature | None:
+    def part_signature(self, row: tree.PartSyntax) -> Signature | None:
         child = self.definition.module(row.module)
         if child is None:
             self.diagnostics.report(
@@ -226,7 +229,7 @@ class ModuleView:
         child_scope = self.views.of(child).scope
         return own.substituted(child_scope.expanded).substituted(arguments)
 
-    def lacks_forward(self, row: tree.Part) -> bool:
+    def lacks_forward(self, row: tree.PartSyntax) -> bool:
         """Whether a part's module says nowhere what it computes, not even with a fault."""
         child = self.definition.module(row.module)
         if child is None or child.tree.forwards:
@@ -242,11 +245,11 @@ class ModuleView:
         )
         return not any(text.startswith("function") or "forward" in text for text in left_out)
 
-    def index_scope(self, row: tree.Part) -> Scope:
+    def index_scope(self, row: tree.PartSyntax) -> Scope:
         """The scope of a part's arguments: the module's, and the part's own index."""
         return self.scope if row.index is None else self.scope.child([Sym(row.index, "index")])
 
-    def arguments(self, row: tree.Part) -> dict[str, Expr] | None:
+    def arguments(self, row: tree.PartSyntax) -> dict[str, Expr] | None:
         """Every param of a part's module in this module's names: given, by name, or default."""
         child = self.definition.module(row.module)
         if child is None:
@@ -315,7 +318,7 @@ class ModuleView:
         found.update((param.name, named(scope, param.name)) for param in child.handed_on)
         return found if complete else None
 
-    def warn_of_default(self, row: tree.Part, param: tree.Param, default: Expr) -> None:
+    def warn_of_default(self, row: tree.PartSyntax, param: tree.ParamSyntax, default: Expr) -> None:
         """A name that stands here is not what a part's param of that name is."""
         self.diagnostics.report(
             "W0612",
@@ -336,14 +339,16 @@ class ModuleView:
             axes = [
                 Sym(dim.names[0], "axis")
                 for dim in row.shape.dims
-                if isinstance(dim, tree.Path)
+                if isinstance(dim, tree.PathSyntax)
                 and dim.names[0][0].isupper()
                 and dim.names[0] not in self.scope.symbols
             ]
             scope = self.scope.child(axes)
             try:
                 dims = [
-                    scope.resolve(dim) for dim in row.shape.dims if not isinstance(dim, tree.Rest)
+                    scope.resolve(dim)
+                    for dim in row.shape.dims
+                    if not isinstance(dim, tree.RestSyntax)
                 ]
             except Unresolved:
                 continue
@@ -382,7 +387,7 @@ class ModuleView:
         return own + [n for n, item in file.items() if isinstance(item, FreeFunction)]
 
 
-def is_read(node: tree.Forward | tree.Function, file: LoadedFile) -> bool:
+def is_read(node: tree.ForwardSyntax | tree.FunctionSyntax, file: LoadedFile) -> bool:
     """Whether the head of a callable was read; one with a syntax fault is replaced by a plain one."""
     return all(span.start != node.span.start for span in file.tree.damaged)
 
@@ -391,9 +396,9 @@ def around(default: tree.Expression) -> tuple[str | None, tree.Expression]:
     """What a default says of the part's surroundings: `NAME when given else DEFAULT` is the name
     that is looked for there, and what stands where there is none."""
     match default:
-        case tree.Operation(
+        case tree.OperationSyntax(
             op="cond",
-            operands=(tree.Path(names=("given",)), tree.Path(names=(name,)), otherwise),
+            operands=(tree.PathSyntax(names=("given",)), tree.PathSyntax(names=(name,)), otherwise),
         ):
             return name, otherwise
         case _:
@@ -433,11 +438,11 @@ class ModuleViews:
 
     def __init__(self, diagnostics: Diagnostics) -> None:
         self.diagnostics = diagnostics
-        self.known: dict[Definition, ModuleView] = {}
-        self.silent: dict[Definition, ModuleView] = {}
+        self.known: dict[ModuleDefinition, ModuleView] = {}
+        self.silent: dict[ModuleDefinition, ModuleView] = {}
         self.signatures: dict[FreeFunction, Signature | None] = {}
 
-    def of(self, definition: Definition) -> ModuleView:
+    def of(self, definition: ModuleDefinition) -> ModuleView:
         if definition not in self.known:
             self.known[definition] = ModuleView(definition, self.diagnostics, self)
         return self.known[definition]

@@ -17,7 +17,7 @@ from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import TRUE, Const, Expr, Sym, conjunction, disjunction, substitute, symbols
 from specgen.expr.normal import equal
 from specgen.frontend.conditions.oracle import ByValues
-from specgen.frontend.dataflow.typing import Body
+from specgen.frontend.dataflow.typing import BodyTyping
 from specgen.frontend.modules import tables
 from specgen.frontend.modules.module import ModuleView
 from specgen.ir import model as ir
@@ -35,7 +35,7 @@ MAX_WAYS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PackingPlace:
     """A tensor row that a path leads to, its sizes in the names of the module at the path's start.
 
     `path` are parts, then the row; `indices` those of the repeated parts on the way, with counts.
@@ -63,8 +63,8 @@ class Way:
     condition: Expr
     indices: tuple[tuple[str, Expr], ...]
 
-    def place(self, tensor: ir.Tensor) -> Place:
-        return Place(
+    def place(self, tensor: ir.Tensor) -> PackingPlace:
+        return PackingPlace(
             (*self.path, tensor.name),
             tensor,
             tuple(written_out(dim, self.scope, tensor.name) for dim in tensor.shape),
@@ -90,13 +90,13 @@ def places(
     tensors: Sequence[ir.Tensor],
     parts: Sequence[ir.Part],
     modules: Mapping[str, ir.Module],
-) -> list[Place]:
+) -> list[PackingPlace]:
     """What a path leads to; several rows where conditions on an index exclude each other.
 
     Raises:
         EvaluationError: a size in this module's names is too long, or the ways are too many.
     """
-    found: list[Place] = []
+    found: list[PackingPlace] = []
     ways = [Way(tensors, parts, {}, (), TRUE, ())]
     for at, name in enumerate(names):
         row = ".".join(names[at:])
@@ -120,7 +120,7 @@ class Packer:
     parts: Sequence[ir.Part]
     modules: Mapping[str, ir.Module]
     oracle: ByValues
-    row: tree.Rename
+    row: tree.RenameSyntax
 
     def packings(self, named: Mapping[str, Span]) -> Iterator[ir.Packing]:
         """The tensors that the row means: of maps, their matrices and then their biases.
@@ -159,7 +159,7 @@ class Packer:
             inner = None if rearrangement is None else without_inputs(rearrangement)
             yield packing(biases, (*template, ".bias"), inner)
 
-    def places(self, names: tuple[str, ...]) -> list[Place]:
+    def places(self, names: tuple[str, ...]) -> list[PackingPlace]:
         """The rows that a path leads to; `w.weight` is the matrix of the map `w`."""
         found = places(names, self.tensors, self.parts, self.modules)
         if found or names[-1] != "weight":
@@ -167,7 +167,7 @@ class Packer:
         maps = places(names[:-1], self.tensors, self.parts, self.modules)
         return [place for place in maps if place.tensor.kind == "map"]
 
-    def template(self, rows: Sequence[Sequence[Place]]) -> ir.Template:
+    def template(self, rows: Sequence[Sequence[PackingPlace]]) -> ir.Template:
         """The name, in the names of the module and the indices of parts on the way."""
         for at, found in enumerate(rows):
             names = [index for place in found[:1] for index, _ in place.indices]
@@ -184,7 +184,7 @@ class Packer:
 
     # ---- rows that fit together
 
-    def check_existence(self, rows: Sequence[Sequence[Place]], texts: Sequence[str]) -> None:
+    def check_existence(self, rows: Sequence[Sequence[PackingPlace]], texts: Sequence[str]) -> None:
         """That the rows exist together; `texts` is what they are called."""
         first = next(at for at, found in enumerate(rows) if found)
         wanted = {place.condition for place in rows[first]}
@@ -201,8 +201,8 @@ class Packer:
                 )
 
     def groups(
-        self, rows: Sequence[Sequence[Place]], template: ir.Template
-    ) -> Sequence[tuple[Place, ...]]:
+        self, rows: Sequence[Sequence[PackingPlace]], template: ir.Template
+    ) -> Sequence[tuple[PackingPlace, ...]]:
         """The rows that share a tensor; several groups where each row has alternatives."""
         by_condition = [{place.condition: place for place in found} for found in rows]
         groups = [tuple(places[first.condition] for places in by_condition) for first in rows[0]]
@@ -211,7 +211,7 @@ class Packer:
             self.check_instances(group, template)
         return groups
 
-    def check_storage(self, group: Sequence[Place]) -> None:
+    def check_storage(self, group: Sequence[PackingPlace]) -> None:
         """That the rows are stored in one dtype, each of them by itself."""
         first = group[0].tensor
         for at, place in enumerate(group):
@@ -222,7 +222,7 @@ class Packer:
             if tensor.dtype != first.dtype:
                 self.refuse("E0713", at, found=tensor.dtype, other=first.dtype)
 
-    def check_instances(self, group: Sequence[Place], template: ir.Template) -> None:
+    def check_instances(self, group: Sequence[PackingPlace], template: ir.Template) -> None:
         """That the rows are repeated alike, and all instances are that are stacked."""
         first = group[0]
         stacked = {index for index, _ in first.indices} - used(template)
@@ -236,7 +236,7 @@ class Packer:
             ):
                 self.refuse("E0714", at, found=repetition(place), other=repetition(first))
 
-    def check_shapes(self, group: Sequence[Place]) -> None:
+    def check_shapes(self, group: Sequence[PackingPlace]) -> None:
         """That stacked rows have one shape; joined rows may differ in their first dim."""
         joined = self.row.arrangement is None
         for at, place in enumerate(group):
@@ -257,7 +257,7 @@ class Packer:
         )
 
     def rearrangement(
-        self, node: tree.Call, group: Sequence[Place], template: ir.Template
+        self, node: tree.CallSyntax, group: Sequence[PackingPlace], template: ir.Template
     ) -> ir.Rearrangement:
         """The arrangement, typed as the op that it is on the axes that Note [Packing] lists."""
         if node.function.text != "rearrange" or len(node.arguments) != 1:
@@ -267,8 +267,8 @@ class Packer:
         stacked = [count for index, count in group[0].indices if index not in used(template)]
         shape = (*rows, *stacked, *group[0].shape)
         vars: dict[str, ir.Type | None] = {ROWS: ir.Type(ir.ACTIVATION, shape)}
-        body = Body(self.view.scope, self.view, self.oracle, vars)
-        operand = tree.Path((ROWS,), node.arguments[0].span)
+        body = BodyTyping(self.view.scope, self.view, self.oracle, vars)
+        operand = tree.PathSyntax((ROWS,), node.arguments[0].span)
         call = OpCall(body, replace(node, arguments=(operand, *node.arguments)), "rearrange")
         typed = rearrange(call)
         assert isinstance(typed, ir.Op)
@@ -299,7 +299,7 @@ def packing(
     return ir.Packing(rows, template, None if idle else whole)
 
 
-def is_map(places: Sequence[Place], path: tree.Path) -> bool:
+def is_map(places: Sequence[PackingPlace], path: tree.PathSyntax) -> bool:
     """Whether the path names a map as a whole, so that its tensors add their own names."""
     return any(place.tensor.kind == "map" and place.text == path.text for place in places)
 
@@ -308,7 +308,7 @@ def used(template: ir.Template) -> set[str]:
     return {name for piece in template if isinstance(piece, Expr) for name in symbols(piece)}
 
 
-def existence(places: Sequence[Place]) -> str:
+def existence(places: Sequence[PackingPlace]) -> str:
     """When a row exists, in words."""
     if not places:
         return "does not exist"
@@ -316,7 +316,7 @@ def existence(places: Sequence[Place]) -> str:
     return "always exists" if condition == TRUE else f"exists when {size_text(condition)}"
 
 
-def repetition(place: Place) -> str:
+def repetition(place: PackingPlace) -> str:
     """How often a row is there, in words."""
     return "once" + "".join(f" for each `{i}` of {size_text(n)}" for i, n in place.indices)
 

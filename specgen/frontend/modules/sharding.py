@@ -30,7 +30,7 @@ def sharding(view: ModuleView, diagnostics: Diagnostics) -> tuple[ir.Axis, ...]:
 
 
 def divided(
-    row: tree.ShardingRow, view: ModuleView, diagnostics: Diagnostics
+    row: tree.ShardingRowSyntax, view: ModuleView, diagnostics: Diagnostics
 ) -> tuple[ir.Divided, ...]:
     leaders = {item.name for item in row.divided if item.along is None}
     seen: dict[str, Span] = {}
@@ -51,7 +51,7 @@ def divided(
     return tuple(kept)
 
 
-def fault(item: tree.Divided, axis: str, view: ModuleView) -> str | None:
+def fault(item: tree.DividedSyntax, axis: str, view: ModuleView) -> str | None:
     """Why a name cannot be divided so, as far as it alone tells."""
     if axis != "tensor" and item.along is not None:
         return "`along` is for names that tensor parallelism divides"
@@ -69,7 +69,7 @@ def kind_of(name: str, view: ModuleView) -> str:
 def known(name: str, span: Span, view: ModuleView) -> bool:
     """Whether the name is one of the model; reports where it is not."""
     try:
-        view.scope.resolve(tree.Path((name,), span))
+        view.scope.resolve(tree.PathSyntax((name,), span))
     except Unresolved:
         return False
     return True

@@ -38,7 +38,7 @@ class End:
     param that its format names is.
     """
 
-    row: tree.Tensor
+    row: tree.TensorSyntax
     home: ModuleView
     path: tuple[str, ...]
     absolute: bool
@@ -48,7 +48,7 @@ class End:
     condition: Expr
     arguments: Mapping[str, Expr] = field(default_factory=dict)
     dtype: Expr | None = None
-    passed: tuple[tree.Tensor, ...] = ()
+    passed: tuple[tree.TensorSyntax, ...] = ()
 
     def stored_like(self, other: End) -> bool:
         """Whether one TensorView says all of both but for the condition."""
@@ -66,7 +66,7 @@ class End:
         return self.row.format.name if self.row.format is not None else None
 
 
-def ends(view: ModuleView, path: tree.Path) -> Sequence[End]:
+def ends(view: ModuleView, path: tree.PathSyntax) -> Sequence[End]:
     """What a path of a module leads to; alternatives that are alike in all are one.
 
     One more than MAX_ALTERNATIVES if there are more of them.
@@ -98,7 +98,7 @@ class EndSearch:
         view: ModuleView,
         names: Sequence[str],
         facts: Assumptions,
-        passed: tuple[tree.Tensor, ...],
+        passed: tuple[tree.TensorSyntax, ...],
     ) -> Iterator[End]:
         """The ends of a path as a module means it: its own rows come before those of the model."""
         if names[0] in names_of(view):
@@ -114,7 +114,7 @@ class EndSearch:
         view: ModuleView,
         names: Sequence[str],
         facts: Assumptions,
-        passed: tuple[tree.Tensor, ...],
+        passed: tuple[tree.TensorSyntax, ...],
     ) -> Iterator[End]:
         """The ends of a path to a row of a module or of a part of it, as far as `facts` allow them."""
         text, quiet = ".".join(names), view.views.quiet(view)
@@ -129,7 +129,7 @@ class EndSearch:
             if len(passed) > MAX_CHAIN or self.visits > MAX_VISITS:
                 return  # what is not found is refused
             way = (*passed, row)
-            if isinstance(row.storage, tree.SharedStorage):
+            if isinstance(row.storage, tree.SharedStorageSyntax):
                 for end in self.follow(view, row.storage.target.names, known, way):
                     yield replace(end, condition=conjunction(condition, end.condition))
                 continue
@@ -183,7 +183,7 @@ def seen_from_outside(end: End, inner: ModuleView, given: Mapping[str, Expr]) ->
 
 
 def format_arguments(
-    view: ModuleView, format_: tree.Format | None
+    view: ModuleView, format_: tree.FormatSyntax | None
 ) -> tuple[Mapping[str, Expr], Expr | None]:
     """The arguments of a storage format; and the param, where a dtype param says which it is."""
     if format_ is None:

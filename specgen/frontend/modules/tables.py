@@ -74,7 +74,7 @@ def names(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, Mapping[st
     return found
 
 
-def is_besides(row: tree.Rename, view: ModuleView) -> bool:
+def is_besides(row: tree.RenameSyntax, view: ModuleView) -> bool:
     """Whether a row of `names` gives the name of what may be there and no row of the table is."""
     alone = len(row.paths) == 1 and row.arrangement is None
     return alone and row.paths[0].names == (ANYTHING,) and not is_plain(row, view)
@@ -117,7 +117,7 @@ def respellings(
     return found
 
 
-def is_plain(row: tree.Rename, view: ModuleView) -> bool:
+def is_plain(row: tree.RenameSyntax, view: ModuleView) -> bool:
     """Whether a row of `names` gives one row or part of the module its name, and no more."""
     module, path = view.definition.tree, row.paths[0].text
     return (
@@ -132,7 +132,7 @@ def leads_to_row(view: ModuleView, names: tuple[str, ...]) -> bool:
     ways = {view.definition: None}
     for at, name in enumerate(names):
         for row in (row for definition in ways for row in definition.tree.tensors):
-            matrix = isinstance(row.storage, tree.MapStorage) and names[-1] == "weight"
+            matrix = isinstance(row.storage, tree.MapStorageSyntax) and names[-1] == "weight"
             if names[at:] in (row.path.names, (*row.path.names, "weight") if matrix else ()):
                 return True
         steps = [(d, part) for d in ways for part in d.tree.parts if part.name == name]
@@ -179,7 +179,7 @@ def configs(view: ModuleView, diagnostics: Diagnostics) -> Mapping[str, tuple[ir
 
 
 def config_row(
-    row: tree.ConfigRow, view: ModuleView, diagnostics: Diagnostics
+    row: tree.ConfigRowSyntax, view: ModuleView, diagnostics: Diagnostics
 ) -> ir.ConfigRow | None:
     """One row; None, after a report, where it cannot be understood."""
     scope, key, index = view.scope, row.key, None
@@ -196,7 +196,7 @@ def config_row(
         value: Expr | tuple[Expr, ...]
         if is_anything(row.value) and role == "read":
             value, role = Const(None), "unread"
-        elif isinstance(row.value, tree.ListOf):
+        elif isinstance(row.value, tree.ListOfSyntax):
             value = tuple(scope.resolve(item) for item in row.value.items)
         else:
             value = scope.resolve(row.value)
@@ -206,8 +206,8 @@ def config_row(
     return ir.ConfigRow(value, key, condition, role, index)
 
 
-def is_anything(value: tree.Expression | tree.ListOf) -> bool:
-    return isinstance(value, tree.Path) and value.names == (ANYTHING,)
+def is_anything(value: tree.Expression | tree.ListOfSyntax) -> bool:
+    return isinstance(value, tree.PathSyntax) and value.names == (ANYTHING,)
 
 
 def role_and_conditions(
@@ -218,7 +218,7 @@ def role_and_conditions(
         return "", []
     role, others = "", []
     for node in conjuncts(condition):
-        name = node.names[0] if isinstance(node, tree.Path) and len(node.names) == 1 else ""
+        name = node.names[0] if isinstance(node, tree.PathSyntax) and len(node.names) == 1 else ""
         if name in ROLES and name not in scope.names() and not role:
             role = name
         else:
@@ -229,7 +229,7 @@ def role_and_conditions(
 def conjuncts(node: tree.Expression) -> list[tree.Expression]:
     """What must all hold, where a condition is `a and b and c`."""
     match node:
-        case tree.Operation(op="and", operands=operands):
+        case tree.OperationSyntax(op="and", operands=operands):
             return [found for operand in operands for found in conjuncts(operand)]
         case _:
             return [node]
@@ -258,11 +258,11 @@ def reports(view: ModuleView, diagnostics: Diagnostics) -> tuple[ir.Report, ...]
 
 
 def section(
-    node: tree.ReportSection, view: ModuleView, diagnostics: Diagnostics
+    node: tree.ReportSectionSyntax, view: ModuleView, diagnostics: Diagnostics
 ) -> ir.ReportSection:
     rows: list[ir.ReportRow | ir.ReportSection] = []
     for item in node.rows:
-        if isinstance(item, tree.ReportSection):
+        if isinstance(item, tree.ReportSectionSyntax):
             rows.append(section(item, view, diagnostics))
             continue
         row = report_row(item, view, diagnostics)
@@ -272,15 +272,15 @@ def section(
 
 
 def report_row(
-    node: tree.ReportRow, view: ModuleView, diagnostics: Diagnostics
+    node: tree.ReportRowSyntax, view: ModuleView, diagnostics: Diagnostics
 ) -> ir.ReportRow | None:
     subject = node.subject
-    if isinstance(subject, tree.Call) and not subject.arguments and not subject.keywords:
+    if isinstance(subject, tree.CallSyntax) and not subject.arguments and not subject.keywords:
         if subject.function.names[0] not in view.parts:
             diagnostics.report("E0705", subject.span, name=subject.function.text)
             return None
         return ir.ReportRow(node.label, "output", subject.function.text)
-    if isinstance(subject, tree.Path):
+    if isinstance(subject, tree.PathSyntax):
         first = subject.names[0]
         if first in view.parts or subject.text in view.tensors:
             if not selects(view, subject.names):

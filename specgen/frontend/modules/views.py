@@ -19,7 +19,7 @@ class TensorView:
     A row that shares another's is several where what it stands for, its `end`, has alternatives.
     """
 
-    row: tree.Tensor
+    row: tree.TensorSyntax
     kind: str
     shape: tuple[Expr, ...]
     compute: str
@@ -34,7 +34,7 @@ class PartView:
     Without a signature the module `lacks_forward`, or what is wrong with it is reported there.
     """
 
-    row: tree.Part
+    row: tree.PartSyntax
     signature: Signature | None
     condition: Expr
     lacks_forward: bool = False
@@ -42,7 +42,7 @@ class PartView:
 
 @dataclass(frozen=True, slots=True)
 class CacheView:
-    row: tree.CacheRow
+    row: tree.CacheRowSyntax
     shape: tuple[Expr, ...]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from specgen.backends.pytorch.layout import Keyword, Node, number
+from specgen.backends.pytorch.layout import KeywordArgument, Node, number
 from specgen.expr.node import Expr
 from specgen.ir.model import REST, Op, Value
 from specgen.records import dataclass
@@ -56,8 +56,8 @@ class TorchCall:
         shape = self.op.args[0].types[0].shape
         return number(axis if axis == -1 or REST in shape else axis + len(shape))
 
-    def dim(self, axis: int) -> Keyword:
-        return Keyword("dim", self.place(axis))
+    def dim(self, axis: int) -> KeywordArgument:
+        return KeywordArgument("dim", self.place(axis))
 
 
 #: The op as an expression; attributes come by their names.

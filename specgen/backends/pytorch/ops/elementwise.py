@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from specgen.backends.pytorch.layout import Atom, Binary, Keyword, Node, Unary, method
+from specgen.backends.pytorch.layout import Atom, Binary, KeywordArgument, Node, Unary, method
 from specgen.backends.pytorch.layout import call as function_call
 from specgen.backends.pytorch.ops.call import Function, Functions, TorchCall
 from specgen.dtypes import DTYPES, INTEGERS
@@ -87,8 +87,8 @@ def converted(call: TorchCall, value: Value, dtype: str, *, counted: bool) -> No
 
 def clamp(call: TorchCall, *, low: Expr | None, high: Expr | None) -> Node:
     real = call.names.real
-    bounds: list[Node | Keyword] = [
-        Keyword(side, real(bound))
+    bounds: list[Node | KeywordArgument] = [
+        KeywordArgument(side, real(bound))
         for side, bound in (("min", low), ("max", high))
         if bound is not None
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specgen.backends.pytorch.layout import Atom, Keyword, Node, method
+from specgen.backends.pytorch.layout import Atom, KeywordArgument, Node, method
 from specgen.backends.pytorch.ops.call import Function, Functions, TorchCall
 
 
@@ -15,7 +15,7 @@ def along(name: str) -> Function:
 
 def reduction(name: str) -> Function:
     def written(call: TorchCall, *, axis: int, keep: bool) -> Node:
-        kept = [Keyword("keepdim", Atom("True"))] if keep else []
+        kept = [KeywordArgument("keepdim", Atom("True"))] if keep else []
         return method(call.operand(), name, call.place(axis), *kept)
 
     return written

@@ -8,7 +8,7 @@ from typing import Final
 from specgen.backends.pytorch.layout import (
     Atom,
     Attribute,
-    Keyword,
+    KeywordArgument,
     Node,
     flat,
     method,
@@ -60,7 +60,7 @@ def gather(call: TorchCall) -> Node:
 
 def topk(call: TorchCall, *, k: Expr) -> Node:
     size = call.names.size(k)
-    return method(call.operand(), "topk", size, Keyword("dim", number(-1)))
+    return method(call.operand(), "topk", size, KeywordArgument("dim", number(-1)))
 
 
 FUNCTIONS: Functions = {

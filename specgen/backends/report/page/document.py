@@ -17,7 +17,7 @@ from specgen.backends.report.outline import outline
 from specgen.backends.report.page.nodes import Nodes, Pool
 from specgen.backends.report.page.signature import ends, lengths_of
 from specgen.backends.report.page.structures import structures
-from specgen.backends.report.page.tree import Place, tree
+from specgen.backends.report.page.tree import TreePlace, tree
 from specgen.backends.report.page.words import WORDS
 from specgen.backends.report.sections import Line, Section, filed
 from specgen.backends.report.words import LANGUAGES
@@ -113,14 +113,14 @@ class Writing:
 
     # ---- picture and sections
 
-    def place(self, place: Place, rows: list[int]) -> int:
+    def place(self, place: TreePlace, rows: list[int]) -> int:
         found: dict[str, Any] = {
             "name": place.name,
             "module": place.module,
             "times": self.nodes.number(place.multiplicity),
             "items": [
                 ["place", self.place(item, rows)]
-                if isinstance(item, Place)
+                if isinstance(item, TreePlace)
                 else ["row", rows[item]]
                 for item in place.items
             ],

@@ -12,7 +12,7 @@ from itertools import pairwise
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.table.cases import Folder, Site
 from specgen.analysis.table.instances import Instance, root
-from specgen.analysis.table.rows import Entry, Row, entries
+from specgen.analysis.table.rows import Row, TableEntry, entries
 from specgen.backends.report.page.flow import Flow, flow
 from specgen.expr.evaluate import EvaluationError, Value, evaluate
 from specgen.expr.node import ZERO, Expr, total
@@ -23,7 +23,7 @@ Placed = Mapping[Instance, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TreePlace:
     """A part of the model: its rows (numbers in the ledger) and the places in it, in order.
 
     `multiplicity` is how often it is there in all, `repeated` how often the table puts it into
@@ -37,11 +37,11 @@ class Place:
     multiplicity: Expr
     repeated: Expr | None
     used: bool
-    items: tuple[int | Place, ...]
+    items: tuple[int | TreePlace, ...]
     linked: tuple[bool, ...]
 
 
-def tree(ledger: Ledger) -> Place:
+def tree(ledger: Ledger) -> TreePlace:
     """The model's own place, with all others in it."""
     model = root(ledger.program)
     return Drawing(ledger, placed(ledger, model), Folder(ledger.values)).place(model, used=True)
@@ -59,7 +59,7 @@ def placed(ledger: Ledger, model: Instance) -> Placed:
     return found
 
 
-def belongs(row: Row, entry: Entry, values: Mapping[str, Value]) -> bool:
+def belongs(row: Row, entry: TableEntry, values: Mapping[str, Value]) -> bool:
     """Whether a row is one of an entry's: alternatives of one path exclude each other."""
     if row.path != ".".join(entry.path):
         return False
@@ -78,10 +78,10 @@ class Drawing:
     rows: Placed
     folder: Folder
 
-    def place(self, instance: Instance, used: bool) -> Place:
+    def place(self, instance: Instance, used: bool) -> TreePlace:
         order = flow(instance.module)
         found = [(self.name(number, instance), number) for number in self.rows.get(instance, ())]
-        items: list[tuple[str, int | Place]] = [*found]
+        items: list[tuple[str, int | TreePlace]] = [*found]
         for child in instance.children:
             name = child.path[-1]
             items.append((name, self.place(child, name in order.order)))
@@ -89,7 +89,7 @@ class Drawing:
         items = [(name, item) for name, item in items if self.occurs(item)]
         items.sort(key=lambda item: position.get(item[0].partition(".")[0], len(position)))
         caller = instance.caller
-        return Place(
+        return TreePlace(
             caller.name if caller else self.ledger.program.name,
             caller.description if caller else None,
             instance.module.title or instance.module.name,
@@ -109,8 +109,8 @@ class Drawing:
         cases = self.folder.fold(Site(instance.indices, instance.condition, ()))
         return total(*(case.multiplicity for case in cases))
 
-    def occurs(self, item: int | Place) -> bool:
-        return not isinstance(item, Place) or item.multiplicity != ZERO
+    def occurs(self, item: int | TreePlace) -> bool:
+        return not isinstance(item, TreePlace) or item.multiplicity != ZERO
 
 
 def linked(names: list[str], order: Flow) -> tuple[bool, ...]:
