@@ -14,7 +14,7 @@ from specgen.frontend import values as bind
 from specgen.frontend.files import Loaded, ModuleDefinition
 from specgen.frontend.load import build_program
 from specgen.frontend.modules.module import ModuleViews
-from specgen.frontend.origin import Origin
+from specgen.frontend.origin import TableOrigin
 from specgen.frontend.values import Override
 from specgen.ir.model import Program
 from specgen.records import dataclass
@@ -32,7 +32,7 @@ class Opened:
     variant: str | None
     overrides: Mapping[str, Override]
     stored: str = ""
-    origin: Origin | None = None
+    origin: TableOrigin | None = None
 
     def program(self, more: Mapping[str, Override] | None = None) -> Program:
         """The table, checked and typed, with `more` parameters overridden.

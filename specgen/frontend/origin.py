@@ -10,7 +10,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True)
-class Origin:
+class TableOrigin:
     """A released configuration by its `name`, which gave the values of these `params`.
 
     One whose values are those of a `variant` needs no name.
@@ -20,7 +20,7 @@ class Origin:
     params: frozenset[str]
     variant: str | None = None
 
-    def but_for(self, others: Iterable[str]) -> Origin:
+    def but_for(self, others: Iterable[str]) -> TableOrigin:
         """The same, where others were given a value after it."""
         return replace(self, params=self.params - set(others))
 

@@ -11,7 +11,7 @@ from specgen.records import dataclass
 
 if TYPE_CHECKING:
     from specgen.frontend.opened import Opened
-    from specgen.frontend.origin import Origin
+    from specgen.frontend.origin import TableOrigin
     from specgen.frontend.values import Override
     from specgen.ir.model import Program
 
@@ -29,7 +29,7 @@ class Selection:
     variant: str | None = None
     overrides: Mapping[str, Override] = field(default_factory=dict)
     stored: str = ""
-    origin: Origin | None = None
+    origin: TableOrigin | None = None
 
     def program(self) -> Program:
         """The table, checked and typed.

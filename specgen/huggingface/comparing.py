@@ -18,8 +18,8 @@ from specgen.huggingface.fitting import faults
 from specgen.huggingface.safetensors import (
     INDEX,
     SUFFIX,
+    ByteRange,
     DamagedCheckpoint,
-    Stretch,
     header,
     index,
     stretches,
@@ -152,7 +152,7 @@ def checkpointed(program: Program, path: Path, ignore: Sequence[str]) -> Checkpo
 
 
 def listed(
-    name: str, program: Program, found: Mapping[str, Stretch], ignore: Sequence[str]
+    name: str, program: Program, found: Mapping[str, ByteRange], ignore: Sequence[str]
 ) -> CheckpointComparison:
     differences = folded(faults(program, found, ignore, frozenset()))
     return CheckpointComparison(f"{len(found):,} tensors of {name}", differences)

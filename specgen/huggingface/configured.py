@@ -48,11 +48,11 @@ class Configured(Selection):
         Raises:
             SpecError: as `opened`.
         """
-        from specgen.frontend.origin import Origin
+        from specgen.frontend.origin import TableOrigin
 
         name, own = (self.origin.name, self.origin.params) if self.origin else ("", frozenset())
         shown = self.overrides.keys() - own
-        origin = Origin(name, frozenset(self.said.keys() - shown), self.variant)
+        origin = TableOrigin(name, frozenset(self.said.keys() - shown), self.variant)
         return replace(self.opened(), variant=None, overrides=self.said, origin=origin)
 
 

@@ -11,7 +11,7 @@ from specgen.analysis.table.leeway import leeway
 from specgen.analysis.table.stored import StoredTensor, expand, scheme_of, stored
 from specgen.diagnostics.diagnostic import Diagnostics
 from specgen.expr.node import Sym
-from specgen.huggingface.safetensors import DamagedCheckpoint, Stretch, stretches
+from specgen.huggingface.safetensors import ByteRange, DamagedCheckpoint, stretches
 from specgen.ir.model import Program
 from specgen.regular_files import real_path
 
@@ -26,7 +26,7 @@ MANY: Final = 20
 
 def fitting(
     program: Program, folder: Path, ignore: Sequence[str] = (), *, together: bool = True
-) -> Mapping[str, Stretch]:
+) -> Mapping[str, ByteRange]:
     """Where each tensor of the table lies, by its released name.
 
     `ignore` are patterns (`lm_head.*`) of names that the checkpoint may have in excess.  Files that
@@ -37,7 +37,7 @@ def fitting(
             that is missing, in excess or other than it should be is listed.
     """
     diagnostics = Diagnostics()
-    found: dict[str, Stretch] = {}
+    found: dict[str, ByteRange] = {}
     try:
         found = stretches(folder)
         if together:
@@ -101,7 +101,7 @@ def tensors(program: Program) -> Mapping[str, StoredTensor]:
 
 def faults(
     program: Program,
-    found: Mapping[str, Stretch | None],
+    found: Mapping[str, ByteRange | None],
     ignore: Sequence[str],
     exact: frozenset[str] = EXACT,
 ) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from specgen.documents.params_listing import list_remarks
 from specgen.expr.evaluate import describe, plain
 from specgen.frontend import values as bind
 from specgen.frontend.modules.module import ModuleViews
-from specgen.frontend.origin import Origin
+from specgen.frontend.origin import TableOrigin
 from specgen.frontend.values import Override
 from specgen.huggingface.binding import Bound, BoundTable, load_table
 from specgen.huggingface.binding import bind as bind_to
@@ -198,7 +198,7 @@ def selection(path: str, overrides: Mapping[str, Override]) -> Configured:
     origin = None
     if differs.keys() - overrides.keys():  # it is no variant, and named after none
         variant, differs = None, differing(bound, None)
-        origin = Origin(called(Path(path)), frozenset(differs)).but_for(overrides)
+        origin = TableOrigin(called(Path(path)), frozenset(differs)).but_for(overrides)
     return Configured(
         table.path, variant, differs, bound.stored, origin, path, dict(overrides), bound.overrides
     )

@@ -71,9 +71,9 @@ def unpacked(data: bytes, text: str, given: Mapping[str, Override]) -> Configure
     name, variant, overrides, stored, origin, said = json.loads(data)
     of = None
     if origin is not None:
-        from specgen.frontend.origin import Origin
+        from specgen.frontend.origin import TableOrigin
 
-        of = Origin(origin[0], frozenset(origin[1]))
+        of = TableOrigin(origin[0], frozenset(origin[1]))
     path = folder("specs") / name
     return Configured(path, variant, listed(overrides), stored, of, text, dict(given), listed(said))
 

@@ -51,7 +51,7 @@ class DamagedCheckpoint(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ByteRange:
     """Where a tensor lies: `file` is a name in the folder, `start` counts from its first byte."""
 
     file: str
@@ -65,7 +65,7 @@ class Stretch:
         return self.start + self.length
 
 
-def stretches(folder: Path) -> dict[str, Stretch]:
+def stretches(folder: Path) -> dict[str, ByteRange]:
     """Every tensor of the checkpoint in a folder, by its name.
 
     The files are those of model.safetensors.index.json, else model.safetensors, else all; links, as
@@ -75,7 +75,7 @@ def stretches(folder: Path) -> dict[str, Stretch]:
         DamagedCheckpoint: there is none, or a header is not as the format has it.
         OSError: the folder cannot be read.
     """
-    found: dict[str, Stretch] = {}
+    found: dict[str, ByteRange] = {}
     places = index(folder / INDEX)
     for file in files(folder, places):
         for name, stretch in header(folder / file).items():
@@ -119,7 +119,7 @@ def is_file_name(text: object) -> bool:
     return isinstance(text, str) and text.endswith(SUFFIX) and not {"/", "\\", "\0"} & set(text)
 
 
-def header(path: Path) -> dict[str, Stretch]:
+def header(path: Path) -> dict[str, ByteRange]:
     """The tensors of one file.
 
     Raises:
@@ -181,7 +181,7 @@ def parsed(data: bytes, what: str) -> Any:
     return found
 
 
-def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tuple[str, Stretch]]:
+def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tuple[str, ByteRange]]:
     """The tensors that a header lists; `origin` is where the first of them starts."""
     for name, entry in document.items():
         if name == "__metadata__":
@@ -210,7 +210,7 @@ def entries(file: str, document: Mapping[str, Any], origin: int) -> Iterator[tup
         if bits is None or stop < start or 8 * (stop - start) != bits:
             raise ValueError(f"`{shown}` has {stop - start} bytes for {dtype[:SHOWN]} {dims}")
         known = SAFETENSORS[dtype].name if dtype in SAFETENSORS else dtype
-        yield name, Stretch(file, origin + start, known, tuple(dims), stop - start)
+        yield name, ByteRange(file, origin + start, known, tuple(dims), stop - start)
 
 
 def bits_of(dims: Iterable[int], each: int) -> int | None:
@@ -234,7 +234,7 @@ def is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SIZE
 
 
-def lie_together(file: str, found: Iterable[Stretch], start: int, size: int) -> None:
+def lie_together(file: str, found: Iterable[ByteRange], start: int, size: int) -> None:
     """From `start` to the end of the file there is one tensor behind the other."""
     end = start
     for stretch in sorted(found, key=lambda stretch: (stretch.start, stretch.stop)):

@@ -52,7 +52,7 @@ def opens_module(lexemes: Sequence[Lexeme], index: int) -> bool:
 
 
 @dataclass(slots=True)
-class Open:
+class OpenBracket:
     """A bracket that waits for its counterpart; `indent` is that of the row it stands in."""
 
     lexeme: Lexeme
@@ -92,7 +92,7 @@ class Repair:
     source: Source
     lexemes: list[Lexeme]
     faults: Faults
-    stack: list[Open] = field(default_factory=list)
+    stack: list[OpenBracket] = field(default_factory=list)
     #: What to insert before an index, and what stands at an index instead of what was read.
     supplied: dict[int, list[Lexeme]] = field(default_factory=dict)
     replaced: dict[int, Lexeme | None] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Repair:
                     self.close_missing(index)
             if word in CLOSING:
                 module = word == "{" and opens_module(self.lexemes, index)
-                self.stack.append(Open(lexeme, index, indent, module))
+                self.stack.append(OpenBracket(lexeme, index, indent, module))
             elif word == "}":
                 self.close_brace(index)
             elif word in OPENING:
@@ -185,7 +185,7 @@ class Repair:
         supplied = Lexeme(closing, before.end, before.end, -1, supplied=True)
         self.supplied.setdefault(place, []).append(supplied)
 
-    def place(self, waiting: Open, index: int) -> int:
+    def place(self, waiting: OpenBracket, index: int) -> int:
         """Where the bracket should have been closed: before the first line not indented deeper.
 
         A `{` whose body is not indented says nothing, and is closed where it must be.
@@ -209,7 +209,7 @@ class Repair:
         self.faults.lost.append(lexeme.start)
         self.replaced[index] = None
 
-    def swap(self, index: int, waiting: Open) -> None:
+    def swap(self, index: int, waiting: OpenBracket) -> None:
         lexeme = self.lexemes[index]
         span = self.span(lexeme)
         closing = CLOSING[waiting.lexeme.text]

@@ -14,7 +14,7 @@ from specgen.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRow:
+class CountedCache:
     """A cache row that the forward writes; `shape` is what one token adds to one instance."""
 
     name: str
@@ -32,14 +32,14 @@ class CacheRow:
         return count
 
 
-def cached(places: Iterable[Reach], folder: Folder) -> Iterable[CacheRow]:
+def cached(places: Iterable[Reach], folder: Folder) -> Iterable[CountedCache]:
     """The cache rows that the forward writes, for one token of one sequence."""
     return (row for _, row, _ in written(places, folder))
 
 
 def written(
     places: Iterable[Reach], folder: Folder
-) -> Iterator[tuple[Reach, CacheRow, tuple[Index, ...]]]:
+) -> Iterator[tuple[Reach, CountedCache, tuple[Index, ...]]]:
     """The cache rows that the forward writes, with the places that do and their indices."""
     for place in places:
         instance = place.instance
@@ -56,7 +56,7 @@ def written(
             site = Site(instance.indices, conjunction(instance.condition, condition), shape)
             dtype = stored_dtype(instance.program, cache.dtype)
             for case in folder.fold(site):
-                row = CacheRow(
+                row = CountedCache(
                     pattern((*instance.prefixes["own"], ".", cache.name)),
                     case.amounts,
                     tuple(evaluate_int(dim, folder.env) for dim in case.amounts),

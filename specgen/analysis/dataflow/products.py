@@ -68,7 +68,7 @@ MAX_STEPS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ProductOrigin:
     """Where a value comes from; see Note [Origins].  Equal `key`s are the same numbers."""
 
     new: bool
@@ -178,9 +178,11 @@ class Products:
             ProductInterpreter(self, frame, names).run(forward.body)
         return self.found
 
-    def origin(self, *sources: Origin, new: bool = False, old: bool = False) -> Origin:
+    def origin(
+        self, *sources: ProductOrigin, new: bool = False, old: bool = False
+    ) -> ProductOrigin:
         """That of a value computed from others."""
-        return Origin(
+        return ProductOrigin(
             new or any(source.new for source in sources),
             old or any(source.old for source in sources),
             next(self._keys),
@@ -192,26 +194,26 @@ class Products:
 
 
 @dataclass(frozen=True)
-class ProductInterpreter(Joining[Origin]):
+class ProductInterpreter(Joining[ProductOrigin]):
     """Follows where values come from; `names` are those of the body, by where theirs do."""
 
     products: Products
     frame: ProductFrame
-    names: dict[str, Origin]
+    names: dict[str, ProductOrigin]
 
     def begin(self, value: Value) -> None:
         self.products.step()
 
-    def var(self, value: Var) -> Origin:
+    def var(self, value: Var) -> ProductOrigin:
         return self.names.get(value.name) or self.products.origin()
 
-    def weight(self, value: Weight) -> Origin:
+    def weight(self, value: Weight) -> ProductOrigin:
         return self.products.origin()
 
-    def scalar(self, value: Scalar) -> Origin:
+    def scalar(self, value: Scalar) -> ProductOrigin:
         return self.products.origin()
 
-    def op(self, value: Op) -> Origin:
+    def op(self, value: Op) -> ProductOrigin:
         sources, frame = [*self.operands(value)], self.frame
         if has(value, Trait.CONTRACTS):
             self.products.found += contractions(value, sources, frame)
@@ -219,7 +221,7 @@ class ProductInterpreter(Joining[Origin]):
             self.products.limits.update(dict.fromkeys(compared_with(value.args, frame)))
         return sources[0] if has(value, Trait.RENAMES) else self.products.origin(*sources)
 
-    def apply_map(self, value: ApplyMap) -> Origin:
+    def apply_map(self, value: ApplyMap) -> ProductOrigin:
         source, frame = self.value(value.value), self.frame
         for tensor in frame.instance.module.tensors_named(value.row):
             out = frame.instance.resolve(tensor.shape[0])
@@ -229,10 +231,10 @@ class ProductInterpreter(Joining[Origin]):
             self.products.found.append(Product(place, name, "map", axes))
         return self.products.origin(source)
 
-    def call_part(self, value: CallPart) -> Origin:
+    def call_part(self, value: CallPart) -> ProductOrigin:
         return self.part(value, value.args, [*self.operands(value)])
 
-    def mixture(self, value: Mixture) -> Origin:
+    def mixture(self, value: Mixture) -> ProductOrigin:
         sources = [*self.operands(value)]
         chosen = self.frame.dims(value.index.types[0])[-1]
         result = self.part(value, (value.value,), sources[:1], chosen)
@@ -242,9 +244,9 @@ class ProductInterpreter(Joining[Origin]):
         self,
         call: CallPart | Mixture,
         args: tuple[Value, ...],
-        sources: list[Origin],
+        sources: list[ProductOrigin],
         mixture: Expr | None = None,
-    ) -> Origin:
+    ) -> ProductOrigin:
         frame, results = self.frame, []
         for child in called_parts(frame.instance, call):
             forward = chosen_forward(child, self.products.forwards)
@@ -257,20 +259,20 @@ class ProductInterpreter(Joining[Origin]):
             results.append(self.inside(forward, inner, sources).run(forward.body))
         return self.products.origin(*filter(None, results))
 
-    def call_function(self, value: CallFunction) -> Origin:
+    def call_function(self, value: CallFunction) -> ProductOrigin:
         sources = [*self.operands(value)]
         function, scope, rest = called(value, self.frame)
         inner = self.inside(function, replace(self.frame, scope=scope, rest=rest), sources)
         return inner.run(function.body) or self.products.origin()
 
     def inside(
-        self, function: Function, frame: ProductFrame, args: list[Origin]
+        self, function: Function, frame: ProductFrame, args: list[ProductOrigin]
     ) -> ProductInterpreter:
         """The interpreter of a body that is called with arguments from there."""
         names = dict(zip((a.name for a in function.args), args, strict=True))
         return ProductInterpreter(self.products, frame, names)
 
-    def append(self, value: Append) -> Origin:
+    def append(self, value: Append) -> ProductOrigin:
         self.value(value.value)
         return self.products.origin(old=True)
 
@@ -279,7 +281,7 @@ class ProductInterpreter(Joining[Origin]):
         for i, name in enumerate(statement.names):  # the results of one value are others
             self.names[name] = origin if i == 0 else self.products.origin(origin)
 
-    def ret(self, statement: Return) -> Origin:
+    def ret(self, statement: Return) -> ProductOrigin:
         return self.either(*map(self.value, statement.values))
 
     def under(self, condition: Expr, holds: bool) -> ProductInterpreter:
@@ -289,8 +291,8 @@ class ProductInterpreter(Joining[Origin]):
     def join(
         self,
         sides: tuple[ProductInterpreter, ProductInterpreter],
-        returned: tuple[Origin | None, Origin | None],
-    ) -> Origin | None:
+        returned: tuple[ProductOrigin | None, ProductOrigin | None],
+    ) -> ProductOrigin | None:
         then, otherwise = (side.names for side in sides)
         for name in {**then, **otherwise}:
             found = (names[name] for names in (then, otherwise) if name in names)
@@ -298,7 +300,7 @@ class ProductInterpreter(Joining[Origin]):
         origins = [origin for origin in returned if origin is not None]
         return self.either(*origins) if origins else None
 
-    def either(self, *origins: Origin) -> Origin:
+    def either(self, *origins: ProductOrigin) -> ProductOrigin:
         """That of a value which is any of these."""
         return origins[0] if len(set(origins)) == 1 else self.products.origin(*origins)
 
@@ -403,7 +405,7 @@ def site(frame: ProductFrame, operations: Expr) -> Site:
     return Site(tuple(indices), frame.condition, (operations,))
 
 
-def contractions(op: Op, sources: list[Origin], frame: ProductFrame) -> Iterator[Product]:
+def contractions(op: Op, sources: list[ProductOrigin], frame: ProductFrame) -> Iterator[Product]:
     """The products of an einsum, contracted from left to right."""
     inputs, output = sides(op)
     dims = [frame.dims(arg.types[0]) for arg in op.args]

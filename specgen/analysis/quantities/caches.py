@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Final
 
-from specgen.analysis.dataflow.cache_rows import CacheRow
+from specgen.analysis.dataflow.cache_rows import CountedCache
 from specgen.analysis.dataflow.products import Operand, Product
 from specgen.analysis.quantities.context import CountingContext
 from specgen.analysis.quantities.record import QuantityGroup, QuantityRecord
@@ -116,7 +116,7 @@ def count(context: CountingContext) -> Iterable[Quantity]:
 TOKENS: Final = (Sym("B", "axis"), Sym("T", "axis"))
 
 
-def term(row: CacheRow, *, sized: bool, outer: tuple[Expr, ...] = ()) -> Term:
+def term(row: CountedCache, *, sized: bool, outer: tuple[Expr, ...] = ()) -> Term:
     scale = DTYPES[row.dtype].bytes if sized else 1
     amount = product(expression(scale), *outer, *row.shape)
     return Term(row.multiplicity, amount, Fraction(row.elements * scale))

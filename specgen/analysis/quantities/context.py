@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from specgen.analysis.dataflow.cache_rows import CacheRow, cached
+from specgen.analysis.dataflow.cache_rows import CountedCache, cached
 from specgen.analysis.dataflow.costs import Choice, choices
 from specgen.analysis.dataflow.products import Product, Walked, walked
 from specgen.analysis.dataflow.reach import Reach, reached
@@ -32,7 +32,7 @@ class CountingContext:
     rows: tuple[Row, ...]
     stored: tuple[StoredTensor, ...]
     places: Mapping[Instance, Reach]
-    caches: tuple[CacheRow, ...]
+    caches: tuple[CountedCache, ...]
     choices: Mapping[str, Choice]
     products: tuple[Product, ...]
     decode_products: tuple[Product, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from specgen.analysis.dataflow.cache_rows import CacheRow
+from specgen.analysis.dataflow.cache_rows import CountedCache
 from specgen.analysis.quantities.context import CountingContext, taken_apart
 from specgen.analysis.quantities.faults import countable
 from specgen.analysis.quantities.record import NO_DATAFLOW, QuantityRecord
@@ -57,7 +57,7 @@ class Ledger:
     stored: tuple[StoredTensor, ...]
     quantities: Mapping[str, Quantity]
     storage: tuple[Storage, ...]
-    caches: tuple[CacheRow, ...]
+    caches: tuple[CountedCache, ...]
     decode_forwards: Mapping[str, str]
     decided: tuple[Expr, ...]
     values: Mapping[str, Value]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
-from specgen.analysis.dataflow.cache_rows import CacheRow, written
+from specgen.analysis.dataflow.cache_rows import CountedCache, written
 from specgen.analysis.dataflow.products import limits_of_sight
 from specgen.analysis.dataflow.reach import Reach, reached
 from specgen.analysis.dataflow.stages import (
@@ -153,8 +153,8 @@ class Share:
 class CacheShare:
     """What a rank keeps of a cache row, of one token of one sequence."""
 
-    row: CacheRow
-    held: CacheRow
+    row: CountedCache
+    held: CountedCache
     readers: frozenset[Position]
     limits: tuple[Expr, ...]
     indices: tuple[Index, ...]
@@ -328,7 +328,7 @@ def staged(at: frozenset[Position], amount: Expr) -> Expr:
     return Apply("cond", (condition, amount, ZERO))
 
 
-def amount(row: CacheRow) -> Expr:
+def amount(row: CountedCache) -> Expr:
     """Bytes of a cache row, of T tokens of a data rank's share of B sequences."""
     sequences = balanced(Sym("B", "axis"), DATA).size
     return product(expression(DTYPES[row.dtype].bytes), sequences, Sym("T", "axis"), *row.shape)

@@ -32,7 +32,7 @@ from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
 from specgen.huggingface.fitting import fitting
 from specgen.huggingface.generation import ending_tokens
-from specgen.huggingface.safetensors import DamagedCheckpoint, Stretch
+from specgen.huggingface.safetensors import ByteRange, DamagedCheckpoint
 from specgen.ir.model import SCALAR, Arg, Function, Program
 from specgen.ir.roots import is_language_model
 from specgen.ir.verify import InternalFault
@@ -137,7 +137,7 @@ def document(
     forward: Function,
     compute: str,
     options: Options,
-    checkpoint: Mapping[str, Stretch] | None,
+    checkpoint: Mapping[str, ByteRange] | None,
     repeat: bool,
 ) -> Document:
     """The graph and all that belongs to its file."""

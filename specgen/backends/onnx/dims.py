@@ -55,17 +55,17 @@ Shape = tuple[Dim, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenDim:
     """What a name stands for that has another value in each instance of a mixture.
 
     They share their nodes; which of them is evaluated is known only when the graph runs.
     """
 
 
-OPEN: Final = Open()
+OPEN: Final = OpenDim()
 
 #: What names stand for while a module is lowered: numbers, choices, and symbolic dims.
-Environment = Mapping[str, Value | DimExtent | Open]
+Environment = Mapping[str, Value | DimExtent | OpenDim]
 
 
 #: A dim of which the file says nothing; two of them need not be equal.
@@ -148,7 +148,7 @@ def resolve(expr: Expr, env: Environment) -> Value | DimExtent:
             if name not in env:
                 raise EvaluationError(f"`{name}` has no value here")
             found = env[name]
-            if isinstance(found, Open):
+            if isinstance(found, OpenDim):
                 reason = (
                     "differs among the instances of a mixture, which are one piece of the graph"
                 )
@@ -168,7 +168,7 @@ def resolve(expr: Expr, env: Environment) -> Value | DimExtent:
     assert_never(expr)
 
 
-def resolve_if_closed(expr: Expr, env: Environment) -> Value | DimExtent | Open:
+def resolve_if_closed(expr: Expr, env: Environment) -> Value | DimExtent | OpenDim:
     """As `resolve`, but OPEN where the value differs among the instances of a mixture."""
     try:
         return resolve(expr, env)

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from specgen.dtypes import UNGATHERED
-from specgen.huggingface.safetensors import Stretch
+from specgen.huggingface.safetensors import ByteRange
 from specgen.records import dataclass
 
 #: How much of a file one initializer may span, as a multiple of what it is there for: an expert's
@@ -50,7 +50,7 @@ class ExpertShard:
         return self.only, None if self.at is None else tuple(sorted(self.at.items()))
 
 
-def overlays(found: Sequence[Stretch]) -> Iterator[Mapping[int, int] | int]:
+def overlays(found: Sequence[ByteRange]) -> Iterator[Mapping[int, int] | int]:
     """The instances that one initializer can hold over what lies in a file, with their places.
 
     It starts with the first of them, and each lies at a multiple of its own length from there;
@@ -68,7 +68,7 @@ def overlays(found: Sequence[Stretch]) -> Iterator[Mapping[int, int] | int]:
             yield from instances
 
 
-def multiples(found: Mapping[int, Stretch]) -> dict[int, int]:
+def multiples(found: Mapping[int, ByteRange]) -> dict[int, int]:
     """The place of each instance in units of its length; nothing where there is none."""
     start = min(stretch.start for stretch in found.values())
     places = {}

@@ -18,7 +18,7 @@ from specgen.dtypes import bytes_of
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
 from specgen.expr.node import Expr, symbols
 from specgen.expr.printing import to_text
-from specgen.huggingface.safetensors import Stretch
+from specgen.huggingface.safetensors import ByteRange
 from specgen.ir.model import Template
 from specgen.records import dataclass
 
@@ -38,7 +38,7 @@ class StoredInitializer:
     shape: tuple[int, ...]
     pattern: str
     stacked: tuple[tuple[str, str], ...] = ()
-    sources: tuple[Stretch, ...] = ()
+    sources: tuple[ByteRange, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -93,7 +93,7 @@ class RowPlace:
 
 
 def initializers(
-    place: RowPlace, options: Options, checkpoint: Mapping[str, Stretch]
+    place: RowPlace, options: Options, checkpoint: Mapping[str, ByteRange]
 ) -> Iterator[tuple[ExpertShard, StoredInitializer]]:
     """What holds a row, or all instances of a row of a mixture.
 
@@ -122,7 +122,7 @@ def initializers(
             yield piece, overlay(place, name, held, sources)
 
 
-def whole(place: RowPlace, checkpoint: Mapping[str, Stretch]) -> StoredInitializer:
+def whole(place: RowPlace, checkpoint: Mapping[str, ByteRange]) -> StoredInitializer:
     """A tensor, or the stack of all instances."""
     sources = tuple(checkpoint[name] for name in place.released()) if checkpoint else ()
     dtypes = {source.dtype for source in sources} or {place.tensor.dtype}
@@ -137,7 +137,7 @@ def whole(place: RowPlace, checkpoint: Mapping[str, Stretch]) -> StoredInitializ
 
 
 def single(
-    place: RowPlace, names: list[str], paths: list[str], sources: list[Stretch], instance: int
+    place: RowPlace, names: list[str], paths: list[str], sources: list[ByteRange], instance: int
 ) -> tuple[ExpertShard, StoredInitializer]:
     """One instance, under its released name."""
     name = names[instance]
@@ -148,7 +148,7 @@ def single(
 
 
 def overlay(
-    place: RowPlace, name: str, held: Mapping[int, int], sources: list[Stretch]
+    place: RowPlace, name: str, held: Mapping[int, int], sources: list[ByteRange]
 ) -> StoredInitializer:
     """Several instances in one file, and what lies between them."""
     (index,) = place.outside

@@ -36,7 +36,7 @@ from specgen.backends.refusal import RefusalSite, note_site
 from specgen.dtypes import DTYPES, UNGATHERED
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
-from specgen.huggingface.safetensors import Stretch
+from specgen.huggingface.safetensors import ByteRange
 from specgen.ir.model import Program
 from specgen.records import dataclass
 
@@ -94,7 +94,7 @@ class Weights:
         program: Program,
         graph: Graph,
         options: Options = DEFAULT,
-        checkpoint: Mapping[str, Stretch] | None = None,
+        checkpoint: Mapping[str, ByteRange] | None = None,
         reserved: Collection[str] = (),
     ) -> None:
         self._reserved = frozenset(reserved)
