@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from specgen.expr.evaluate import evaluate_int  # noqa: E402
 from specgen.frontend.load import load_program  # noqa: E402
 from tests.numeric.generated import imported, program, randomised  # noqa: E402
 from tests.numeric.test_padding import FAMILIES  # noqa: E402
@@ -149,3 +152,108 @@ def test_what_is_no_tensor_is_said_to_be_none(llama: Any, kind: str, cached: boo
         llama(tokens, values[kind], cache)
     with pytest.raises(TypeError, match=f"tokens must be a tensor, not {kind}"):
         llama(values[kind], None, cache)
+
+
+# ---- masks of forwards that are no language model's
+
+HEAD = """language 1
+use std.attention { causal, attention }
+model masked "What a mask hides" {
+  params { dim : size = 6 }
+  dtypes { maps = f32 arrays = f32 activations = f32 caches = f32 }
+  tensors { ROWS }
+"""
+
+#: Forwards and functions, and the call that is made of each; every flag among their arguments is a mask.
+MASKED = {
+    "one layer": "forward(x: [B, S, dim], mask: bool [B, S]) -> [B, S, dim] {"
+    ' return where(rearrange(mask, "b s -> b s 1"), w(x), 0) }',
+    "the mask first": "forward(mask: bool [B, S], x: [B, S, dim]) -> [B, S, dim] {"
+    ' return where(rearrange(mask, "b s -> b s 1"), w(x), 0) }',
+    "negated": "forward(x: [B, S, dim], hidden: bool [B, S]) -> [B, S, dim] {"
+    ' return where(rearrange(not hidden, "b s -> b s 1"), w(x), 0) }',
+    "two lengths": "forward(x: [B, S, dim], y: [B, E, dim], real: bool [B, E]) -> [B, S, dim] {"
+    ' s = where(rearrange(real, "b e -> b 1 e"), einsum("b s d, b e d -> b s e", w(x), y), -1e9)'
+    ' return einsum("b s e, b e d -> b s d", softmax(s), y) }',
+    "masks alone": "forward(one: bool [B, S], other: bool [B, S]) -> bool [B, S] {"
+    " return one and not other }",
+    "features": "forward(x: [N, dim], kept: bool [dim]) -> [N, dim] { return where(kept, w(x), 0) }",
+    "a whole text": "forward(tokens: i64 [B, S], mask: bool [B, S]) -> [B, dim] {"
+    ' return sum(where(rearrange(mask, "b s -> b s 1"), take(embed, tokens), 0), over = S) }',
+    "a function": "forward(tokens: i64 [B, S]) -> [B, S, dim] { return gated(take(embed, tokens), tokens > 3) }"
+    " function gated(h: [B, S, dim], live: bool [B, S]) -> [B, S, dim] {"
+    ' return where(rearrange(live, "b s -> b s 1"), w(h), 0) }',
+    "cached": "forward(x: [B, S, dim], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, dim] {"
+    ' k = append(key, rearrange(w(x), "b s d -> b s 1 d"))  q = rearrange(x, "b s d -> b s 1 d")'
+    ' return x + rearrange(attention(q, k, k, causal(positions, mask), 1.0), "b s 1 d -> b s d") }'
+    " cache { key : [B, T, 1, dim] along T }",
+}  # fmt: skip
+
+LENGTHS = {"B": 2, "S": 5, "E": 4, "N": 3, "T": 5, "dim": 6}
+
+
+def masked_call(kind: str, folder: Path) -> tuple[Any, dict[str, Any], Any]:
+    """The function, arguments that it takes, and a cache that holds nothing, if it has one."""
+    rows = {"w": "w : dim -> dim", "embed": "embed : [9, dim]"}
+    used = "  ".join(row for name, row in rows.items() if re.search(rf"\b{name}\b", MASKED[kind]))
+    text = HEAD.replace("ROWS", used) + MASKED[kind] + "\n}\n"
+    if "causal" not in MASKED[kind]:
+        text = text.replace("use std.attention { causal, attention }\n", "")
+    if not used:
+        text = text.replace("  tensors {  }\n", "").replace("  params { dim : size = 6 }\n", "")
+    (folder / "masked.dsv3").write_text(text, encoding="utf-8")
+    program = load_program(folder / "masked.dsv3")
+    module = imported(program, folder)
+    model = randomised(module.Model(module.Config()), 0).eval()
+    called = (program.model.functions or program.model.forwards)[0]
+    generator = torch.Generator().manual_seed(0)
+    given = {}
+    for arg in called.args:
+        shape = [evaluate_int(dim, LENGTHS) for dim in arg.type.shape]
+        drawn = torch.rand(shape, generator=generator)
+        given[arg.name] = {"bool": drawn < 0.7, "i64": (9 * drawn).long()}.get(
+            arg.type.dtype, drawn
+        )
+        if arg.name == "positions":
+            given[arg.name] = torch.arange(shape[1]).expand(shape)
+    function = getattr(model, called.name) if program.model.functions else model
+    return function, given, model.new_cache(LENGTHS["B"]) if kind == "cached" else None
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_masks_of_any_forward_are_checked(kind: str, tmp_path: Path) -> None:
+    """As those of tokens: whole numbers are taken for booleans, and nothing else is, nor other sizes."""
+    function, given, cache = masked_call(kind, tmp_path)
+    held = {} if cache is None else {"cache": cache}
+    masks = [name for name, value in given.items() if value.dtype == torch.bool]
+    assert masks
+    with torch.no_grad():
+        wanted = function(**given)
+        for name in masks:
+            mask = given[name]
+            for dtype in (torch.int64, torch.int32, torch.uint8):
+                assert torch.equal(function(**{**given, name: mask.to(dtype)}), wanted)
+            for other in (mask.tolist(), tuple(mask.tolist()), mask.numpy(), True, None):
+                kind_of = type(other).__name__
+                with pytest.raises(TypeError, match=f"{name} must be a tensor, not {kind_of}"):
+                    function(**{**given, name: other}, **held)
+            for dtype in (torch.float32, torch.bfloat16, torch.float64):
+                with pytest.raises(ValueError, match=f"{name} must be of booleans"):
+                    function(**{**given, name: mask.to(dtype)}, **held)
+            others = [
+                mask[None],
+                mask[0],
+                mask[..., None],
+                *(mask.narrow(a, 0, 1) for a in range(mask.dim())),
+            ]
+            others += [torch.cat([mask, mask], dim=axis) for axis in range(mask.dim())]
+            if kind == "masks alone" and name == masks[0]:
+                others = [
+                    other for other in others if other.dim() != mask.dim()
+                ]  # its sizes are the other's
+            for other in others:
+                with pytest.raises(ValueError, match=rf"({name}|{masks[-1]}|T) must be "):
+                    function(**{**given, name: other}, **held)
+        if cache is not None:
+            assert cache.length == 0
+            assert torch.equal(function(**given, **held), wanted)

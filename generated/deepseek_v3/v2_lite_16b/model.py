@@ -625,7 +625,7 @@ def placed(
     positions: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
-    check_tokens(tokens, mask)
+    check_tokens(tokens)
     batch, new = tokens.shape
     past, mask = cache.begin(batch, new, *stretches, mask=mask) if cache else (0, mask)
     if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
@@ -635,15 +635,12 @@ def placed(
     return masked(tokens, past, mask, positions)
 
 
-def check_tokens(tokens: Tensor, mask: Tensor | None) -> None:
-    """Refuses what is no text, and a mask of scores."""
-    for name, given in (("tokens", tokens), ("mask", mask)):
-        if given is not None and not isinstance(given, Tensor):
-            raise TypeError(f"{name} must be a tensor, not {type(given).__name__}")
+def check_tokens(tokens: Tensor) -> None:
+    """Refuses what is no text."""
+    if not isinstance(tokens, Tensor):
+        raise TypeError(f"tokens must be a tensor, not {type(tokens).__name__}")
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
-    if mask is not None and mask.is_floating_point():
-        raise ValueError(f"mask must be of booleans or whole numbers, not of {mask.dtype}")
 
 
 def masked(
@@ -651,11 +648,10 @@ def masked(
 ) -> tuple[Tensor, Tensor]:
     """Positions behind the real tokens among `past` and before, and the mask of all."""
     batch, new = tokens.shape
-    if mask is None:
-        mask = tokens.new_ones(batch, past + new, dtype=torch.bool)
+    ones = tokens.new_ones(batch, past + new, dtype=torch.bool)
+    mask = as_booleans("mask", ones if mask is None else mask)
     if mask.shape != (batch, past + new):
         raise ValueError(f"mask must be {[batch, past + new]}, not {list(mask.shape)}")
-    mask = mask.bool()
     if positions is None:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
     return positions, mask
@@ -722,7 +718,8 @@ class CacheRow:
         Where gradients are kept, in tensors of its own: backward needs what steps have read.
         """
         start, count = self.stretch.length, new.size(self.axis)
-        if self.values.is_inference() and not torch.is_inference_mode_enabled():
+        frozen = not torch.compiler.is_compiling() and self.values.is_inference()
+        if frozen and not torch.is_inference_mode_enabled():
             self.values = self.values.clone()  # made in that mode, it could not be written to
         if torch.is_grad_enabled() or start + count > self.values.size(self.axis):
             self.values = torch.cat([self.held, new], dim=self.axis)
@@ -824,7 +821,7 @@ class Cache:
         if mask is None and any(other.mask is not first.mask for other in others):
             raise ValueError("the cache holds tokens with several masks: give the mask of all")
         if mask is not None:
-            mask = mask.to(torch.bool, copy=True)  # the caller's may change
+            mask = as_booleans("mask", mask).clone()  # the caller's may change
         elif first.mask is not None:
             mask = torch.cat([first.mask, first.mask.new_ones(batch, new)], dim=1)
         self.step = dict.fromkeys(stretches or self.stretches, (past + new, mask))
@@ -884,6 +881,15 @@ class Cache:
         if model is not self.model:
             raise ValueError("the cache is another model's: model.new_cache makes one for this")
         return self.rows
+
+
+def as_booleans(name: str, mask: Tensor) -> Tensor:
+    """A mask as booleans; refuses one of scores."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(mask).__name__}")
+    if mask.is_floating_point():
+        raise ValueError(f"{name} must be of booleans or whole numbers, not of {mask.dtype}")
+    return mask.bool()
 
 
 def committed(cache: Cache | None, results: Any) -> Any:

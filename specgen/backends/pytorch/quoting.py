@@ -51,12 +51,12 @@ slice sorted staticmethod str sum super tuple type vars zip
 BODY_NAMES: Final = """
 self cache config e F nn math torch Tensor attend checkpoints committed
 decode_attention last prefill_attention linear_rows mixture
-placed placed_alone placed_alone_with_mask placed_with_mask repeat shapes traceable
+placed placed_alone placed_alone_with_mask placed_with_mask repeat shaped_mask shapes traceable
 """
 
 #: What stands at the top of the files; a test holds it against the runtime.
 FILE_NAMES: Final = """
-CACHED require check_values check_tokens masked CacheRow Stretch Rows named_rows Cache Step lay_out
+CACHED require check_values check_tokens as_booleans masked CacheRow Stretch Rows named_rows Cache Step lay_out
 Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
 differences usual_names is_besides once shortened Stored stored_tensors as_they_are listing in_dtype
 called filled instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind

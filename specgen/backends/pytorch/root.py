@@ -5,7 +5,7 @@ The table's root forward has `tokens`, `positions` and `mask`; the class supplie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from specgen.analysis.dataflow.growth import growths
@@ -21,12 +21,13 @@ from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.rows import SELF
 from specgen.backends.pytorch.scope import CACHE, bound_names
 from specgen.backends.pytorch.sources import methods
-from specgen.expr.node import Sym, symbols
+from specgen.expr.node import Expr, Sym, symbols
 from specgen.expr.solving import solve, variables
 from specgen.ir.model import (
     REST,
     SCALAR,
     ApplyMap,
+    Arg,
     Assign,
     CallFunction,
     Function,
@@ -92,6 +93,7 @@ class RootWriter(ClassWriter):
         cached = self.plan.uses_cache(self.module, function)
         body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
         body.begins = cached and like is None
+        body.placed = frozenset(SUPPLIED if like is not None else ())
         lines = body.write()
         arguments, returns = self.signature(function, body)
         placing = []
@@ -139,6 +141,7 @@ class RootWriter(ClassWriter):
             return self.written(function, "forward", body)
         body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD, each=True)
         body.ends = self.plan.uses_cache(self.module, function)
+        body.placed = frozenset(SUPPLIED)
         lines = body.write()
         tokens, *_ = (body.variable(arg.name) for arg in function.args)
         arguments = ["self", f"{tokens}: Tensor", "mask: Tensor | None = None"]
@@ -197,17 +200,50 @@ class RootWriter(ClassWriter):
 class RootBody(BodyWriter):
     """A body that is a whole step: it may begin one, and end one where it returns.
 
-    With `each`, what is done for each token may be done for the last alone.
+    With `each`, what is done for each token may be done for the last alone.  What is `placed` is
+    checked where it is; the body checks other masks.
     """
 
     ends: bool = False
     begins: bool = False
     each: bool = False
+    placed: frozenset[str] = frozenset()
 
     def write(self) -> list[str]:
+        checks = self.checks()
         if self.begins:
             self.lines += self.beginning()
-        return super().write()
+        return [*checks, *super().write()]
+
+    def checks(self) -> list[str]:
+        """The lines that refuse what is no mask, or has other sizes than the other arguments."""
+        given = [
+            arg
+            for arg in self.definition.args
+            if arg.type.dtype != SCALAR and arg.name not in self.placed and not self.may_lack(arg)
+        ]
+        masks = [arg for arg in given if arg.type.dtype == "bool" and REST not in arg.type.shape]
+        measured = [arg for arg in given if arg.type.dtype != "bool"]
+        lengths = variables([[d for d in arg.type.shape if d != REST] for arg in given])
+        lines = []
+        for mask in masks:
+            name = self.variable(mask.name)
+            sizes = (self.size_in(measured, dim, lengths) for dim in mask.type.shape)
+            checked = call("shaped_mask", Atom(literal(name)), Atom(name), *sizes)
+            lines += layout.lines(f"{name} = ", checked, self.indent)
+            measured.append(mask)
+        return lines
+
+    def size_in(self, args: Sequence[Arg], dim: Expr, lengths: Collection[str]) -> Node:
+        """The size of a dim as the arguments, or else the config, have it; -1 where they do not."""
+        if not symbols(dim) & set(lengths):
+            return self.size(dim)
+        for arg in args:
+            if dim in arg.type.shape:
+                axis = arg.type.shape.index(dim)
+                place = axis - len(arg.type.shape) if REST in arg.type.shape[:axis] else axis
+                return layout.method(Atom(self.variable(arg.name)), "size", layout.number(place))
+        return layout.number(-1)
 
     def beginning(self) -> list[str]:
         """The line that says how many tokens come, of how many there are then."""

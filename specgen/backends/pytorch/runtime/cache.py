@@ -21,7 +21,8 @@ class CacheRow:
         Where gradients are kept, in tensors of its own: backward needs what steps have read.
         """
         start, count = self.stretch.length, new.size(self.axis)
-        if self.values.is_inference() and not torch.is_inference_mode_enabled():
+        frozen = not torch.compiler.is_compiling() and self.values.is_inference()
+        if frozen and not torch.is_inference_mode_enabled():
             self.values = self.values.clone()  # made in that mode, it could not be written to
         if torch.is_grad_enabled() or start + count > self.values.size(self.axis):
             self.values = torch.cat([self.held, new], dim=self.axis)
@@ -123,7 +124,7 @@ class Cache:
         if mask is None and any(other.mask is not first.mask for other in others):
             raise ValueError("the cache holds tokens with several masks: give the mask of all")
         if mask is not None:
-            mask = mask.to(torch.bool, copy=True)  # the caller's may change
+            mask = as_booleans("mask", mask).clone()  # the caller's may change
         elif first.mask is not None:
             mask = torch.cat([first.mask, first.mask.new_ones(batch, new)], dim=1)
         self.step = dict.fromkeys(stretches or self.stretches, (past + new, mask))
@@ -183,6 +184,15 @@ class Cache:
         if model is not self.model:
             raise ValueError("the cache is another model's: model.new_cache makes one for this")
         return self.rows
+
+
+def as_booleans(name: str, mask: Tensor) -> Tensor:
+    """A mask as booleans; refuses one of scores."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(mask).__name__}")
+    if mask.is_floating_point():
+        raise ValueError(f"{name} must be of booleans or whole numbers, not of {mask.dtype}")
+    return mask.bool()
 
 
 def committed(cache: Cache | None, results: Any) -> Any:

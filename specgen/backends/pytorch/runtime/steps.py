@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from specgen.backends.pytorch.runtime.cache import Cache
+from specgen.backends.pytorch.runtime.cache import Cache, as_booleans
 
 
 def placed(
@@ -20,7 +20,7 @@ def placed(
     positions: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
-    check_tokens(tokens, mask)
+    check_tokens(tokens)
     batch, new = tokens.shape
     past, mask = cache.begin(batch, new, *stretches, mask=mask) if cache else (0, mask)
     if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
@@ -38,7 +38,7 @@ def placed_with_mask(
     positions: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The positions [B, S] of new tokens, and the mask [B, T] of all as booleans."""
-    check_tokens(tokens, mask)
+    check_tokens(tokens)
     batch, new = tokens.shape
     past, mask = cache.begin(batch, new, *stretches, mask=mask) if cache else (0, mask)
     return masked(tokens, past, mask, positions)
@@ -48,7 +48,7 @@ def placed_alone(
     tokens: Tensor, mask: Tensor | None, positions: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """The positions [B, S] of tokens, and their mask [B, S], if one is needed."""
-    check_tokens(tokens, mask)
+    check_tokens(tokens)
     if mask is None:  # each token sees itself and all before it
         if positions is None:
             positions = torch.arange(tokens.size(1), device=tokens.device).expand_as(tokens)
@@ -60,19 +60,16 @@ def placed_alone_with_mask(
     tokens: Tensor, mask: Tensor | None, positions: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """The positions [B, S] of tokens, and their mask [B, S] as booleans."""
-    check_tokens(tokens, mask)
+    check_tokens(tokens)
     return masked(tokens, 0, mask, positions)
 
 
-def check_tokens(tokens: Tensor, mask: Tensor | None) -> None:
-    """Refuses what is no text, and a mask of scores."""
-    for name, given in (("tokens", tokens), ("mask", mask)):
-        if given is not None and not isinstance(given, Tensor):
-            raise TypeError(f"{name} must be a tensor, not {type(given).__name__}")
+def check_tokens(tokens: Tensor) -> None:
+    """Refuses what is no text."""
+    if not isinstance(tokens, Tensor):
+        raise TypeError(f"tokens must be a tensor, not {type(tokens).__name__}")
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
-    if mask is not None and mask.is_floating_point():
-        raise ValueError(f"mask must be of booleans or whole numbers, not of {mask.dtype}")
 
 
 def masked(
@@ -80,11 +77,19 @@ def masked(
 ) -> tuple[Tensor, Tensor]:
     """Positions behind the real tokens among `past` and before, and the mask of all."""
     batch, new = tokens.shape
-    if mask is None:
-        mask = tokens.new_ones(batch, past + new, dtype=torch.bool)
+    ones = tokens.new_ones(batch, past + new, dtype=torch.bool)
+    mask = as_booleans("mask", ones if mask is None else mask)
     if mask.shape != (batch, past + new):
         raise ValueError(f"mask must be {[batch, past + new]}, not {list(mask.shape)}")
-    mask = mask.bool()
     if positions is None:
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
     return positions, mask
+
+
+def shaped_mask(name: str, mask: Tensor, *shape: int) -> Tensor:
+    """A mask that a forward is given, as booleans of this shape, in which -1 is any size."""
+    mask = as_booleans(name, mask)
+    found = mask.shape
+    if len(found) != len(shape) or any(n not in (-1, size) for n, size in zip(shape, found)):
+        raise ValueError(f"{name} must be {list(shape)}, not {list(found)}")
+    return mask
