@@ -37,6 +37,11 @@ from specgen.records import dataclass
 #: Cases that are tried before a combination of conditions is taken for reachable.
 MAX_CASES: Final = 256
 
+#: Work that is done for one question, in facts that are weighed; what is left then is not known.  A
+#: comparison of numbers is as much as many facts.
+MAX_WEIGHED: Final = 20_000
+COMPARISON: Final = 40
+
 #: Numbers that are tried before remainders are taken to have one in common.
 MAX_TRIED: Final = 512
 
@@ -120,6 +125,8 @@ class Assumptions:
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     flags: Mapping[Expr, bool] = field(default_factory=dict)
     clauses: tuple[tuple[Literal, ...], ...] = ()
+    #: How much may still be weighed; one count for all that a question leads to.
+    left: list[int] = field(default_factory=lambda: [MAX_WEIGHED], compare=False, repr=False)
 
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds, if the assumptions say."""
@@ -132,7 +139,8 @@ class Assumptions:
 
     def assume(self, condition: Expr, value: bool = True) -> Assumptions | None:
         """These facts and one more; None where they contradict each other."""
-        added = self.add(substitute(condition, self.lets), value)
+        asked = replace(self, left=[MAX_WEIGHED])
+        added = asked.add(substitute(condition, self.lets), value)
         return added.consistent() if added is not None else None
 
     def quotients(self) -> Iterator[Polynomial]:
@@ -161,6 +169,9 @@ class Assumptions:
 
     def add(self, condition: Expr, value: bool) -> Assumptions | None:
         """One more fact, in params only; None where it contradicts one that is known."""
+        self.left[0] -= 1
+        if self.left[0] < 0:
+            return self
         match condition:
             case Const(value=bool(known)):
                 return self if known == value else None
@@ -321,6 +332,7 @@ class Assumptions:
 
     def add_comparison(self, op: Operator, left: Expr, right: Expr) -> Assumptions | None:
         """A comparison of numbers holds."""
+        self.left[0] -= COMPARISON
         difference = self.difference(left, right)
         if difference is None or difference[0].terms:
             cases = split(Apply(op, (left, right)))

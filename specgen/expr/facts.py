@@ -17,6 +17,9 @@ from specgen.records import dataclass
 #: The least value of the symbols whose values are whole numbers.
 LEAST: Final[dict[Kind, int]] = {"size": 1, "count": 0, "index": 0, "axis": 1}
 
+#: Bits of a bound: powers of powers have no bound of their own.
+MAX_BITS: Final = 4096
+
 #: Kinds whose values are no exact numbers.
 INEXACT: Final = frozenset({"real", "flag", "choice", "dtype", "counts", "reals"})
 
@@ -73,6 +76,9 @@ class Interval:
         if not self.natural:
             return Interval(Fraction(0)) if exponent % 2 == 0 else Interval()
         assert self.low is not None
+        ends = (*self.low.as_integer_ratio(), *(self.high or Fraction(0)).as_integer_ratio())
+        if max(ends).bit_length() * abs(exponent) > MAX_BITS:
+            return Interval(Fraction(0))
         if exponent >= 0:
             return Interval(self.low**exponent, None if self.high is None else self.high**exponent)
         return Interval(
@@ -104,6 +110,17 @@ def exact(expr: Expr) -> bool:
 
     Only then do the laws of arithmetic hold: 0.1 × 10 × 3 is not 0.1 × 3 × 10.
     """
+    if not isinstance(expr, Apply):
+        return is_exact(expr)
+    found = getattr(expr, "_exact", None)
+    if not isinstance(found, bool):
+        found = is_exact(expr)
+        object.__setattr__(expr, "_exact", found)
+    return found
+
+
+def is_exact(expr: Expr) -> bool:
+    """`exact`, worked out anew."""
     match expr:
         case Const(value=value):
             return is_int(value)
@@ -149,9 +166,21 @@ def whole(expr: Expr, divided: bool = False) -> bool:
 
 def extent(expr: Expr) -> Interval:
     """Bounds on the value of a number, as narrow as can be told at sight."""
+    if not isinstance(expr, Apply):
+        return ranging(expr)
+    found = getattr(expr, "_extent", None)
+    if not isinstance(found, Interval):
+        found = ranging(expr)
+        object.__setattr__(expr, "_extent", found)
+    return found
+
+
+def ranging(expr: Expr) -> Interval:
+    """`extent`, worked out anew."""
     match expr:
         case Const(value=int() | float() as value) if not isinstance(value, bool):
-            return Interval(Fraction(value), Fraction(value)) if isfinite(value) else Interval()
+            known = isinstance(value, int) or isfinite(value)
+            return Interval(Fraction(value), Fraction(value)) if known else Interval()
         case Const():
             return Interval()
         case Sym(kind=kind):

@@ -75,16 +75,20 @@ class Sym:
 
 
 class Hashed:
-    """Room for what is worked out of a whole tree: its hash, its names, and its normal form.
+    """Room for what is worked out of a whole tree: its hash, its names and text, its normal form,
+    its bounds, and whether it is exact.
 
-    The normal form follows the kinds of symbols, which equality leaves out: it is kept with the
+    The last three follow the kinds of symbols, which equality leaves out: they are kept with the
     tree itself, not under it.
     """
 
-    __slots__ = ("_hash", "_normal", "_symbols")
+    __slots__ = ("_exact", "_extent", "_hash", "_normal", "_symbols", "_text")
     _hash: int
     _symbols: frozenset[str]
+    _text: str
     _normal: object
+    _exact: bool
+    _extent: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,13 @@ class Apply(Hashed):
         except AttributeError:
             object.__setattr__(self, "_hash", hash((self.op, self.args)))
             return self._hash
+
+    def __repr__(self) -> str:
+        try:
+            return self._text
+        except AttributeError:
+            object.__setattr__(self, "_text", f"Apply(op={self.op!r}, args={self.args!r})")
+            return self._text
 
 
 Expr = Const | Sym | Apply
@@ -226,7 +237,9 @@ def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
 def transform(expr: Expr, rule: Callable[[Expr], Expr]) -> Expr:
     """The expression rebuilt from the leaves up, each node passed through `rule`."""
     if isinstance(expr, Apply):
-        expr = Apply(expr.op, tuple(transform(arg, rule) for arg in expr.args))
+        args = tuple(transform(arg, rule) for arg in expr.args)
+        if any(new is not old for new, old in zip(args, expr.args, strict=True)):
+            expr = Apply(expr.op, args)  # else what was worked out of it holds
     return rule(expr)
 
 

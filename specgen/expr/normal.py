@@ -3,7 +3,7 @@
 Sizes are rational functions of positive integers.  Here they become polynomials whose atoms are
 symbols and opaque nodes (`ceil`, `floor`, a division by a sum) with arguments that are already
 normal.  What is computed in floats is an atom as it is written, since rounding obeys no law.  Two
-sizes with the same normal form are equal; sizes that divide by sums are compared by sympy.
+sizes with the same normal form are equal; sizes that divide by sums are compared as quotients.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isfinite
-from typing import assert_never
+from typing import Final, assert_never
 
 from specgen.expr.evaluate import EvaluationError, evaluate
 from specgen.expr.facts import exact, is_int
@@ -29,6 +29,8 @@ from specgen.expr.node import (
 )
 from specgen.expr.polynomial import Polynomial, TooComplex
 
+ONE: Final = Polynomial.of_number(1)
+
 
 def normalize(expr: Expr) -> Polynomial:
     """The normal form of a number-valued expression; `let` names must be expanded before.
@@ -38,12 +40,15 @@ def normalize(expr: Expr) -> Polynomial:
     """
     if not isinstance(expr, Apply):
         return normalized(expr)
-    try:
-        found = expr._normal
-    except AttributeError:
-        found = normalized(expr)
+    found = getattr(expr, "_normal", None)
+    if found is None:
+        try:
+            found = normalized(expr)
+        except TooComplex:
+            found = TooComplex
         object.__setattr__(expr, "_normal", found)
-    assert isinstance(found, Polynomial)
+    if not isinstance(found, Polynomial):
+        raise TooComplex
     return found
 
 
@@ -56,9 +61,9 @@ def normalized(expr: Expr) -> Polynomial:
         return Polynomial.of_atom(Apply(expr.op, tuple(kept)))
     match expr:
         case Const(value=value):
-            if value is None or isinstance(value, bool | str) or not isfinite(value):
-                return Polynomial.of_atom(expr)
-            return Polynomial.of_number(Fraction(value))
+            if is_int(value) or (isinstance(value, float) and isfinite(value)):
+                return Polynomial.of_number(Fraction(value))
+            return Polynomial.of_atom(expr)
         case Sym():
             return Polynomial.of_atom(expr)
         case Apply(op="+", args=(a, b)):
@@ -159,7 +164,7 @@ def compared(comparison: Apply, left: Expr, right: Expr) -> Expr:
 def equal(left: Expr, right: Expr, lets: Mapping[str, Expr] | None = None) -> bool:
     """Whether two sizes are the same rational function; decided, not guessed.
 
-    A size that divides by a sum, or is beyond the limits of the normal form, goes to sympy.
+    Sizes beyond the limits on terms and exponents are not known to be.
     """
     if left == right:
         return True
@@ -170,27 +175,48 @@ def equal(left: Expr, right: Expr, lets: Mapping[str, Expr] | None = None) -> bo
         if not difference.terms:
             return True
         if not any(
-            isinstance(base, Apply) and (power < 0 or base.op == "/")
+            isinstance(base, Apply) and (power < 0 or base.op in ("+", "-", "neg", "*", "/"))
             for monomial, _ in difference.terms
             for base, power in monomial
         ):
             return False
     except TooComplex:
         pass
-    from specgen.expr.sympy_bridge import cancels  # sympy costs 0.4 s: only where it is needed
+    try:
+        return not quotient(Apply("-", (left, right)), {})[0].terms
+    except (TooComplex, ZeroDivisionError):
+        return False
 
-    atoms: dict[Expr, Sym] = {}
-    return cancels(Apply("-", (skeleton(left, atoms), skeleton(right, atoms))))
 
+def quotient(expr: Expr, atoms: dict[Expr, Sym]) -> tuple[Polynomial, Polynomial]:
+    """A size as one polynomial over another, with a symbol for each atom: it is zero where the
+    first one is.
 
-def skeleton(expr: Expr, atoms: dict[Expr, Sym]) -> Expr:
-    """The rational function with a symbol for each atom: algebra is all that is asked of sympy."""
+    Raises:
+        TooComplex: beyond the limits on terms and exponents.
+        ZeroDivisionError: it divides by zero, whatever values its names have.
+    """
     match expr:
         case Const(value=value) if is_int(value):
-            return expr
-        case Apply(op="+" | "-" | "*" | "/" | "neg" as op, args=args) if exact(expr):
-            return Apply(op, tuple(skeleton(arg, atoms) for arg in args))
-        case Apply(op="**", args=(base, Const(value=int()) as exponent)) if exact(expr):
-            return Apply("**", (skeleton(base, atoms), exponent))
+            return Polynomial.of_number(value), ONE
+        case Apply(op="neg", args=(arg,)) if exact(expr):
+            above, below = quotient(arg, atoms)
+            return -above, below
+        case Apply(op="+" | "-" | "*" | "/" as op, args=(left, right)) if exact(expr):
+            (a, b), (c, d) = quotient(left, atoms), quotient(right, atoms)
+            if op == "*":
+                return a * c, b * d
+            if op == "/":
+                if not c.terms:
+                    raise ZeroDivisionError
+                return a * d, b * c
+            c = c if op == "+" else -c
+            return (a + c, b) if b == d else (a * d + c * b, b * d)
+        case Apply(op="**", args=(base, Const(value=int(n)))) if exact(expr):
+            above, below = quotient(base, atoms)
+            if n < 0 and not above.terms:
+                raise ZeroDivisionError
+            return (above**n, below**n) if n >= 0 else (below**-n, above**-n)
         case _:
-            return atoms.setdefault(canonical(expr), Sym(f"#{len(atoms)}", "size"))
+            atom = atoms.setdefault(canonical(expr), Sym(f"#{len(atoms)}", "size"))
+            return Polynomial.of_atom(atom), ONE

@@ -19,6 +19,12 @@ Monomial = tuple[tuple[Expr, int], ...]
 MAX_TERMS = 4096
 MAX_POWER = 64
 
+#: Terms that are written one after the other; an expression nests as deep as they are many.
+MAX_WRITTEN = 64
+
+#: Bits of a coefficient of a power: powers of powers of a number have no bound of their own.
+MAX_BITS = 4096
+
 
 class TooComplex(Exception):
     """The expression has no normal form within the limits."""
@@ -89,8 +95,14 @@ class Polynomial:
         if abs(exponent) > MAX_POWER:
             raise TooComplex
         base = self if exponent >= 0 else self.inverse()
-        result = Polynomial.of_number(1)
+        longest = max((max(map(abs, c.as_integer_ratio())) for _, c in base.terms), default=0)
+        if longest.bit_length() * abs(exponent) > MAX_BITS:
+            raise TooComplex
+        result, work = Polynomial.of_number(1), 0
         for _ in range(abs(exponent)):
+            work += len(result.terms) * len(base.terms)
+            if work > MAX_TERMS // 16:
+                raise TooComplex
             result = result * base
         return result
 
@@ -127,6 +139,10 @@ class Polynomial:
         terms = self.terms
         if positive_first:
             terms = tuple(sorted(terms, key=lambda term: term[1] < 0))
+        if len(terms) > MAX_WRITTEN:
+            middle = len(terms) // 2
+            halves = (Polynomial(terms[:middle]), Polynomial(terms[middle:]))
+            return Apply("+", (halves[0].to_expr(), halves[1].to_expr()))
         result: Expr | None = None
         for monomial, c in terms:
             term = write_term(monomial, abs(c))

@@ -1,4 +1,4 @@
-"""Expressions as sympy expressions, for users of the library and for sums in denominators.
+"""Expressions as sympy expressions, for users of the library.
 
 sympy objects are built node by node; no text is ever handed to sympy's parsers, whose names
 (`S`, `E`, `beta`) would capture a table's own and which evaluate what they read.
@@ -104,14 +104,6 @@ def to_condition(expr: Expr) -> Any:
             return RELATIONS[op](to_sympy(left), to_sympy(right))
         case _:
             raise ValueError("not a condition on numbers")
-
-
-def cancels(expr: Expr) -> bool:
-    """Whether the rational function is zero."""
-    try:
-        return bool(sympy.cancel(to_sympy(expr)) == 0)
-    except (ValueError, sympy.PolynomialError):
-        return False
 
 
 FUNCTIONS: dict[str, Any] = {
