@@ -17,6 +17,7 @@ from typing import Final, NoReturn, Protocol, cast
 
 from specgen.cli.arguments import add_diagnostics_option
 from specgen.diagnostics.diagnostic import RequestError, SpecError, suggestion
+from specgen.language.nesting import nesting
 from specgen.text.printable import safe, safe_lines
 from specgen.version import __version__
 
@@ -128,7 +129,8 @@ def dispatch(argv: Sequence[str]) -> int:
         print(said, file=sys.stderr)
         return 2
     try:
-        return run(name, argv[1:])
+        with nesting():
+            return run(name, argv[1:])
     except BrokenPipeError:
         raise
     except Exception as error:

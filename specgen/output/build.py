@@ -21,6 +21,7 @@ from specgen.cache.results import pack, remembered, unpack
 from specgen.diagnostics.diagnostic import Diagnostic, Diagnostics, RequestError, SpecError
 from specgen.diagnostics.source import Span
 from specgen.frontend.selection import Selection
+from specgen.language.nesting import nesting
 from specgen.output import into_folder as beside
 from specgen.output.drift import drift
 from specgen.output.folder import EditedFolder, ForeignFolder, replace
@@ -70,6 +71,7 @@ class Artefacts:
         return replace(output / self.place, self.files, force=force)
 
 
+@nesting()
 def produce(
     selection: Selection, targets: Sequence[str] | None = None, onnx: Options = DEFAULT
 ) -> Artefacts:
