@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Function, Functions, OnnxCall, reduced
+from specgen.backends.onnx.lowering import Function, Functions, Liftings, OnnxCall, reduced
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.stacks import as_is
 
 
 def softmax(call: OnnxCall, *, axis: int) -> Edge:
@@ -33,3 +34,5 @@ FUNCTIONS: Functions = {
     "max": reduction("ReduceMax"),
     "any": reduction("ReduceMax"),
 }
+
+LIFTED: Liftings = dict.fromkeys(FUNCTIONS, as_is)
