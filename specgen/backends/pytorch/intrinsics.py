@@ -65,18 +65,18 @@ def lowered(scope: IntrinsicScope) -> list[str] | None:
 
 
 def attention(scope: IntrinsicScope) -> list[str] | None:
-    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function.
+    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], visible [B, S, T], scale: the function.
 
     Values narrower than keys are padded, so that the kernels fit that never hold all scores.
     """
     function = scope.definition
     if not is_attention(function):
         return None
-    q, k, v, seen, scale = (scope.variable(arg.name) for arg in function.args)
+    q, k, v, visible, scale = (scope.variable(arg.name) for arg in function.args)
     is_padded = scope.differ(function.args[1].type.shape[-1], function.args[2].type.shape[-1])
     margin = INDENT * scope.indent
     lines = [f"{margin}attend = decode_attention if {q}.size(1) == 1 else prefill_attention"]
-    attended: Node = call("attend", *map(Atom, (q, k, v, seen, scale)))
+    attended: Node = call("attend", *map(Atom, (q, k, v, visible, scale)))
     if is_padded:
         lines += [
             f"{margin}D, E = {k}.size(3), {v}.size(3)",
