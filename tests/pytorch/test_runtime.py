@@ -21,11 +21,18 @@ TABLES = (
     "CACHED",
     "COPIES",
     "DTYPES",
+    "FLAGS",
     "FORMATS",
+    "FOURS",
+    "LITERALS",
+    "NARROW",
     "NUMBERS",
     "PACKED",
     "RESPELLINGS",
+    "TEXTS",
+    "TUPLES",
     "WHERE",
+    "WHOLES",
 )
 
 
