@@ -318,7 +318,7 @@ def divided(function: Function) -> Function:
     (result,) = last.values
     mixed = tokenwise_of(result)
     taken = bound_names(function)
-    name = next(n for n in ("h", "hidden", *(f"h{i}" for i in range(len(taken)))) if n not in taken)
+    name = next(n for n in ("hidden", "h", *(f"h{i}" for i in range(len(taken)))) if n not in taken)
     final = replaced(result, mixed, Var(name, mixed.types))
     return replace(function, body=(*before, Assign((name,), mixed), Return((final,))))
 
