@@ -176,8 +176,9 @@ def save(model: Any, folder: str | Path, shard: int = 5 * 10**9) -> None:
             index.unlink(missing_ok=True)
             return
         files = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
-        weight_map = {name: file for file, names in zip(files, held) for name in sorted(names)}
-        text = json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}, indent=2)
+        weight_map = {name: file for file, names in zip(files, held) for name in names}
+        document = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        text = json.dumps(document, indent=2, sort_keys=True)
         (place / INDEX).write_text(f"{text}\n", encoding="utf-8")
         for number, file in enumerate(files):
             (place / str(number)).replace(folder / file)
