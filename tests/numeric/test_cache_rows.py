@@ -95,6 +95,37 @@ def test_another_number_of_rows_is_refused(model: Any) -> None:
     assert cache.length == 0
 
 
+class Averages(torch.nn.Module):
+    """A module of somebody's own: the mean of all that there is so far."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cache_rows = {"kept": ("B", "T", width)}
+
+    def forward(self, x: torch.Tensor, *given: object) -> torch.Tensor:
+        cache: Any = given[-1]
+        kept = cache.append(self, "kept", x) if cache else x
+        counts = torch.arange(1, kept.size(1) + 1)[:, None]
+        return (kept.cumsum(1) / counts)[:, -x.size(1) :]
+
+
+def test_modules_put_in_later_have_rows(tmp_path: Path) -> None:
+    """Rows are those of the modules that are there when a cache is made; of others none."""
+    spec, shape = FAMILIES["llama"]
+    file = imported(program(spec, **shape), tmp_path)
+    model, text = randomised(file.Model(file.Config())), tokens(2, 6)
+    before = model.new_cache(2)
+    model.layers[0].attn = Averages(file.Config().dim)
+    cache = model.new_cache(2, 6)
+    with torch.no_grad():
+        whole = model(text)
+        found = [model(text[:, start : start + 2], cache=cache) for start in (0, 2, 4)]
+        assert near(torch.cat(found, 1), whole)
+        assert len(cache.tensors()) == 1 + 2 * (file.Config().n_layers - 1)
+        with pytest.raises(ValueError, match="another model's"):
+            model(text, cache=before)
+
+
 # ---- padding
 
 
