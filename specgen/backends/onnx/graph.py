@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import partial, reduce
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from specgen.backends.onnx.dims import Dim, DimExtent, Shape, symbol
+from specgen.backends.onnx.dims import Dim, DimExtent, Shape, settled, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import (
     Attribute,
@@ -28,6 +28,9 @@ from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
 from specgen.records import dataclass
+
+if TYPE_CHECKING:
+    from specgen.backends.onnx.slots import SlotOrder
 
 #: Operators that compute nothing: their nodes stand for no place in the table.
 MOVES: Final = frozenset(
@@ -48,10 +51,17 @@ class NodeScope:
 
 
 class Graph:
-    """Appends nodes in order; an operator on the same inputs is emitted once and shared."""
+    """Appends nodes in order; an operator on the same inputs is emitted once and shared.
 
-    def __init__(self, level: Level = STANDARD) -> None:
+    Of a static graph `sizes` are the numbers that symbolic dims stand for, None of any other.
+    """
+
+    def __init__(self, level: Level = STANDARD, sizes: Mapping[str, int] | None = None) -> None:
         self.level = level
+        self.static = sizes is not None
+        self.sizes: Mapping[str, int] = sizes or {}
+        #: The order of slots in a cache, where it is not that of time.
+        self.slots: SlotOrder | None = None
         self.edges: dict[str, Edge] = {}
         self.producers: dict[str, GraphNode] = {}
         #: Places in the table that a node may stand for, and the first values of those that do.
@@ -81,7 +91,8 @@ class Graph:
         """
         if self.level.lacks(dtype):
             reason = f"`{name}` is {dtype}, which opset {self.level.opset} lacks"
-            raise EvaluationError(f"{reason}: use `--ops standard`, or store it otherwise")
+            newer = "--ops standard" if self.level.opset == 17 else f"--opset {DTYPES[dtype].since}"
+            raise EvaluationError(f"{reason}: use `{newer}`, or store it otherwise")
         made = Edge(self.unique(name), dtype, shape)
         self.edges[made.name] = made
         return made
@@ -109,6 +120,9 @@ class Graph:
             for scope in reversed(self._scopes):
                 if found := scope.known.get(key):
                     return found
+        if lacking := self.level.missing(op, attributes):
+            reason = f"`{labels[0]}` needs {lacking}, which opset {self.level.opset} lacks"
+            raise EvaluationError(f"{reason}: use a later `--opset`")
         made = tuple(
             self.edge(label, dtype, shape)
             for label, (dtype, shape) in zip(labels, results, strict=True)
@@ -200,6 +214,21 @@ class Graph:
 
     # -- shapes
 
+    def settled(self, dim: Dim) -> Dim:
+        """The dim as a number, where the graph has one for it."""
+        return settled(dim, self.sizes)
+
+    def number(self, dim: Dim) -> int:
+        """A dim of a static graph.
+
+        Raises:
+            EvaluationError: the graph finds it out as it runs.
+        """
+        found = self.settled(dim)
+        if not isinstance(found, int):
+            raise EvaluationError(f"`{dim}` is known only when the graph runs")
+        return found
+
     def view(self, edge: Edge) -> Edge:
         """The value that this one is a reshape of, or itself."""
         return self._views.get(edge.name, edge)
@@ -220,7 +249,7 @@ class Graph:
         self._views[edge.name] = source
 
     def _reshape(self, name: str, source: Edge, shape: Shape) -> Edge:
-        if all(isinstance(dim, int) for dim in (*source.shape, *shape)):
+        if all(isinstance(self.settled(dim), int) for dim in (*source.shape, *shape)):
             operands = (source, self.extents(shape))
             return self.one(name, "Reshape", operands, source.dtype, shape)
         if axes := inserted(source.shape, shape):
@@ -244,6 +273,7 @@ class Graph:
         """The dims as an i64 vector: a constant, or computed from the inputs' shapes."""
         if not shape:
             return self.integers([])
+        shape = [self.settled(dim) for dim in shape]
         pieces: list[Edge] = []
         for run in runs(shape, self._sources):
             if isinstance(run[0], DimExtent):
@@ -260,6 +290,10 @@ class Graph:
             edge, axis = self._sources[str(extent)]
             name = f"{extent}.extent"
             stop = axis + count
+            if self.level.missing("Shape", ("start",)):
+                whole = self.one(f"{edge.name}.dims", "Shape", (edge,), "i64", (len(edge.shape),))
+                bounds = [self.integers([bound]) for bound in (axis, stop, 0)]
+                return self.one(name, "Slice", (whole, *bounds), "i64", (count,))
             return self.one(name, "Shape", (edge,), "i64", (count,), start=axis, end=stop)
         if self.borrowed is not None and extent.name:
             if extent not in self.borrowed:
@@ -280,6 +314,7 @@ class Graph:
 
     def length(self, dim: Dim) -> Edge:
         """A dim as an i64 scalar."""
+        dim = self.settled(dim)
         if isinstance(dim, int):
             return self.scalar("i64", dim)
         name = f"{dim.name}.length" if dim.name else "length"
@@ -302,7 +337,10 @@ class Graph:
             self._scopes.pop()
 
     def finish(self, outputs: Mapping[str, Edge]) -> tuple[GraphNode, ...]:
-        """The nodes that the outputs need, their values renamed to the outputs' names."""
+        """The nodes that the outputs need, their values renamed to the outputs' names.
+
+        From then on the dims of all values are numbers where the graph has numbers for them.
+        """
         computed = {name for node in self._scopes[0].nodes for name in node.outputs}
         given = {name for name, edge in outputs.items() if edge.name == name}
         renamed: dict[str, str] = {}
@@ -322,6 +360,11 @@ class Graph:
         self.edges.update(moved)
         self.named.update(new for old, new in renamed.items() if old in self.named)
         nodes = tuple(rename(node, renamed) for node in self._scopes[0].nodes)
+        if self.sizes:
+            self.edges = {
+                name: replace(edge, shape=tuple(map(self.settled, edge.shape)))
+                for name, edge in self.edges.items()
+            }
         return live(nodes, set(outputs))
 
 
