@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,11 @@ def faults(data: bytes, allowed: frozenset[str] = frozenset(), rank: int = 4) ->
             yield "ConstantOfShape of a computed shape"
         if node.op_type in ("Reshape", "Expand", "Tile") and node.input[1] not in constants:
             yield f"{node.op_type} to a computed shape"
+    foldable = {"Add", "Sub", "Mul", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Less", "Equal"}
+    whole = {n.output[0] for n, _ in nodes(model.graph) if n.op_type == "Constant" and integers(n)}
+    for node, _ in nodes(inferred.graph):
+        if node.op_type in foldable and whole.issuperset(node.input):
+            yield f"{node.op_type} of constants"
     known = {}
     graph = inferred.graph
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -150,6 +156,12 @@ def faults(data: bytes, allowed: frozenset[str] = frozenset(), rank: int = 4) ->
     for node, inner in nodes(graph):
         if not inner:
             yield from (f"no dims of {name}" for name in node.output if name not in known)
+
+
+def integers(constant: Any) -> bool:
+    """Whether a Constant holds whole numbers, and not very many."""
+    tensor = constant.attribute[0].t
+    return tensor.data_type in (6, 7, 9) and prod(tensor.dims) < 256
 
 
 def nodes(graph: Any, inner: bool = False) -> Iterator[tuple[Any, bool]]:

@@ -148,7 +148,7 @@ def test_beyond_the_context_the_oldest_tokens_are_forgotten(
 @pytest.mark.parametrize("name", TABLES)
 def test_every_dim_is_a_number(name: str, cache: CacheForm, ops: Ops) -> None:
     for data in graphs(table(name), options(cache, ops)).values():
-        assert sorted(set(faults(data, rank=5))) == []
+        assert sorted(set(faults(data))) == []
 
 
 def test_the_check_above_finds_what_is_not_static() -> None:
@@ -395,7 +395,7 @@ def test_all_of_a_mixture_is_static_but_its_loop(name: str) -> None:
     for ops in ("standard", "primitive"):
         chosen = Options(static=StaticLengths(1, 16, 40), ops=ops)
         for data in graphs(reference(name).program(), chosen).values():
-            found = set(faults(data, allowed=MIXTURE, rank=5))
+            found = set(faults(data, allowed=MIXTURE))
             unknown = {fault for fault in found if fault.startswith("dims of")}
             assert found == unknown
             assert len(unknown) <= 4  # which experts are active, once a layer

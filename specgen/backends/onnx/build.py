@@ -13,7 +13,7 @@ from specgen.analysis.dataflow.costs import savings
 from specgen.analysis.table.config import config
 from specgen.analysis.table.instances import environment
 from specgen.backends.content import Content
-from specgen.backends.onnx import dims, embedding, genai, slots
+from specgen.backends.onnx import dims, embedding, folding, genai, ranks, slots
 from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Dim, DimExtent, Environment, Shape, symbol
 from specgen.backends.onnx.frame import GraphFrame, WalkState, shape_variables
@@ -190,6 +190,7 @@ def document(
     """The graph and all that belongs to its file."""
     level = chosen_level(options.ops, options.opset)
     graph = Graph(level, None if step is None else step.sizes)
+    graph.rewrites = () if step is None else (folding.folded, ranks.narrowed)
     scope = environment(program)
     conventional = is_language_model(forward)
     if step is not None:

@@ -62,6 +62,8 @@ class Graph:
         self.sizes: Mapping[str, int] = sizes or {}
         #: The order of slots in a cache, where it is not that of time.
         self.slots: SlotOrder | None = None
+        #: What gives the results of an operator in another way, each where it has one.
+        self.rewrites: Sequence[Callable[..., tuple[Edge, ...] | None]] = ()
         self.edges: dict[str, Edge] = {}
         self.producers: dict[str, GraphNode] = {}
         #: Places in the table that a node may stand for, and the first values of those that do.
@@ -112,14 +114,18 @@ class Graph:
         **attributes: Attribute,
     ) -> tuple[Edge, ...]:
         """The results of an operator, (dtype, shape) each, under names made from the labels."""
+        for rewrite in self.rewrites:
+            found = rewrite(self, labels, op, inputs, results, attributes)
+            if found is not None:
+                return found
         names = tuple(edge.name if edge else "" for edge in inputs)
         key = (op, names, tuple(attributes.items()))
         # What a body computes has new names: there is no equal one, and it takes long to hash.
         is_new = any(isinstance(value, Subgraph) and value.nodes for value in attributes.values())
         if not is_new:
             for scope in reversed(self._scopes):
-                if found := scope.known.get(key):
-                    return found
+                if known := scope.known.get(key):
+                    return known
         if lacking := self.level.missing(op, attributes):
             reason = f"`{labels[0]}` needs {lacking}, which opset {self.level.opset} lacks"
             raise EvaluationError(f"{reason}: use a later `--opset`")
@@ -174,6 +180,15 @@ class Graph:
     def integers(self, values: Sequence[int]) -> Edge:
         """A constant i64 vector."""
         return self.constant("i64", values, (len(values),))
+
+    def numbers(self, edge: Edge) -> tuple[int, ...] | None:
+        """The elements of a constant of whole numbers, in order; None of any other value."""
+        node = self.producers.get(edge.name)
+        match node.attributes if node is not None else ():
+            case (("value", ConstantData(dtype="i64" | "i32" | "bool" as dtype, data=data)),):
+                layout = struct.Struct(f"<{DTYPES[dtype].packing}")
+                return tuple(int(n) for (n,) in layout.iter_unpack(data))
+        return None
 
     @property
     def mark(self) -> int:
