@@ -99,6 +99,11 @@ def exists(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def is_regular(path: str | os.PathLike[str]) -> bool:
+    """Whether the path leads to a regular file.  As `exists`, raises nothing."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether the path leads to a folder.  As `exists`, raises nothing."""
     return os.path.isdir(path)  # noqa: PTH112

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+
 import torch
 from safetensors.numpy import save_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from specgen.backends.base import TARGETS, require_targets
-from specgen.backends.onnx.options import ALIASES, BESIDE, CHOICES, Options
+from specgen.backends.onnx.options import ALIASES, BESIDE, CHOICES, OPSETS, STATIC, Options
 from specgen.cli.arguments import UsageError, add_spec, select_tables
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import no_such
@@ -25,6 +25,11 @@ ONNX: Final = {
     ),
     "--weights": ("weights", "inputs of the graph, bytes of a file beside it, or inside it"),
     "--ops": ("ops", "how new an operator may be; `ort`: those of onnxruntime too"),
+    "--cache": (
+        "cache",
+        "of static graphs: rows written by position, or behind the others, or out",
+    ),
+    "--index": ("index", "dtype of ids, masks and positions that come in"),
 }
 
 
@@ -47,6 +52,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         onnx.add_argument(
             option, dest=name, metavar="|".join(values), help=f"{help_} (default: {usual})"
         )
+    onnx.add_argument(
+        "--opset",
+        metavar="N",
+        type=int,
+        help=f"version of the operators, {OPSETS[0]} to {OPSETS[-1]} (default: that of --ops)",
+    )
+    onnx.add_argument(
+        "--static",
+        metavar=f"{'=N,'.join(STATIC)}=N",
+        help="prefill.onnx and decode.onnx, whose dims are all numbers, instead of model.onnx",
+    )
     onnx.add_argument(
         "--checkpoint",
         metavar="FOLDER",
@@ -107,4 +123,10 @@ def read_onnx_options(arguments: argparse.Namespace) -> Options:
     for option, (name, _) in ONNX.items():
         if name in chosen and chosen[name] not in (*CHOICES[name], *ALIASES.get(name, ())):
             raise no_such(f"value of {option}", chosen[name], CHOICES[name])
-    return Options(**chosen, checkpoint=arguments.checkpoint, ignore=tuple(arguments.ignore))
+    return Options(
+        **chosen,
+        opset=arguments.opset,
+        static=arguments.static,
+        checkpoint=arguments.checkpoint,
+        ignore=tuple(arguments.ignore),
+    )

@@ -130,12 +130,19 @@ class Assumptions:
 
     def decide(self, condition: Expr) -> bool | None:
         """Whether the condition holds, if the assumptions say."""
-        condition = substitute(condition, self.lets)
-        if self.assume(condition, False) is None:
+        without, within = self.sides(condition)
+        if without is None:
             return True
-        if self.assume(condition, True) is None:
-            return False
-        return None
+        return False if within is None else None
+
+    def sides(self, condition: Expr) -> tuple[Assumptions | None, Assumptions | None]:
+        """What is known where the condition does not hold, and where it does.
+
+        One of them is None where the facts decide it; where they contradict each other, the first.
+        """
+        condition = substitute(condition, self.lets)
+        without = self.assume(condition, False)
+        return without, self if without is None else self.assume(condition, True)
 
     def assume(self, condition: Expr, value: bool = True) -> Assumptions | None:
         """These facts and one more; None where they contradict each other."""

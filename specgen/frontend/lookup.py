@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from specgen.regular_files import exists
+from specgen.regular_files import exists, is_regular, read_regular
 from specgen.resources import folder
 from specgen.text.printable import safe
 
@@ -24,6 +24,9 @@ SUFFIX: Final = ".dsv3"
 
 #: The variable with further folders of tables, separated as those of PATH.
 FOLDERS: Final = "SPECGEN_PATH"
+
+#: Longer files are no specs.
+MAX_BYTES: Final = 1 << 20
 
 #: A suggestion names no more than this.
 MANY: Final = 3
@@ -57,14 +60,15 @@ def missing(name: str, variant: str | None) -> SpecError:
     from specgen.diagnostics.diagnostic import Diagnostics, SpecError, did_you_mean
 
     diagnostics = Diagnostics()
-    reason = "there is no such file"
+    is_link = os.path.islink(name)  # noqa: PTH114  # raises for no text
+    reason = "it is a link to nothing" if is_link else "there is no such file"
     notes: list[str] = []
     if is_name(name):
         reason += ", and no table of that name"
         help_ = question(meant(name, variant))
         notes = [f"tables: {', '.join(sorted(tables()))}"]
     else:
-        beside = [path.as_posix() for path in Path(name).parent.glob(f"*{SUFFIX}")]
+        beside = [path.as_posix() for path in files_in(Path(name).parent)]
         help_ = did_you_mean(Path(name).as_posix(), beside)
     diagnostics.report("E0101", None, path=name, reason=reason, help=help_, notes=notes)
     return SpecError(diagnostics.all)
@@ -82,9 +86,14 @@ def tables() -> dict[str, Path]:
     """Every table that can be meant by name; of equal names the first one found."""
     found: dict[str, Path] = {}
     for place in places():
-        for path in sorted(place.glob(f"*{SUFFIX}")):
+        for path in sorted(files_in(place)):
             found.setdefault(path.stem, path)
     return found
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """What can be read as a table there."""
+    return (path for path in folder.glob(f"*{SUFFIX}") if is_regular(path))
 
 
 def meant(name: str, variant: str | None) -> list[str]:
@@ -111,7 +120,7 @@ def shipped_variants() -> Iterator[tuple[str, str]]:
     """`table@variant` for every variant of every table, with the plain name of the variant."""
     for table, path in tables().items():
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_regular(path, MAX_BYTES).decode()
         except (OSError, ValueError):
             continue
         yield from ((f"{table}@{name}", plain(name)) for name in VARIANTS.findall(text))

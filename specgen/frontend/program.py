@@ -249,6 +249,9 @@ class Assembler:
                     row.description,
                 )
             )
+        there = {part.name for part in done}
+        for name in empty.keys() - there:  # wherever one is called, it is such a one
+            empty[name] = [Emptied(TRUE, one.span) for one in empty[name]]
         return tuple(done)
 
     def count(

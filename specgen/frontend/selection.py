@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specgen.frontend.given import read_all_given
 from specgen.records import dataclass
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Selection:
     def changed(self, overrides: Mapping[str, Override]) -> Selection:
         """The same, with parameters overridden after those that are."""
         origin = self.origin.but_for(overrides) if self.origin is not None else None
-        return replace(self, overrides={**self.overrides, **overrides}, origin=origin)
+        given = read_all_given(overrides)
+        return replace(self, overrides={**self.overrides, **given}, origin=origin)
 
     def asked(self) -> Opened:
         """`opened`, for questions about other values: a param follows others here just as it does

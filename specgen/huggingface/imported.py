@@ -16,6 +16,7 @@ from specgen.diagnostics.diagnostic import Diagnostics, RequestError
 from specgen.documents.params_listing import list_remarks
 from specgen.expr.evaluate import describe, plain
 from specgen.frontend import values as bind
+from specgen.frontend.given import read_all_given
 from specgen.frontend.modules.module import ModuleViews
 from specgen.frontend.origin import TableOrigin
 from specgen.frontend.values import Override
@@ -75,7 +76,8 @@ def import_configuration(
             raise RequestError("--spec takes a table without a variant: the file says the values")
         table = load_table(chosen.path)
         found = read_as(table, found)
-    return document(bind_to(table, found, ignore, overrides or {}), path)
+    given = read_all_given(overrides or {})
+    return document(bind_to(table, found, ignore, given), path)
 
 
 def document(bound: Bound, path: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specgen.frontend.given import read_all_given
 from specgen.frontend.lookup import find, is_name, missing
 from specgen.frontend.selection import Selection
 from specgen.huggingface.configuration_file import CONFIGURATIONS, is_configuration
@@ -35,10 +36,11 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
         SpecError: there is no such file or table; or a configuration is of no table, or says what
             its table cannot say.
     """
+    given = read_all_given(overrides or {})
     if means_configuration(text):
         from specgen.huggingface.recalled import recalled
 
-        return recalled(text, overrides or {})
+        return recalled(text, given)
     is_file = exists(text) and not is_folder(text)
     found = None if is_file else VARIANT.fullmatch(text)
     name, variant = (found["file"], found["variant"]) if found else (text, None)
@@ -49,7 +51,7 @@ def select(text: str, overrides: Mapping[str, Override] | None = None) -> Select
         raise missing(name, variant)
     if is_folder(path):
         raise unreadable(name, variant is not None and is_configuration(path))
-    return Selection(path, variant, dict(overrides or {}))
+    return Selection(path, variant, given)
 
 
 def select_base(text: str, changes: Mapping[str, Override]) -> Selection:

@@ -341,7 +341,7 @@ def split_changes(
             name,
             read_value(name, given, None, models[0], "-D")
             if isinstance(given, str)
-            else read_number(given),
+            else read_number(name, given),
             known[name],
         )
     return overrides, variables

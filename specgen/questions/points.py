@@ -88,7 +88,9 @@ def read_axis(
     if isinstance(given, str):
         return make_axis(name, read_values(name, given, model, option))
     param = find_param(name, model)
-    found = dict.fromkeys(fit_value(name, read_number(v), param, model, option) for v in given)
+    found = dict.fromkeys(
+        fit_value(name, read_number(name, v), param, model, option) for v in given
+    )
     if not found:
         raise SweepError(f"`{name}` has no values")
     return make_axis(name, tuple(found))

@@ -12,6 +12,7 @@ from specgen.diagnostics.diagnostic import Diagnostics, RequestError, SpecError,
 from specgen.diagnostics.source import Source, Span
 from specgen.expr.evaluate import EvaluationError, Value, describe, evaluate
 from specgen.frontend.files import ModuleDefinition
+from specgen.frontend.given import read_given
 from specgen.frontend.scope import Scope, Unresolved
 from specgen.frontend.values import MAX_SIZE, check_value
 from specgen.language import tree
@@ -34,17 +35,17 @@ def find_param(name: str, model: ModuleDefinition) -> tree.ParamSyntax | None:
     return params.get(name)
 
 
-def read_number(given: object) -> Value:
-    """A value of Python's; a float is the decimal that it is written as."""
-    match given:
-        case float() if given - given == 0:
-            return reduce_fraction(Fraction(str(given)))
-        case bool() | int() | float() | str() | Fraction():
-            return given
-        case list() | tuple():
-            return tuple(item for item in given if isinstance(item, int | float))
-        case _:
-            raise SweepError(f"{given!r} is no value of a table")
+def read_number(name: str, given: object) -> Value:
+    """A value of Python's; a float is the decimal that it is written as.  Raises as `read_given`."""
+    if isinstance(given, Fraction):
+        return given
+    match read_given(name, given):
+        case float() as number if number - number == 0:
+            return reduce_fraction(Fraction(str(number)))
+        case bool() | int() | float() | str() as found:
+            return found
+        case items:
+            return tuple(items)
 
 
 def read_value(

@@ -174,7 +174,11 @@ def measured(model: Any, tokens: Any, cache: Any) -> int:
 
     before = [
         *model.parameters(),
-        *(row.values for kept in cache.stretches.values() for row in kept.rows),
+        *(
+            row.values
+            for part in getattr(cache, "parts", {"": cache}).values()
+            for row in part.rows.values()
+        ),
         tokens,
     ]
     known = {id(storage): storage for storage in (t.untyped_storage() for t in before)}

@@ -10,7 +10,7 @@ from math import prod
 
 import pytest
 
-from specgen.analysis.dataflow.costs import decode_forward, decode_forwards
+from specgen.analysis.dataflow.costs import decode_forwards
 from specgen.analysis.quantities.ledger import Ledger, evaluated, ledger
 from specgen.analysis.quantities.record import NO_CACHE, NO_DATAFLOW
 from specgen.analysis.table.instances import definitions
@@ -339,8 +339,6 @@ def test_a_row_read_by_index_and_as_a_matrix_is_no_embedding() -> None:
 def test_decoding_takes_the_absorbed_forward() -> None:
     program_ = table(V3)
     assert decode_forwards(program_) == {"mla": "absorbed"}
-    assert decode_forward(program_, "mla") == "absorbed"
-    assert decode_forward(program_, "block") == ""
     assert decode_forwards(table("llama@llama3_8b")) == {}
 
 

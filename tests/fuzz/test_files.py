@@ -102,6 +102,23 @@ def test_each_command_on_a_strange_table(
 
 
 @pytest.mark.parametrize("kind", STRANGE)
+def test_a_name_of_no_table_beside_a_strange_one(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a wrong name may mean is looked up in all tables that are there."""
+    monkeypatch.chdir(tmp_path)
+    STRANGE[kind][0](tmp_path / "strange.dsv3")
+    for command in ON_TABLES:
+        for name in ("stranger", "./stranger.dsv3", "-", "@x", "ftl", "strange@x"):
+            status, text = said(*on(command, name))
+            assert status in (1, 2), text
+            assert "Traceback" not in text
+            if kind != "sparse file":  # a file it is
+                assert " strange," not in text
+                assert "did you mean `strange`" not in text
+
+
+@pytest.mark.parametrize("kind", STRANGE)
 def test_a_strange_import(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make, reason = STRANGE[kind]

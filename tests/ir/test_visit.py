@@ -174,7 +174,8 @@ METHODS = {
 def interpreters() -> list[type[visit.Interpreter[Any]]]:
     """Those in specgen, but for what `visit` itself makes for others."""
     for module in pkgutil.walk_packages(specgen.__path__, "specgen."):
-        if not module.name.endswith("__main__"):
+        # What is taken into model.py interprets nothing, and needs torch.
+        if not (module.name.endswith("__main__") or ".pytorch.runtime." in module.name):
             import_module(module.name)
     return [kind for kind in below(visit.Interpreter) if kind.__module__ != visit.__name__]
 

@@ -95,7 +95,7 @@ def check(place: Path, text: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=3, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=1, suppress_health_check=list(HealthCheck), deadline=None)
 @given(depth=st.integers(EXPRESSION_DEPTH - 10, EXPRESSION_DEPTH + 1))
 @example(depth=EXPRESSION_DEPTH - 1)
 @example(depth=EXPRESSION_DEPTH + 2)

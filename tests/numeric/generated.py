@@ -106,3 +106,8 @@ def config_of(module: ModuleType, values: Mapping[str, Any]) -> Any:
     """The Config with those values that the file leaves open; it is made for the others."""
     known = {field.name for field in fields(module.Config)}
     return module.Config(**{name: value for name, value in values.items() if name in known})
+
+
+def caches(cache: Any) -> dict[str, Any]:
+    """What a cache consists of: itself, or one for each group of parts that read the same tokens."""
+    return dict(getattr(cache, "parts", {"layers": cache}))

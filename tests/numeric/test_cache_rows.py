@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.frontend.load import load_program
-from tests.numeric.generated import imported, program, randomised
+from tests.numeric.generated import caches, imported, program, randomised
 from tests.numeric.test_steps import FAMILIES, near, tokens, written
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def test_rows_that_do_not_fit_are_refused_and_nothing_changes(
     with torch.no_grad():
         model(tokens(2, 5), cache=source)
         model(tokens(2, 4), cache=cache)
-        stretch = source.stretches["layers"]
+        stretch = caches(source)["layers"]
         kept, before = source.tensors(), [tensor.clone() for tensor in cache.tensors()]
         chosen = {"first": [0], "last": [len(stretch.rows) - 1], "all": range(len(stretch.rows))}
         for number in chosen[at]:
@@ -72,7 +72,7 @@ def test_rows_that_do_not_fit_are_refused_and_nothing_changes(
         with pytest.raises(ValueError, match=reason) as raised:
             cache.restore(kept)
         if "as long" not in str(raised.value):
-            assert re.search(r"cache row (\w+\.)*\d+\.\w+ must", str(raised.value))
+            assert re.search(r"cache row (\w+\.)+\d+(\.\w+)* must", str(raised.value))
         assert cache.length == 4
         assert all(map(torch.equal, cache.tensors(), before))
         whole = torch.cat([tokens(2, 4), tokens(2, 2)], 1)
@@ -89,10 +89,41 @@ def test_another_number_of_rows_is_refused(model: Any) -> None:
             cache.restore(wrong)
     with pytest.raises(ValueError, match=r"room for 4 tokens, not 5"):
         model.new_cache(2, 4).restore(kept)
-    stretch, mask = len(source.stretches["layers"].rows), torch.ones(2, 4, dtype=torch.bool)
+    stretch, mask = len(caches(source)["layers"].rows), torch.ones(2, 4, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"mask must be \[2, 5\], not \[2, 4\]"):
         cache.restore([*kept[:stretch], mask, *kept[stretch:]])
     assert cache.length == 0
+
+
+class Averages(torch.nn.Module):
+    """A module of somebody's own: the mean of all that there is so far."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.cache_rows = {"kept": ("B", "T", width)}
+
+    def forward(self, x: torch.Tensor, *given: object) -> torch.Tensor:
+        cache: Any = given[-1]
+        kept = cache.append(self, "kept", x) if cache else x
+        counts = torch.arange(1, kept.size(1) + 1)[:, None]
+        return (kept.cumsum(1) / counts)[:, -x.size(1) :]
+
+
+def test_modules_put_in_later_have_rows(tmp_path: Path) -> None:
+    """Rows are those of the modules that are there when a cache is made; of others none."""
+    spec, shape = FAMILIES["llama"]
+    file = imported(program(spec, **shape), tmp_path)
+    model, text = randomised(file.Model(file.Config())), tokens(2, 6)
+    before = model.new_cache(2)
+    model.layers[0].attn = Averages(file.Config().dim)
+    cache = model.new_cache(2, 6)
+    with torch.no_grad():
+        whole = model(text)
+        found = [model(text[:, start : start + 2], cache=cache) for start in (0, 2, 4)]
+        assert near(torch.cat(found, 1), whole)
+        assert len(cache.tensors()) == 1 + 2 * (file.Config().n_layers - 1)
+        with pytest.raises(ValueError, match="another model's"):
+            model(text, cache=before)
 
 
 # ---- padding
@@ -156,7 +187,7 @@ def test_without_padding_nothing_is_kept(model: Any) -> None:
     with torch.no_grad():
         for count in (5, 1, 2):
             model(tokens(2, count), cache=cache)
-            assert all(stretch.mask is None for stretch in cache.stretches.values())
+            assert all(part.mask is None for part in caches(cache).values())
     assert {tensor.dtype for tensor in cache.tensors()} == {torch.float32}
 
 

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.pytorch.runtime import command, steps  # noqa: E402
-from specgen.backends.pytorch.runtime.attention import (  # noqa: E402
-    decode_attention,
-    prefill_attention,
-)
+from specgen.backends.pytorch.runtime.attention import attend  # noqa: E402
 from specgen.backends.pytorch.runtime.config import check_values  # noqa: E402
-from specgen.backends.pytorch.runtime.experts import linear_rows, mixture, traceable  # noqa: E402
+from specgen.backends.pytorch.runtime.experts import linear_rows, mixture  # noqa: E402
 from specgen.backends.pytorch.runtime.packing import joined, rearranged  # noqa: E402
+from specgen.backends.pytorch.runtime.tracing import traceable  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -45,16 +43,14 @@ def test_attention(heads: tuple[int, int], width: int) -> None:
     causal = torch.ones(2, 7, 7, dtype=torch.bool).tril()
     wanted = by_hand(q, k, v, causal, 0.3)
     for visible in (None, causal):
-        assert torch.allclose(prefill_attention(q, k, v, visible, 0.3), wanted, atol=1e-5)
+        assert torch.allclose(attend(q, k, v, visible, 0.3), wanted, atol=1e-5)
         last = None if visible is None else visible[:, -1:]
-        found = decode_attention(q[:, -1:], k, v, last, 0.3)
+        found = attend(q[:, -1:], k, v, last, 0.3)
         assert torch.allclose(found, wanted[:, -1:], atol=1e-5)
     hidden = causal.clone()
     hidden[1, :, :2] = False
     hidden[1, 0, 0] = hidden[1, 1, 1] = True  # a query sees itself
-    assert torch.allclose(
-        prefill_attention(q, k, v, hidden, 0.3), by_hand(q, k, v, hidden, 0.3), atol=1e-5
-    )
+    assert torch.allclose(attend(q, k, v, hidden, 0.3), by_hand(q, k, v, hidden, 0.3), atol=1e-5)
 
 
 @pytest.mark.parametrize("padded", [False, True])

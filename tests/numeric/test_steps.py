@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specgen.frontend.load import load_program
-from tests.numeric.generated import imported, program, randomised
+from tests.numeric.generated import caches, imported, program, randomised
 from tests.numeric.interpreted import interpreter
 from tests.numeric.test_torch_tracing import COMMON, GROUPED, SHAPES, near, tokens
 
@@ -82,7 +82,8 @@ def run(
                 assert cache.length == start
                 assert all(map(torch.equal, cache.tensors(), held))
             found.append(model(inputs[:, start:stop], cache=cache, **given))
-            assert {row.held.size(row.axis) for row in cache.stretches["layers"].rows} == {stop}
+            assert caches(cache)["layers"].length == stop
+            assert {tensor.size(1) for tensor in caches(cache)["layers"].tensors()} == {stop}
     return found
 
 
@@ -139,7 +140,7 @@ def test_a_step_of_one_function_does_not_commit_what_failed_in_another(model: An
         with failing(model.layers[1], before=True), pytest.raises(Failure):
             model(text[:, 3:], cache=cache)
         model.predict_next(hidden[:, :2], text[:, 1:4], cache=cache)
-        assert {name: one.length for name, one in cache.stretches.items()} == {
+        assert {name: one.length for name, one in caches(cache).items()} == {
             "layers": 3,
             "mtp": 2,
         }
@@ -228,6 +229,23 @@ def test_a_function_with_a_cache_places_tokens_behind_what_it_holds(
             root.advance()
             assert near(found, whole[:, start:stop])
             assert np.allclose(found.numpy(), meant, atol=1e-4)
+
+
+def test_parts_may_be_called_as_what_modules_have(tmp_path: Path) -> None:
+    """Names of Python and torch, which stand for parts with caches of their own."""
+    named = DECODER.replace("layers", "half").replace("other", "float")
+    file = imported(load_program(written(named, tmp_path)), tmp_path)
+    model = randomised(file.Model(file.Config()))
+    cache, text, extra = model.new_cache(1), tokens(1, 4) % 9, torch.zeros(1, 6)
+    with torch.no_grad():
+        whole = model.both(text, extra)
+        for start in range(4):
+            found = model.both(text[:, start : start + 1], extra, cache=cache)
+            assert near(found, whole[:, start : start + 1])
+        assert len(cache.tensors()) == 2 * 3
+        again = model.new_cache(1)
+        again.restore(cache.tensors())
+        assert again.length == 4
 
 
 def test_rows_that_hold_other_tokens_are_refused_together(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from specgen.frontend.load import load_program  # noqa: E402
 from specgen.ir.model import Program  # noqa: E402
 from tests.numeric.generated import (  # noqa: E402
     REPOSITORY,
+    caches,
     expanded,
     form,
     imported,
@@ -234,7 +235,7 @@ def test_bad_input_is_refused(fused: ModuleType) -> None:
 def test_cache_holds_no_more_than_the_table_says(fused: ModuleType) -> None:
     model = fused.Model(fused.Config())
     cache = model.to(torch.bfloat16).new_cache(3, 11)
-    held = [row.values for stretch in cache.stretches.values() for row in stretch.rows]
+    held = [row.values for part in caches(cache).values() for row in part.rows.values()]
     assert sum(values.numel() for values in held) == 3 * 11 * 3 * (12 + 8)
     assert {values.dtype for values in held} == {torch.bfloat16}
 

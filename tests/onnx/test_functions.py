@@ -50,7 +50,7 @@ def test_a_released_model_reads_as_its_table() -> None:
     block = found["block_moe"]
     assert operators(block) == ["rmsnorm", "mla", "Add", "rmsnorm", "moe", "Add"]
     assert block.doc_string == "Transformer layer"
-    assert list(block.input)[:5] == ["x", "cos", "sin", "seen", "attn_norm.weight"]
+    assert list(block.input)[:5] == ["x", "cos", "sin", "visible", "attn_norm.weight"]
     assert list(block.input)[-1:] == ["attn.latent.past"]
     assert list(block.output) == ["result", "attn.latent.present"]
 

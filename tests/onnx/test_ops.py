@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from specgen.backends.onnx import emit, ops
+from specgen.backends.onnx import emit, folding, ops, ranks
 from specgen.backends.onnx.dims import DimExtent, symbol
 from specgen.backends.onnx.graph import Graph
+from specgen.backends.onnx.levels import chosen_level
 from specgen.backends.onnx.lowering import Number, OnnxCall
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.options import OPSETS
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.expr.node import Apply, Const, Expr, Sym
@@ -26,6 +29,28 @@ from tests.references import REPOSITORY
 
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 
+
+@dataclass
+class FormTried:
+    """The opset of the graphs, and whether their dims are numbers."""
+
+    opset: int | None = None
+    static: bool = False
+
+
+FORM = FormTried()
+
+
+@pytest.fixture(autouse=True, params=[
+    (None, False), (17, True),
+    *(pytest.param((opset, static), marks=pytest.mark.slow)
+      for opset in OPSETS for static in (False, True)),
+])  # fmt: skip
+def form(request: pytest.FixtureRequest) -> None:
+    """Every op is tried at every opset, with symbolic dims and with numbers."""
+    FORM.opset, FORM.static = request.param
+
+
 #: An operand: an array and the names of its dims; or a compile-time number.
 Operand = tuple[np.ndarray, str] | Number
 
@@ -34,7 +59,8 @@ def run(
     op: str, operands: Sequence[Operand], dtypes: Sequence[str], **attrs: object
 ) -> tuple[list[np.ndarray], set[str]]:
     """The results of an op in onnxruntime, and the operators that it became."""
-    graph = Graph()
+    graph = Graph(chosen_level("standard", FORM.opset), {} if FORM.static else None)
+    graph.rewrites = (folding.folded, ranks.narrowed) if FORM.static else ()
     env: dict[str, int | DimExtent] = {}
     lowered: list[Edge | Number] = []
     feeds: dict[str, np.ndarray] = {}
@@ -44,7 +70,7 @@ def run(
             continue
         array, axes = operand
         for name, size in zip(axes.split(), array.shape, strict=True):
-            env[name] = size if name[-1].isdigit() else symbol(name)
+            env[name] = size if FORM.static or name[-1].isdigit() else symbol(name)
         shape = tuple(env[name] for name in axes.split())
         edge = graph.edge(f"x{len(feeds)}", DTYPES[str(array.dtype)], shape)
         for axis, dim in enumerate(shape):
@@ -57,7 +83,8 @@ def run(
     results = {f"y{i}": edge for i, edge in enumerate(ops.lower(call))}
     nodes = graph.finish(results)
     outputs = [graph.edges[name] for name in results]
-    data = serialize(Document("test", "", inputs, outputs, nodes, graph.edges, (), (), {}))
+    level = graph.level
+    data = serialize(Document("test", "", inputs, outputs, nodes, graph.edges, (), (), {}, level))
     onnx.checker.check_model(parsed(data), full_check=True)
     onnx.shape_inference.infer_shapes(parsed(data), strict_mode=True, data_prop=True)
     session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+import torch
 
 import specgen
 from specgen.analysis.quantities.ledger import Ledger, ledger

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 

@@ -123,7 +123,7 @@ def test_work_is_bounded(draw: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=120, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=50, suppress_health_check=list(HealthCheck), deadline=None)
 @given(DRAWS)
 def test_work_is_bounded_of_many(draw: tuple[int, int, int]) -> None:
     assert calls(lambda: ask(*draw)) < 3 * LIMIT

@@ -21,11 +21,18 @@ TABLES = (
     "CACHED",
     "COPIES",
     "DTYPES",
+    "FLAGS",
     "FORMATS",
+    "FOURS",
+    "LITERALS",
+    "NARROW",
     "NUMBERS",
     "PACKED",
     "RESPELLINGS",
+    "TEXTS",
+    "TUPLES",
     "WHERE",
+    "WHOLES",
 )
 
 
@@ -74,7 +81,7 @@ def stored(name: ast.Name) -> bool:
 def test_nothing_is_taken_that_is_not_needed() -> None:
     """`placed` of a model without caches needs no cache; a variable is no function of its name."""
     _, texts = taken("placed_alone")
-    assert set(texts) == {"placed_alone", "check_tokens", "as_booleans", "masked"}
+    assert set(texts) == {"placed_alone", "check_tokens", "shaped_mask", "masked"}
     _, texts = taken("def forward(load):\n    save = load\n    return save, x.shapes")
     assert texts == {}
 

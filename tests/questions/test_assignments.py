@@ -139,7 +139,7 @@ def check(place: Path, spec: str, defines: Defines) -> int | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=5, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=3, suppress_health_check=list(HealthCheck), deadline=None)
 @given(DEFINES)
 @example({"n_heads": "16"})
 @example({"n_layers": "2"})

@@ -29,17 +29,19 @@
 
 Off the meta device `Model(Config())` has what a training begins with: `reset_parameters`.
 Shapes: B sequences, S new tokens, T tokens in all, those in the cache among them.
+Everywhere positions: i64 [B, S], mask: bool [B, T], cos: f32 [B, S, rope_half],
+sin: f32 [B, S, rope_half], visible: bool [B, S, T].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
-from itertools import repeat
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -157,10 +159,24 @@ class Model(nn.Module):
         last: only the logits of what follows the last token, [B, 1, ...].
         """
         positions, mask = placed(tokens, mask, cache)
-        h = self.trunk_inside(tokens, positions, mask, cache)  # [B, S, dim]
+        hidden = self.trunk_inside(tokens, positions, mask, cache)  # [B, S, dim]
         if last:
-            h = h[:, -1:]
-        return committed(cache, self.head(h))
+            hidden = hidden[:, -1:]
+        logits = self.head(hidden)
+        if cache:
+            cache.commit()
+        return logits
+
+    def trunk_inside(
+        self, tokens: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache | None = None
+    ) -> Tensor:
+        """As `trunk`, of tokens that have their places, within a step."""
+        cos, sin = self.rope(positions)  # [B, S, rope_half], [B, S, rope_half]
+        visible = causal(positions, mask)  # [B, S, T]
+        h = self.embed(tokens)
+        for layer in self.layers:
+            h = layer(h, cos, sin, visible, cache)
+        return self.norm(h)
 
     def trunk(
         self,
@@ -171,31 +187,17 @@ class Model(nn.Module):
     ) -> Tensor:
         """The normed output of the stack.
 
-        tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
+        tokens: i64 [B, S] -> [B, S, dim]
         """
         positions, mask = placed(tokens, mask, cache, positions=positions)
-        return committed(cache, self.trunk_inside(tokens, positions, mask, cache))
-
-    def trunk_inside(
-        self, tokens: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache | None = None
-    ) -> Tensor:
-        """As `trunk`, of tokens that have their places, within a step.
-
-        tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T] -> [B, S, dim]
-        """
-        cos, sin = self.rope(positions)  # [B, S, rope_half], [B, S, rope_half]
-        seen = causal(positions, mask)  # [B, S, T]
-        h = self.embed(tokens)
-        for layer, rows in zip(self.layers, cache.rows_of(self) if cache else repeat(None)):
-            h = layer(h, cos, sin, seen, rows)
-        return self.norm(h)
+        results = self.trunk_inside(tokens, positions, mask, cache)
+        if cache:
+            cache.commit()
+        return results
 
     def new_cache(self, batch: int, length: int = 0) -> Cache:
         """An empty cache for sequences of at most `length` tokens; of any, if 0."""
-        cache = Cache(self, batch, length)
-        stretch = cache.stretch("layers")
-        cache.rows = [stretch.rows_of(layer) for layer in self.layers]
-        return cache
+        return Cache(self, batch, length)
 
     def reset_parameters(self, std: float = 0.02) -> None:
         """What a training begins with: gains are one, biases zero, all others normal."""
@@ -210,22 +212,17 @@ class Model(nn.Module):
     ) -> None:
         """Loads safetensors in the released naming: a file, or a folder of them.
 
-        All tensors are checked before the first is loaded, and then read one at a time.
         ignore: patterns (`lm_head.*`) of names that the checkpoint may have in excess.
         progress: wraps the list of what is to be loaded, as tqdm does.
-
-        Raises:
-            ValueError: it lists the tensors that are missing, in excess or not as needed.
+        A ValueError lists what is missing, in excess or not as needed, before the first is loaded.
         """
         checkpoints().load(self, path, ignore, progress)
 
     def save_checkpoint(self, folder: str | Path, shard: int = 5 * 10**9) -> None:
         """Saves safetensors in the released naming and packing, in files of at most `shard` bytes.
 
-        Several files have an index.  They are moved into the folder when all are written.
-
-        Raises:
-            ValueError: it is not known how to store a row as the release does.
+        They are moved into the folder when all are written.  A ValueError lists rows of which it
+        is not known how to store them as the release does.
         """
         checkpoints().save(self, folder, shard)
 
@@ -244,17 +241,11 @@ class Block(nn.Module):
             self.ffn = MoE(config)  # mixture of experts
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, visible: Tensor | None, cache: Cache | None
     ) -> Tensor:
-        """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half],
-        seen: bool [B, S, T] -> [B, S, dim]
-        """
-        h = x + self.attn(self.attn_norm(x), cos, sin, seen, cache)
+        """x: [B, S, dim] -> [B, S, dim]"""
+        h = x + self.attn(self.attn_norm(x), cos, sin, visible, cache)
         return h + self.ffn(self.ffn_norm(h))
-
-    def cache_rows(self, stretch: Stretch) -> Rows:
-        """What a cache holds for this module."""
-        return stretch.rows_of(self.attn)
 
 
 class MoE(nn.Module):
@@ -365,42 +356,40 @@ class MLA(nn.Module):
             bias=False,
         )
         self.wo = nn.Linear(config.n_heads * config.v_head_dim, config.dim, bias=False)  # output
+        self.cache_rows = {"latent": ("B", "T", config.kv_lora_rank + config.qk_rope_head_dim)}
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, visible: Tensor | None, cache: Cache | None
     ) -> Tensor:
-        """x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half],
-        seen: bool [B, S, T] -> [B, S, dim]
-        """
+        """x: [B, S, dim] -> [B, S, dim]"""
         S = x.size(1)
-        T = S + (cache["latent"].stretch.length if cache else 0)
+        T = S + (cache.length if cache else 0)
         # operations saved, but for a factor; a compiled graph is of one form
         saved = 2 - S if torch.compiler.is_compiling() else 512 * T - 512 * S - 3 * S * T
         form = self.form or ("absorbed" if saved > 0 else "main")
         if form == "absorbed":
-            return self.absorbed(x, cos, sin, seen, cache)
-        return self.main(x, cos, sin, seen, cache)
+            return self.absorbed(x, cos, sin, visible, cache)
+        return self.main(x, cos, sin, visible, cache)
 
     def main(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, visible: Tensor | None, cache: Cache | None
     ) -> Tensor:
         """Every head has keys and values of its own, expanded from the latent."""
         q_nope, q_rope = self.query(x, cos, sin)
         kept = self.compress(x, cos, sin)  # [B, S, kv_lora_rank + qk_rope_head_dim]
         if cache:
-            kept = cache["latent"].append(kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
+            kept = cache.append(self, "latent", kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
         c, k_rope = kept.split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         # [B, T, n_heads, qk_nope_head_dim + v_head_dim]
         expanded = self.wkv_b(c).unflatten(-1, (-1, self.qk_nope_head_dim + self.v_head_dim))
         k_nope, v = expanded.split([self.qk_nope_head_dim, self.v_head_dim], dim=-1)
         q = torch.cat([q_nope, q_rope], dim=-1)  # [B, S, n_heads, qk_head_dim]
-        # [B, T, n_heads, qk_head_dim]
         k = torch.cat([k_nope, k_rope.unsqueeze(2).expand(-1, -1, self.n_heads, -1)], dim=-1)
-        mixed = attention(q, k, v, seen, self.softmax_scale)  # [B, S, n_heads, v_head_dim]
+        mixed = attention(q, k, v, visible, self.softmax_scale)  # [B, S, n_heads, v_head_dim]
         return self.wo(mixed.flatten(2))
 
     def absorbed(
-        self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor | None, cache: Rows | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, visible: Tensor | None, cache: Cache | None
     ) -> Tensor:
         """The same function with wkv_b folded into query and output: the latent is key and value of
         one head that all query heads share, so decoding reads the cache and nothing else.
@@ -408,24 +397,22 @@ class MLA(nn.Module):
         q_nope, q_rope = self.query(x, cos, sin)
         kept = self.compress(x, cos, sin)  # [B, S, kv_lora_rank + qk_rope_head_dim]
         if cache:
-            kept = cache["latent"].append(kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
+            kept = cache.append(self, "latent", kept)  # [B, T, kv_lora_rank + qk_rope_head_dim]
         # [n_heads, qk_nope_head_dim + v_head_dim, kv_lora_rank]
         up = self.wkv_b.weight.unflatten(0, (-1, self.qk_nope_head_dim + self.v_head_dim))
         up_k, up_v = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
         q_latent = torch.einsum("bshd,hdc->bshc", q_nope, up_k)  # [B, S, n_heads, kv_lora_rank]
-        # [B, S, n_heads, kv_lora_rank + qk_rope_head_dim]
         q = torch.cat([q_latent, q_rope], dim=-1)
         k = kept.unsqueeze(2)  # [B, T, 1, kv_lora_rank + qk_rope_head_dim]
-        # [B, S, n_heads, kv_lora_rank]
-        read = attention(q, k, k, seen, self.softmax_scale)[..., : self.kv_lora_rank]
+        read = attention(q, k, k, visible, self.softmax_scale)[..., : self.kv_lora_rank]
         mixed = torch.einsum("bshc,hdc->bshd", read, up_v)  # [B, S, n_heads, v_head_dim]
         return self.wo(mixed.flatten(2))
 
     def query(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
         """Query heads: the features without position, and the rotated ones.
 
-        x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
-        -> q_nope: [B, S, n_heads, qk_nope_head_dim], q_rope: [B, S, n_heads, qk_rope_head_dim]
+        x: [B, S, dim] -> q_nope: [B, S, n_heads, qk_nope_head_dim],
+        q_rope: [B, S, n_heads, qk_rope_head_dim]
         """
         q = self.wq(x)  # [B, S, n_heads * qk_head_dim]
         heads = q.unflatten(-1, (-1, self.qk_head_dim))  # [B, S, n_heads, qk_head_dim]
@@ -435,20 +422,11 @@ class MLA(nn.Module):
     def compress(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """What a token leaves in the cache: the normed latent and the rotated key.
 
-        x: [B, S, dim], cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]
-        -> [B, S, kv_lora_rank + qk_rope_head_dim]
+        x: [B, S, dim] -> [B, S, kv_lora_rank + qk_rope_head_dim]
         """
         c, k_plain = self.wkv_a(x).split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         turned = rotate_pairs(k_plain.unsqueeze(2), cos, sin)  # [B, S, 1, qk_rope_head_dim]
         return torch.cat([self.kv_norm(c), turned.squeeze(2)], dim=-1)
-
-    def cache_rows(self, stretch: Stretch) -> Rows:
-        """What a cache holds for this module."""
-        return {
-            "latent": stretch.row(
-                stretch.batch, stretch.capacity, self.kv_lora_rank + self.qk_rope_head_dim
-            ),
-        }
 
 
 class RMSNorm(nn.Module):
@@ -479,7 +457,7 @@ class YaRNTable(nn.Module):
         self.rope_theta = config.rope_theta
         self.rope_factor = config.rope_factor
         self.amplitude = config.rotary_gain / config.gain
-        self.half_ = config.qk_rope_head_dim // 2
+        self.rope_half = config.qk_rope_head_dim // 2
         fast = (
             config.qk_rope_head_dim
             * math.log(config.original_seq_len / (2 * math.pi * config.beta_fast))
@@ -494,13 +472,14 @@ class YaRNTable(nn.Module):
         self.high = min(math.ceil(slow), config.qk_rope_head_dim - 1)
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """positions: i64 [B, S] -> cos: f32 [B, S, half], sin: f32 [B, S, half]"""
-        i = torch.arange(self.half_, dtype=torch.float32, device=positions.device)  # [half]
-        wave = self.rope_theta ** (2 * i / self.rope_width)  # [half]
-        ramp = ((i - self.low) / max(self.high - self.low, 0.001)).clamp(0, 1)  # [half]
+        """positions: i64 [B, S] -> cos: f32 [B, S, rope_half], sin: f32 [B, S, rope_half]"""
+        # [rope_half]
+        i = torch.arange(self.rope_half, dtype=torch.float32, device=positions.device)
+        wave = self.rope_theta ** (2 * i / self.rope_width)  # [rope_half]
+        ramp = ((i - self.low) / max(self.high - self.low, 0.001)).clamp(0, 1)  # [rope_half]
         kept = 1 - ramp
         freq = 1 / (self.rope_factor * wave) * (1 - kept) + 1 / wave * kept
-        angle = positions.float().unsqueeze(-1) * freq  # [B, S, half]
+        angle = positions.float().unsqueeze(-1) * freq  # [B, S, rope_half]
         return angle.cos() * self.amplitude, angle.sin() * self.amplitude
 
 
@@ -520,17 +499,28 @@ class Embedding(nn.Module):
         return shapes(self)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None, scale: float) -> Tensor:
+def attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float) -> Tensor:
     """K key/value heads, each shared by G query heads.
 
-    q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], seen: bool [B, S, T]
+    q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], visible: bool [B, S, T]
     -> [B, S, K * G, E]
     """
-    attend = decode_attention if q.size(1) == 1 else prefill_attention
-    D, E = k.size(3), v.size(3)
-    if E < D:  # most kernels want one width
-        v = F.pad(v, (0, D - E))
-    return attend(q, k, v, seen, scale)[..., :E]
+    width = v.size(3)
+    if width < k.size(3):  # most kernels want one width
+        v = F.pad(v, (0, k.size(3) - width))
+    k, v = k.transpose(1, 2), v.transpose(1, 2)
+    mask = None if visible is None else visible.unsqueeze(1)
+    if q.size(1) == 1:  # heads that share keys are as many queries of one head
+        q = q.unflatten(2, (k.size(1), -1)).squeeze(1)  # [B, K, G, D]
+        mixed = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+        mixed = mixed.flatten(1, 2).unsqueeze(1)
+    else:
+        q = q.transpose(1, 2)  # [B, K * G, S, D]
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, mask, is_causal=mask is None, scale=scale, enable_gqa=True
+        )
+        mixed = mixed.transpose(1, 2)
+    return mixed[..., :width]
 
 
 def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -561,102 +551,6 @@ def causal(positions: Tensor, mask: Tensor | None) -> Tensor | None:
     return (i == here) | earlier
 
 
-def require(holds: bool, what: str) -> None:
-    """Refuses a Config for which the file does not hold."""
-    if not holds:
-        raise ValueError(f"Config requires: {what}")
-
-
-def check_values(config: Any, /, *counts: str, **choices: tuple[str, ...]) -> None:
-    """Refuses values of other kinds than declared; sizes are 1 or more, `counts` may be 0."""
-    for field in fields(config):
-        name, value = field.name, getattr(config, field.name)
-        least, most = 0 if name in counts else 1, 2**48
-        words = choices.get(name, (value,))
-        items = value if isinstance(value, (tuple, list)) else [None]
-        whole = all(type(i) is int and 0 <= i <= most for i in items)
-        wanted, fits = {
-            "int": (f"an int from {least} to 2**48", type(value) is int and least <= value <= most),
-            "float": ("a number", type(value) in (int, float)),
-            "str": (f"a text of {words}", type(value) is str and value in words),
-            "bool": ("True or False", type(value) is bool),
-            "tuple[int, ...]": ("a tuple of ints from 0 to 2**48", whole),
-            "tuple[float, ...]": ("some numbers", all(type(i) in (int, float) for i in items)),
-        }.get(str(field.type), (f"like {field.default!r}", type(value) is type(field.default)))
-        require(fits, f"{name} to be {wanted}, not {value!r}")
-
-
-def prefill_attention(
-    q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float
-) -> Tensor:
-    """Each query reads the keys that are visible to it; those up to its own, if that is all.
-
-    q: [B, S, K * G, D], k: [B, T, K, D], v: [B, T, K, E], visible: bool [B, S, T]
-    -> [B, S, K * G, E]
-    """
-    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    mask = None if visible is None else visible.unsqueeze(1)
-    mixed = F.scaled_dot_product_attention(
-        q, k, v, mask, is_causal=mask is None, scale=scale, enable_gqa=True
-    )
-    return mixed.transpose(1, 2)
-
-
-def decode_attention(
-    q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None, scale: float
-) -> Tensor:
-    """A single query: its heads that share keys are as many queries of one head.
-
-    q: [B, 1, K * G, D], k: [B, T, K, D], v: [B, T, K, E], visible: bool [B, 1, T]
-    -> [B, 1, K * G, E]
-    """
-    q = q.unflatten(2, (k.size(2), -1)).squeeze(1)  # [B, K, G, D]
-    k, v = k.transpose(1, 2), v.transpose(1, 2)
-    mask = None if visible is None else visible.unsqueeze(1)
-    mixed = F.scaled_dot_product_attention(q, k, v, mask, scale=scale, enable_gqa=True)
-    return mixed.flatten(1, 2).unsqueeze(1)
-
-
-def placed(
-    tokens: Tensor,
-    mask: Tensor | None,
-    cache: Cache | None = None,
-    *stretches: str,
-    positions: Tensor | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
-    check_tokens(tokens)
-    batch, new = tokens.shape
-    past, mask = cache.begin(batch, new, *stretches, mask=mask) if cache else (0, mask)
-    if mask is None and (new == 1 or past == 0):  # each token sees itself and all before it
-        if positions is None:
-            positions = torch.arange(past, past + new, device=tokens.device).expand(batch, -1)
-        return positions, None
-    return masked(tokens, past, mask, positions)
-
-
-def check_tokens(tokens: Tensor) -> None:
-    """Refuses what is no text."""
-    if not isinstance(tokens, Tensor):
-        raise TypeError(f"tokens must be a tensor, not {type(tokens).__name__}")
-    if tokens.dim() != 2 or tokens.numel() == 0:
-        raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
-
-
-def masked(
-    tokens: Tensor, past: int, mask: Tensor | None, positions: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Positions behind the real tokens among `past` and before, and the mask of all."""
-    batch, new = tokens.shape
-    ones = tokens.new_ones(batch, past + new, dtype=torch.bool)
-    mask = as_booleans("mask", ones if mask is None else mask)
-    if mask.shape != (batch, past + new):
-        raise ValueError(f"mask must be {[batch, past + new]}, not {list(mask.shape)}")
-    if positions is None:
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
-    return positions, mask
-
-
 def mixture(
     expert: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, weights: Tensor, index: Tensor
 ) -> Tensor:
@@ -680,23 +574,6 @@ def mixture(
     return (weights.unsqueeze(-2) @ outputs).squeeze(-2)
 
 
-def traceable(
-    expert: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, index: Tensor
-) -> Tensor:
-    """The outputs [..., K, D] of a mixture in operations that do not depend on what is chosen."""
-    if x.size(-2) == 1:  # few rows: each with the instances that it has chosen
-        return expert(index, x[..., None, None, :]).squeeze(-2)
-    # As many rows for every instance as for the one that most have chosen.
-    chosen = index.flatten()  # [N * K]
-    hits = F.one_hot(chosen, count)  # [N * K, count]
-    place = (hits.cumsum(0) * hits).sum(-1) - 1
-    room: Any = hits.sum(0).max().clamp(min=2).item()
-    torch._check(room >= 2)
-    rows = x.new_zeros(count, room, x.size(-1))
-    rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)
-    return expert(slice(None), rows)[chosen, place].unflatten(0, index.shape)
-
-
 def linear_rows(x: Tensor, w: Tensor) -> Tensor:
     """x: [..., I], w: [..., O, I] -> x @ w.mT; a few rows the other way round, which is faster."""
     if x.dim() > 2:
@@ -706,30 +583,60 @@ def linear_rows(x: Tensor, w: Tensor) -> Tensor:
     return F.linear(x, w)
 
 
+def placed(
+    tokens: Tensor, mask: Tensor | None, cache: Cache | None = None, positions: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The positions [B, S] of new tokens, and the mask [B, T] of all, if one is needed."""
+    past = cache.length if cache else 0
+    check_tokens(tokens, mask, past)
+    if cache:
+        mask = cache.begin(tokens.size(0), tokens.size(1), mask)
+    if mask is None and (tokens.size(1) == 1 or past == 0):  # each sees itself and all before it
+        usual = torch.arange(past, past + tokens.size(1), device=tokens.device).expand_as(tokens)
+        return usual if positions is None else positions, None
+    return masked(tokens, past, mask, positions)
+
+
+def check_tokens(tokens: Tensor, mask: Tensor | None, past: int) -> None:
+    """Refuses what is no text behind `past` tokens, and what is no mask of it."""
+    if not isinstance(tokens, Tensor):
+        raise TypeError(f"tokens must be a tensor, not {type(tokens).__name__}")
+    if tokens.dim() != 2 or tokens.numel() == 0:
+        raise ValueError(f"tokens must be [B, S] and not empty, not {list(tokens.shape)}")
+    if mask is not None:
+        shaped_mask("mask", mask, tokens.size(0), past + tokens.size(1))
+
+
+def shaped_mask(name: str, mask: Tensor, *shape: int) -> Tensor:
+    """A mask that a forward is given, as booleans of this shape, in which -1 is any size."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(mask).__name__}")
+    if mask.is_floating_point():
+        raise ValueError(f"{name} must be of booleans or whole numbers, not of {mask.dtype}")
+    found = mask.shape
+    if len(found) != len(shape) or any(n not in (-1, size) for n, size in zip(shape, found)):
+        raise ValueError(f"{name} must be {list(shape)}, not {list(found)}")
+    return mask.bool()
+
+
+def masked(
+    tokens: Tensor, past: int, mask: Tensor | None, positions: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Positions behind the real tokens among `past` and before, and the mask of all."""
+    if mask is None:
+        mask = tokens.new_ones(tokens.size(0), past + tokens.size(1), dtype=torch.bool)
+    mask = mask.bool()
+    usual = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
+    return usual if positions is None else positions, mask
+
+
+@dataclass
 class CacheRow:
-    """A tensor that is filled along `axis` from its start, and grows where it has no room."""
+    """A tensor that a module fills along `axis` from its start; it grows where it has no room."""
 
-    def __init__(self, values: Tensor, axis: int, stretch: Stretch) -> None:
-        self.values, self.axis, self.stretch = values, axis, stretch
-
-    def append(self, new: Tensor) -> Tensor:
-        """What is held, and `new` behind it: held, too, once all of the step has ended well.
-
-        Where gradients are kept, in tensors of its own: backward needs what steps have read.
-        """
-        start, count = self.stretch.length, new.size(self.axis)
-        frozen = not torch.compiler.is_compiling() and self.values.is_inference()
-        if frozen and not torch.is_inference_mode_enabled():
-            self.values = self.values.clone()  # made in that mode, it could not be written to
-        if torch.is_grad_enabled() or start + count > self.values.size(self.axis):
-            self.values = torch.cat([self.held, new], dim=self.axis)
-        else:
-            self.values.narrow(self.axis, start, count).copy_(new)
-        return self.values.narrow(self.axis, 0, start + count)
-
-    @property
-    def held(self) -> Tensor:
-        return self.values.narrow(self.axis, 0, self.stretch.length)
+    path: str
+    axis: int
+    values: Tensor
 
     def kind(self, values: Tensor) -> tuple[list[Any], torch.dtype, str]:
         """What values for this row have in common, however many tokens they are of."""
@@ -737,109 +644,69 @@ class CacheRow:
         return shape, values.dtype, str(values.device)
 
 
-class Stretch:
-    """Cache rows that hold the same tokens: a step adds its own to all of them, or to none."""
-
-    def __init__(self, cache: Cache) -> None:
-        self.batch, self.capacity = cache.batch, cache.capacity
-        self.like = next(cache.model.parameters(), torch.empty(0))
-        self.length = 0  # tokens that are held
-        self.mask: Tensor | None = None  # bool [B, length], false for padding, if one was given
-        self.rows: list[CacheRow] = []
-
-    def row(self, *shape: int, axis: int = 1) -> CacheRow:
-        self.rows.append(CacheRow(self.like.new_zeros(shape), axis, self))
-        return self.rows[-1]
-
-    def rows_of(self, module: Any) -> Rows:
-        """What a cache holds for a module."""
-        return module.cache_rows(self)
-
-
-Rows = Any  # the cache rows of a module by name; of its parts, if it has none of its own
-
-
-def named_rows(rows: Rows, *path: object) -> Iterator[tuple[str, CacheRow]]:
-    """All cache rows, with the names and numbers that lead to them, such as 0.key."""
-    if isinstance(rows, CacheRow):
-        yield ".".join(map(str, path)), rows
-        return
-    for key, inner in rows.items() if isinstance(rows, dict) else enumerate(rows):
-        yield from named_rows(inner, *path, key)
-
-
 class Cache:
-    """What the layers keep of the tokens so far, with room for `capacity` of each sequence.
+    """What modules keep of the tokens so far: their `cache_rows`, with room for `room` tokens.
 
-    Without room it grows, and takes all that it keeps into new tensors.  A step that fails
-    leaves what was held before it, so that it can be tried again.  Padding stays padding: a
-    later step needs no mask.
+    Without room rows grow, into new tensors.  A step that fails leaves what was held before it, so
+    that it can be tried again.  Padding stays padding: a later step needs no mask.
     """
 
-    def __init__(self, model: nn.Module, batch: int, capacity: int) -> None:
-        for name, count in (("batch", batch), ("length", capacity)):
+    def __init__(self, model: nn.Module, batch: int, room: int) -> None:
+        for name, count in (("batch", batch), ("length", room)):
             if type(count) not in (int, torch.SymInt) or count < 0:
                 raise ValueError(f"{name} must be a whole number from 0 on, not {count!r}")
-        self.model, self.batch, self.capacity = model, batch, capacity
-        self.rows: Rows = None
-        self.stretches: dict[str, Stretch] = {}
-        self.step: dict[str, tuple[int, Tensor | None]] = {}  # length and mask after this step
+        self.batch, self.room = batch, room
+        self.length = 0  # tokens that are held
+        self.mask: Tensor | None = None  # bool [B, length], false for padding, if one was given
+        self.step: tuple[int, Tensor | None] = (0, None)  # both after this step
+        self.rows: dict[tuple[nn.Module, str], CacheRow] = {}
+        like = next(model.parameters(), torch.empty(0))
+        for path, module in model.named_modules():
+            for name, shape in getattr(module, "cache_rows", {}).items():
+                values = like.new_zeros([{"B": batch, "T": room}.get(n, n) for n in shape])
+                row = CacheRow(f"{path}.{name}".lstrip("."), shape.index("T"), values)
+                self.rows[module, name] = row
 
-    @property
-    def length(self) -> int:
-        """How many tokens are there; of several stretches, in the first."""
-        return next(iter(self.stretches.values())).length
-
-    def stretch(self, name: str) -> Stretch:
-        return self.stretches.setdefault(name, Stretch(self))
-
-    def begin(
-        self,
-        batch: int,
-        new: int,
-        *stretches: str,
-        total: int | None = None,
-        mask: Tensor | None = None,
-    ) -> tuple[int, Tensor | None]:
-        """How many tokens are there, to which a step adds `new`, so that there are `total`.
-
-        And the mask [B, T] of all of them: None if neither this step nor one before has any.
-        """
-        first, *others = [self.stretches[name] for name in stretches or self.stretches]
-        past = first.length
+    def begin(self, batch: int, new: int, mask: Tensor | None = None) -> Tensor | None:
+        """Begins a step of `new` tokens: the mask [B, T] of all, None if no step had any."""
         if batch != self.batch:
             raise ValueError(f"the cache is for {self.batch} sequences, not for {batch}")
-        if any(other.length != past for other in others):
-            lengths = [other.length for other in others]
-            raise ValueError(f"the cache holds {past} and {lengths} tokens where it needs as many")
-        if 0 < self.capacity < past + new:
-            raise ValueError(
-                f"the cache has room for {self.capacity} tokens: {past} are there, {new} do not fit"
-            )
-        if total is not None and total != past + new:
-            raise ValueError(f"T must be {past + new}, with {past} in the cache, not {total}")
-        if mask is None and any(other.mask is not first.mask for other in others):
-            raise ValueError("the cache holds tokens with several masks: give the mask of all")
+        if 0 < self.room < self.length + new:
+            there = f"{self.length} are there, {new} do not fit"
+            raise ValueError(f"the cache has room for {self.room} tokens: {there}")
         if mask is not None:
-            mask = as_booleans("mask", mask).clone()  # the caller's may change
-        elif first.mask is not None:
-            mask = torch.cat([first.mask, first.mask.new_ones(batch, new)], dim=1)
-        self.step = dict.fromkeys(stretches or self.stretches, (past + new, mask))
-        return past, mask
+            mask = mask.to(torch.bool, copy=True)  # the caller's may change
+        elif self.mask is not None:
+            mask = torch.cat([self.mask, self.mask.new_ones(batch, new)], dim=1)
+        self.step = self.length + new, mask
+        return mask
+
+    def append(self, module: nn.Module, name: str, new: Tensor) -> Tensor:
+        """What a row holds, and `new` behind it: held, too, once all of the step has ended well.
+
+        Where gradients are kept, in tensors of its own: backward needs what steps have read.
+        """
+        if (module, name) not in self.rows:
+            raise ValueError("the cache is another model's: model.new_cache makes one for this")
+        row = self.rows[module, name]
+        axis, start, count = row.axis, self.length, new.size(row.axis)
+        is_writable = torch.compiler.is_compiling() or torch.is_inference_mode_enabled()
+        if not is_writable and row.values.is_inference():
+            row.values = row.values.clone()  # made in that mode, it could not be written to
+        if torch.is_grad_enabled() or start + count > row.values.size(axis):
+            row.values = torch.cat([row.values.narrow(axis, 0, start), new], axis)
+        else:
+            row.values.narrow(axis, start, count).copy_(new)
+        return row.values.narrow(axis, 0, start + count)
 
     def commit(self) -> None:
         """The step has ended: what it appended is held."""
-        for name, (length, mask) in self.step.items():
-            self.stretches[name].length, self.stretches[name].mask = length, mask
+        self.length, self.mask = self.step
 
     def tensors(self) -> list[Tensor]:
         """All that is kept, to give it to another cache: rows, and behind them a mask if any."""
-        return [
-            tensor
-            for stretch in self.stretches.values()
-            for tensor in [*(row.held for row in stretch.rows), stretch.mask]
-            if tensor is not None
-        ]
+        rows = [row.values.narrow(row.axis, 0, self.length) for row in self.rows.values()]
+        return rows if self.mask is None else [*rows, self.mask]
 
     def restore(self, tensors: Sequence[Tensor]) -> None:
         """Keeps what another cache kept.
@@ -847,56 +714,65 @@ class Cache:
         Raises:
             ValueError: it is not what a cache for this batch keeps; nothing has changed.
         """
-        rest, found = list(tensors), []
-        for stretch in self.stretches.values():
-            own, rest = rest[: len(stretch.rows)], rest[len(stretch.rows) :]
-            mask = rest.pop(0) if rest and rest[0].dtype == torch.bool else None
-            found.append((stretch, own, mask))
-        count = sum(len(stretch.rows) for stretch in self.stretches.values())
-        if rest or sum(len(own) for _, own, _ in found) != count:
-            raise ValueError(f"{count} rows are needed, and masks behind them: not {len(tensors)}")
-        lengths = [self.compared(*one) for one in found]
-        for (stretch, own, mask), length in zip(found, lengths):
-            stretch.length, stretch.mask = length, mask
-            for row, values in zip(stretch.rows, own):
-                row.values = values
-
-    def compared(self, stretch: Stretch, tensors: list[Tensor], mask: Tensor | None) -> int:
-        """The length of what a stretch is to keep; refuses what it cannot be."""
-        for row, values in zip(stretch.rows, tensors):
+        rows, mask = list(self.rows.values()), tensors[len(self.rows) :]
+        if len(tensors) < len(rows) or [tensor.dtype for tensor in mask] not in ([], [torch.bool]):
+            raise ValueError(f"{len(rows)} rows are needed, then a mask if any: not {len(tensors)}")
+        for row, values in zip(rows, tensors):
             wanted, kind = row.kind(row.values), row.kind(values)
             if kind != wanted:
-                name = next(name for name, one in named_rows(self.rows) if one is row)
-                raise ValueError(f"cache row {name} must be {wanted}, not {kind}")
-        lengths = [values.size(row.axis) for row, values in zip(stretch.rows, tensors)] or [0]
+                raise ValueError(f"cache row {row.path} must be {wanted}, not {kind}")
+        lengths = [values.size(row.axis) for row, values in zip(rows, tensors)] or [0]
         if any(length != lengths[0] for length in lengths):
             raise ValueError(f"rows that grow together must be as long as each other: {lengths}")
-        if 0 < self.capacity < lengths[0]:
-            raise ValueError(f"the cache has room for {self.capacity} tokens, not {lengths[0]}")
-        if mask is not None and mask.shape != (self.batch, lengths[0]):
-            raise ValueError(f"mask must be {[self.batch, lengths[0]]}, not {list(mask.shape)}")
-        return lengths[0]
-
-    def rows_of(self, model: nn.Module) -> Rows:
-        if model is not self.model:
-            raise ValueError("the cache is another model's: model.new_cache makes one for this")
-        return self.rows
+        if 0 < self.room < lengths[0]:
+            raise ValueError(f"the cache has room for {self.room} tokens, not {lengths[0]}")
+        if mask and mask[0].shape != (self.batch, lengths[0]):
+            raise ValueError(f"mask must be {[self.batch, lengths[0]]}, not {list(mask[0].shape)}")
+        self.length, self.mask = lengths[0], mask[0] if mask else None
+        for row, values in zip(rows, tensors):
+            row.values = values
 
 
-def as_booleans(name: str, mask: Tensor) -> Tensor:
-    """A mask as booleans; refuses one of scores."""
-    if not isinstance(mask, Tensor):
-        raise TypeError(f"{name} must be a tensor, not {type(mask).__name__}")
-    if mask.is_floating_point():
-        raise ValueError(f"{name} must be of booleans or whole numbers, not of {mask.dtype}")
-    return mask.bool()
+def require(holds: bool, what: str) -> None:
+    """Refuses a Config for which the file does not hold."""
+    if not holds:
+        raise ValueError(f"Config requires: {what}")
 
 
-def committed(cache: Cache | None, results: Any) -> Any:
-    """What a step gives that has ended; the cache holds what it appended."""
-    if cache:
-        cache.commit()
-    return results
+def check_values(config: Any, /, *counts: str, **choices: tuple[str, ...]) -> None:
+    """Refuses values of other kinds than declared; sizes are 1 or more, `counts` may be 0."""
+    for field in fields(config):
+        name, value = field.name, getattr(config, field.name)
+        least, most = 0 if name in counts else 1, 2**48
+        wanted, fits = "a number", type(value) in (int, float)
+        if field.type == "int":
+            wanted, fits = f"an int from {least} to 2**48", type(value) is int
+            fits = fits and least <= value <= most
+        if name in choices:
+            fits = type(value) is str and value in choices[name]
+            wanted = f"a text of {choices[name]}"
+        if str(field.type).startswith("Literal"):
+            wanted, fits = f"like {field.default!r}", type(value) is type(field.default)
+        require(fits, f"{name} to be {wanted}, not {value!r}")
+
+
+def shapes(module: nn.Module) -> str:
+    """What the repr of a module shows: the shapes of the parameters that are its own."""
+    own = module.named_parameters(recurse=False)
+    return ", ".join(f"{name}: {list(row.shape)}" for name, row in own)
+
+
+def lay_out(model: nn.Module) -> None:
+    """Stores float32 matrices along their longer side, as a CPU decodes single tokens fastest.
+
+    For that alone: parameters are no longer contiguous, and safetensors does not save them so.
+    """
+    for module in model.modules():
+        rank = 2 if isinstance(module, nn.Linear) else 3
+        for row in module.parameters(recurse=False):
+            is_tall = row.dim() == rank and row.size(-2) > row.size(-1)
+            if is_tall and row.dtype == torch.float32:
+                row.data = row.data.mT.contiguous().mT
 
 
 class Step(nn.Module):
@@ -919,23 +795,21 @@ class Step(nn.Module):
         return self.model(tokens, mask, cache), cache.tensors()
 
 
-def shapes(module: nn.Module) -> str:
-    """What the repr of a module shows: the shapes of the parameters that are its own."""
-    own = module.named_parameters(recurse=False)
-    return ", ".join(f"{name}: {list(row.shape)}" for name, row in own)
-
-
-def lay_out(model: nn.Module) -> None:
-    """Stores float32 matrices along their longer side, as a CPU decodes single tokens fastest.
-
-    For that alone: parameters are no longer contiguous, and safetensors does not save them so.
-    """
-    for module in model.modules():
-        rank = 2 if isinstance(module, nn.Linear) else 3
-        for row in module.parameters(recurse=False):
-            is_tall = row.dim() == rank and row.size(-2) > row.size(-1)
-            if is_tall and row.dtype == torch.float32:
-                row.data = row.data.mT.contiguous().mT
+def traceable(
+    expert: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, index: Tensor
+) -> Tensor:
+    """The outputs [..., K, D] of a mixture in operations that do not depend on what is chosen."""
+    if x.size(-2) == 1:  # few rows: each with the instances that it has chosen
+        return expert(index, x[..., None, None, :]).squeeze(-2)
+    # As many rows for every instance as for the one that most have chosen.
+    chosen = index.flatten()  # [N * K]
+    hits = F.one_hot(chosen, count)  # [N * K, count]
+    place = (hits.cumsum(0) * hits).sum(-1) - 1
+    room: Any = hits.sum(0).max().clamp(min=2).item()
+    torch._check(room >= 2)
+    rows = x.new_zeros(count, room, x.size(-1))
+    rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)
+    return expert(slice(None), rows)[chosen, place].unflatten(0, index.shape)
 
 
 @cache
@@ -944,12 +818,11 @@ def checkpoints() -> Any:
     path = Path(__file__).with_name("checkpoint.py")
     if not path.is_file():
         raise FileNotFoundError(f"to load and save, checkpoint.py has to be beside {__file__}")
-    spec = spec_from_file_location(f"{__name__}_checkpoint", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
+    loader = SourceFileLoader(f"{__name__}_checkpoint", str(path))
+    module = ModuleType(loader.name)
+    module.__file__ = loader.path
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except ModuleNotFoundError as error:
         raise ImportError(f"to load and save checkpoints: pip install {error.name}") from None
     return module

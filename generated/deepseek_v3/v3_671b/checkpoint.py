@@ -24,27 +24,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-
-def scaled(matrix: Tensor, tile: tuple[int, int], dtype: str) -> list[Tensor]:
-    """A matrix over the scales of its tiles, by which the largest of each is the dtype's; and those.
-
-    matrix: [R, C] -> dtype [R, C], f32 [ceil(R / tile[0]), ceil(C / tile[1])]
-    """
-    rows, columns = matrix.shape
-    sizes = matrix.float().abs().unsqueeze(0)
-    largest = F.max_pool2d(sizes, tile, tile, ceil_mode=True).squeeze(0)
-    scale = torch.where(largest > 0, largest / (6 if dtype == "F4" else 448), 1)
-    spread = scale.repeat_interleave(tile[0], 0).repeat_interleave(tile[1], 1)
-    return [narrowed(matrix / spread[:rows, :columns], dtype), scale]
-
-
 # Dtype of a tensor as safetensors calls it, None for any of FLOATS; and its shape.
 Kind = tuple[str | None, tuple[int, ...]]
-
-
 INDEX = "model.safetensors.index.json"
-
-
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -53,7 +35,7 @@ class Format(NamedTuple):
 
     names: list[tuple[str, str]]  # what the names of the tensors begin with, and the matrix
     tensors: Callable[..., dict[str, Kind]]  # R, C -> kinds of the tensors, by ends of their names
-    restore: Callable[..., Tensor]  # the tensors -> the matrix
+    restore: Callable[..., list[Tensor]]  # the tensors -> the matrix alone
     store: Callable[[Tensor], list[Tensor]] | None  # the matrix -> the tensors, if that is known
 
 
@@ -112,7 +94,7 @@ FORMATS = [
     Format(
         FP8_BLOCK_NAMES,
         fp8_block_tensors,
-        fp8_block,
+        lambda *tensors: [fp8_block(*tensors)],
         lambda matrix: scaled(matrix, (128, 128), "F8_E4M3"),
     ),
 ]
@@ -160,10 +142,7 @@ def counted(work: Sequence[Any]) -> Iterator[Any]:
 
 
 def load(
-    model: Any,
-    path: str | Path,
-    ignore: Sequence[str] = (),
-    progress: Callable[..., Any] = iter,
+    model: Any, path: str | Path, ignore: Sequence[str] = (), progress: Callable[..., Any] = iter
 ) -> None:
     """What `Model.load_checkpoint` does."""
     plan = planned(model)
@@ -174,8 +153,7 @@ def load(
         raise ValueError("\n".join([f"{path} does not fit this model:", *shortened(faults)]))
     with torch.no_grad():
         for stored in progress(plan):
-            values = stored.unpack(*map(checkpoint.read, stored.kinds))
-            for row, value in zip(stored.rows, values):
+            for row, value in zip(stored.rows, stored.unpack(*map(checkpoint.read, stored.kinds))):
                 row.copy_(value)
 
 
@@ -186,28 +164,26 @@ def save(model: Any, folder: str | Path, shard: int = 5 * 10**9) -> None:
     if unknown:
         raise ValueError(f"what these hold is not known how to store: {', '.join(unknown[:4])}")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".saving-", dir=folder) as place:
-        files: list[Path] = []
-        places: dict[str, int] = {}
-        size = 0
+    with TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        place, held, size = Path(temporary), list[list[str]](), 0
         for tensors in shards(model, plan, shard):
-            places |= dict.fromkeys(tensors, len(files))
-            files.append(Path(place) / str(len(files)))
-            save_file(tensors, files[-1], metadata={"format": "pt"})
+            save_file(tensors, place / str(len(held)), metadata={"format": "pt"})
+            held.append(list(tensors))
             size += sum(tensor.nbytes for tensor in tensors.values())
-        count, single, index = len(files), folder / "model.safetensors", folder / INDEX
-        names = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
-        weight_map = {name: names[number] for name, number in sorted(places.items())}
-        text = json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}, indent=2)
-        (Path(place) / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        count, single, index = len(held), folder / "model.safetensors", folder / INDEX
         if count == 1:
-            files[0].replace(single)
+            (place / "0").replace(single)
             index.unlink(missing_ok=True)
-        else:
-            for file, name in zip(files, names):
-                file.replace(folder / name)
-            (Path(place) / INDEX).replace(index)
-            single.unlink(missing_ok=True)
+            return
+        files = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+        weight_map = {name: file for file, names in zip(files, held) for name in names}
+        document = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        text = json.dumps(document, indent=2, sort_keys=True)
+        (place / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        for number, file in enumerate(files):
+            (place / str(number)).replace(folder / file)
+        (place / INDEX).replace(index)
+        single.unlink(missing_ok=True)
 
 
 def shards(model: Any, plan: list[Stored], most: int) -> Iterator[dict[str, Tensor]]:
@@ -333,16 +309,11 @@ def stored_tensors(model: Any) -> Iterator[Stored]:
         for released, own in format.names:
             for name, row in called(released, own, parameters, model.config):
                 kinds = {name + end: kind for end, kind in format.tensors(*row.shape).items()}
-                yield Stored(kinds, [row], listing(format.restore), format.store)
+                yield Stored(kinds, [row], format.restore, format.store)
 
 
 def as_they_are(*tensors: Tensor) -> list[Tensor]:
     return list(tensors)
-
-
-def listing(restore: Callable[..., Tensor]) -> Callable[..., list[Tensor]]:
-    """A function that gives one tensor as one that gives a list of them."""
-    return lambda *tensors: [restore(*tensors)]
 
 
 def called(
@@ -350,12 +321,7 @@ def called(
 ) -> Iterator[tuple[str, Tensor]]:
     """Each row that an own name stands for, behind what the checkpoint calls its tensor."""
     for row, index in instances(own, parameters):
-        yield filled(released, index, config), row
-
-
-def filled(released: str, index: dict[str, int], config: Any) -> str:
-    """A released name with its indices filled in."""
-    return released.format(**index)
+        yield released.format(**index), row
 
 
 def instances(own: str, named: Mapping[str, Any]) -> Iterator[tuple[Any, dict[str, int]]]:
@@ -369,26 +335,19 @@ def instances(own: str, named: Mapping[str, Any]) -> Iterator[tuple[Any, dict[st
                 yield row, {**index, stack: e}
 
 
-OTHERS = {"I64": "int64", "I32": "int32", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
-
-
-HALVES = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])  # what three bits of 4 stand for
-
-
 def narrowed(values: Tensor, dtype: str) -> Tensor:
-    """Values in a dtype of safetensors: each the nearest that there is, at most the largest.
+    """Values in a dtype of safetensors: each the nearest that there is, at most the largest."""
+    return values.float().clamp(-448, 448).to(torch.float8_e4m3fn)
 
-    Raises:
-        ValueError: floats of 4 bits do not come in pairs.
+
+def scaled(matrix: Tensor, tile: tuple[int, int], dtype: str) -> list[Tensor]:
+    """A matrix over the scales of its tiles, by which the largest of each is the dtype's; and those.
+
+    matrix: [R, C] -> dtype [R, C], f32 [ceil(R / tile[0]), ceil(C / tile[1])]
     """
-    if dtype == "F4":
-        if values.dim() == 0 or values.size(-1) % 2:
-            raise ValueError(f"F4 holds pairs of values, not {list(values.shape)}")
-        size, bounds = values.float().abs(), (HALVES[1:] + HALVES[:-1]) / 2
-        low, high = (torch.bucketize(size, bounds, right=right) for right in (False, True))
-        codes = torch.where(low % 2 == 0, low, high) + 8 * values.signbit()  # ties to even
-        first, second = codes.to(torch.uint8).unflatten(-1, (-1, 2)).unbind(-1)
-        return (first | second << 4).view(torch.float4_e2m1fn_x2)
-    if dtype == "F8_E4M3":
-        return values.float().clamp(-448, 448).to(torch.float8_e4m3fn)
-    return values.to(getattr(torch, OTHERS[dtype]))
+    rows, columns = matrix.shape
+    sizes = matrix.float().abs().unsqueeze(0)
+    largest = F.max_pool2d(sizes, tile, tile, ceil_mode=True).squeeze(0)
+    scale = torch.where(largest > 0, largest / (6 if dtype == "F4" else 448), 1)
+    spread = scale.repeat_interleave(tile[0], 0).repeat_interleave(tile[1], 1)
+    return [narrowed(matrix / spread[:rows, :columns], dtype), scale]

@@ -25,14 +25,8 @@ from torch import Tensor
 
 # Dtype of a tensor as safetensors calls it, None for any of FLOATS; and its shape.
 Kind = tuple[str | None, tuple[int, ...]]
-
-
 INDEX = "model.safetensors.index.json"
-
-
 FLOATS = ("F64", "F32", "F16", "BF16")
-
-
 # Each tensor of the released checkpoint, and the parameter that it is.
 NAMES = [
     ("model.embed_tokens.weight", "embed.weight"),
@@ -102,10 +96,7 @@ def counted(work: Sequence[Any]) -> Iterator[Any]:
 
 
 def load(
-    model: Any,
-    path: str | Path,
-    ignore: Sequence[str] = (),
-    progress: Callable[..., Any] = iter,
+    model: Any, path: str | Path, ignore: Sequence[str] = (), progress: Callable[..., Any] = iter
 ) -> None:
     """What `Model.load_checkpoint` does."""
     plan = planned(model)
@@ -117,8 +108,7 @@ def load(
         raise ValueError("\n".join([f"{path} does not fit this model:", *shortened(faults)]))
     with torch.no_grad():
         for stored in progress(plan):
-            values = stored.unpack(*map(checkpoint.read, stored.kinds))
-            for row, value in zip(stored.rows, values):
+            for row, value in zip(stored.rows, stored.unpack(*map(checkpoint.read, stored.kinds))):
                 row.copy_(value)
 
 
@@ -129,28 +119,26 @@ def save(model: Any, folder: str | Path, shard: int = 5 * 10**9) -> None:
     if unknown:
         raise ValueError(f"what these hold is not known how to store: {', '.join(unknown[:4])}")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".saving-", dir=folder) as place:
-        files: list[Path] = []
-        places: dict[str, int] = {}
-        size = 0
+    with TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        place, held, size = Path(temporary), list[list[str]](), 0
         for tensors in shards(model, plan, shard):
-            places |= dict.fromkeys(tensors, len(files))
-            files.append(Path(place) / str(len(files)))
-            save_file(tensors, files[-1], metadata={"format": "pt"})
+            save_file(tensors, place / str(len(held)), metadata={"format": "pt"})
+            held.append(list(tensors))
             size += sum(tensor.nbytes for tensor in tensors.values())
-        count, single, index = len(files), folder / "model.safetensors", folder / INDEX
-        names = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
-        weight_map = {name: names[number] for name, number in sorted(places.items())}
-        text = json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}, indent=2)
-        (Path(place) / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        count, single, index = len(held), folder / "model.safetensors", folder / INDEX
         if count == 1:
-            files[0].replace(single)
+            (place / "0").replace(single)
             index.unlink(missing_ok=True)
-        else:
-            for file, name in zip(files, names):
-                file.replace(folder / name)
-            (Path(place) / INDEX).replace(index)
-            single.unlink(missing_ok=True)
+            return
+        files = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+        weight_map = {name: file for file, names in zip(files, held) for name in names}
+        document = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        text = json.dumps(document, indent=2, sort_keys=True)
+        (place / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        for number, file in enumerate(files):
+            (place / str(number)).replace(folder / file)
+        (place / INDEX).replace(index)
+        single.unlink(missing_ok=True)
 
 
 def shards(model: Any, plan: list[Stored], most: int) -> Iterator[dict[str, Tensor]]:
@@ -309,12 +297,7 @@ def called(
 ) -> Iterator[tuple[str, Tensor]]:
     """Each row that an own name stands for, behind what the checkpoint calls its tensor."""
     for row, index in instances(own, parameters):
-        yield filled(released, index, config), row
-
-
-def filled(released: str, index: dict[str, int], config: Any) -> str:
-    """A released name with its indices filled in."""
-    return released.format(**index)
+        yield released.format(**index), row
 
 
 def instances(own: str, named: Mapping[str, Any]) -> Iterator[tuple[Any, dict[str, int]]]:

@@ -135,11 +135,6 @@ def decode_forwards(program: Program) -> dict[str, str]:
         return cheapest(root(program))
 
 
-def decode_forward(program: Program, module_id: str) -> str:
-    """The forward that a back end should decode this module with; "" is the main one."""
-    return decode_forwards(program).get(module_id, "")
-
-
 @dataclass(frozen=True, slots=True)
 class Saving:
     """A forward to decode with, and what it saves: `operations` is a polynomial of S and T.

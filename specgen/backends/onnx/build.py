@@ -5,7 +5,7 @@ Says what a file consists of: inputs, outputs, metadata.  The forward itself is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +13,15 @@ from specgen.analysis.dataflow.costs import savings
 from specgen.analysis.table.config import config
 from specgen.analysis.table.instances import environment
 from specgen.backends.content import Content
-from specgen.backends.onnx import dims, embedding, genai
+from specgen.backends.onnx import dims, embedding, folding, genai, ranks, slots
 from specgen.backends.onnx.definitions import Definitions
-from specgen.backends.onnx.dims import DimExtent, Environment, symbol
+from specgen.backends.onnx.dims import Dim, DimExtent, Environment, Shape, symbol
 from specgen.backends.onnx.frame import GraphFrame, WalkState, shape_variables
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.levels import LEVELS
+from specgen.backends.onnx.levels import chosen_level
 from specgen.backends.onnx.lowering import convert, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge, reads
-from specgen.backends.onnx.options import DEFAULT, Options
+from specgen.backends.onnx.options import DEFAULT, Options, StaticLengths
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
@@ -36,6 +36,7 @@ from specgen.huggingface.safetensors import ByteRange, DamagedCheckpoint
 from specgen.ir.model import SCALAR, Arg, Function, Program
 from specgen.ir.roots import is_language_model
 from specgen.ir.verify import InternalFault
+from specgen.records import dataclass
 from specgen.version import __version__
 
 #: What the file says of the names in it.
@@ -58,15 +59,40 @@ INPUTS: Final[Mapping[str, tuple[str, tuple[DimExtent, DimExtent]]]] = {
     "positions": ("position_ids", (BATCH, SEQUENCE)),
 }
 
+#: The input that says where the new rows of a static graph's cache go.
+START: Final = "cache_position"
+
+#: The files of static graphs.
+PREFILL, DECODE = "prefill.onnx", "decode.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticStep:
+    """One of the two static graphs: what it is called, and how many tokens are new in it."""
+
+    name: str
+    new: int
+    lengths: StaticLengths
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number for each symbolic dim of a language model's graph."""
+        counts = (self.lengths.batch, self.new, self.lengths.context)
+        return {str(dim): n for dim, n in zip(LENGTHS.values(), counts, strict=True)}
+
 
 def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
     """model.onnx of a program, as the options say, and weights that it cannot hold itself.
+
+    With static lengths it is two graphs, prefill.onnx and decode.onnx, over the same weights.
 
     Raises:
         SpecError: the table has no forward, or needs what ONNX does not have, or the checkpoint
             cannot be used or does not fit.
         OSError: the checkpoint cannot be read any more.
     """
+    if options.lengths is not None:
+        return pair(program, options, options.lengths)
     made = checked(program, options)
     files: dict[str, Content] = {"model.onnx": serialize(made)}
     if options.weights == "embed" and options.checkpoint is not None:
@@ -78,6 +104,17 @@ def emit(program: Program, options: Options = DEFAULT) -> Mapping[str, Content]:
         model = config(program, "hf") if "hf" in program.configs else {}
         files[genai.GRAPH] = serialize(genai.adapted(made, caches))
         files[genai.CONFIG] = genai.settings(made, caches, model, ending(made, options.checkpoint))
+    return files
+
+
+def pair(program: Program, options: Options, lengths: StaticLengths) -> Mapping[str, Content]:
+    """The two static graphs of a program; see `emit`."""
+    files: dict[str, Content] = {}
+    for name, new in ((PREFILL, lengths.prefill), (DECODE, 1)):
+        made = checked(program, options, step=StaticStep(name, new, lengths))
+        files[name] = serialize(made)
+        if options.weights == "embed" and options.checkpoint is not None:
+            files |= embedding.copies(made.weights, options.checkpoint)
     return files
 
 
@@ -97,9 +134,14 @@ def ending(made: Document, checkpoint: Path | None) -> tuple[int, ...]:
 
 
 def build(
-    program: Program, options: Options = DEFAULT, *, compute: str = "f32", repeat: bool = True
+    program: Program,
+    options: Options = DEFAULT,
+    *,
+    compute: str = "f32",
+    repeat: bool = True,
+    step: StaticStep | None = None,
 ) -> bytes:
-    """The bytes of the graph, which computes in the dtype `compute`.
+    """The bytes of the graph, which computes in the dtype `compute`; of a `step` if it is static.
 
     Without `repeat` every instance of a module is walked, however many equal ones there are;
     the bytes are the same.
@@ -107,11 +149,15 @@ def build(
     Raises:
         SpecError: as `emit`.
     """
-    return serialize(checked(program, options, compute, repeat))
+    return serialize(checked(program, options, compute, repeat, step))
 
 
 def checked(
-    program: Program, options: Options, compute: str = "f32", repeat: bool = True
+    program: Program,
+    options: Options,
+    compute: str = "f32",
+    repeat: bool = True,
+    step: StaticStep | None = None,
 ) -> Document:
     """The graph and all that belongs to its file.
 
@@ -127,7 +173,7 @@ def checked(
         together = options.beside_checkpoint
         checkpoint = fitting(program, folder, options.ignore, together=together)
     try:
-        return document(program, forward, compute, options, checkpoint, repeat)
+        return document(program, forward, compute, options, checkpoint, repeat, step)
     except EvaluationError as error:
         raise Refusal("onnx", error, site_of(error)) from error
 
@@ -139,23 +185,32 @@ def document(
     options: Options,
     checkpoint: Mapping[str, ByteRange] | None,
     repeat: bool,
+    step: StaticStep | None = None,
 ) -> Document:
     """The graph and all that belongs to its file."""
-    level = LEVELS[options.ops]
-    graph = Graph(level)
+    level = chosen_level(options.ops, options.opset)
+    graph = Graph(level, None if step is None else step.sizes)
+    graph.rewrites = () if step is None else (folding.folded, ranks.narrowed)
     scope = environment(program)
     conventional = is_language_model(forward)
-    inputs = usual(graph, forward) if conventional else own(graph, forward, scope, compute)
+    if step is not None:
+        refuse_static(forward)
+    known = lengths_of(step, options)
+    if conventional:
+        inputs = usual(graph, forward, options.index, known)
+    else:
+        inputs = own(graph, forward, scope, compute, options.index)
     names = ("logits",) if conventional else results_of(forward)
     reserved = {*(edge.name for edge in inputs.values()), *names}
     weights = Weights(program, graph, options, checkpoint, reserved)
     arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
-    lengths: Environment = LENGTHS if conventional else {}
+    lengths: Environment = known if conventional else {}
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
     flat = options.form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
     state = WalkState(program, graph, weights, compute, scope, lengths, recordings)
     state.savings = savings(program)
+    given_start = keep_cache(state, options, step)
     if not flat:
         state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
     frame = GraphFrame(state, program.model, "", "", scope, scope, weights.read, 0)
@@ -175,7 +230,10 @@ def document(
     return Document(
         name=program.name,
         version=__version__,
-        inputs=(*inputs.values(), *state.pasts.values()),
+        inputs=[
+            graph.edges[edge.name]
+            for edge in (*inputs.values(), *given_start, *state.pasts.values())
+        ],
         outputs=[graph.edges[name] for name in outputs],
         nodes=nodes,
         edges=graph.edges,
@@ -189,6 +247,7 @@ def document(
             "specgen_version": __version__,
             "parameters": str(weights.parameters),
             "names": NAMES["places" if ruled else "released"],
+            **(metadata(step, options) if step is not None else {}),
             **({"weight_inputs": str(len(given))} if given else {}),
             **({"released_names": "\n".join(weights.rules)} if ruled else {}),
         },
@@ -207,27 +266,83 @@ def held(weights: Weights, options: Options) -> Iterable[Placed | Embedded]:
     return weights.placed()
 
 
-def usual(graph: Graph, forward: Function) -> Mapping[str, Edge]:
-    """The inputs of a language model, all of them whatever it takes: clients give them.
+def refuse_static(forward: Function) -> None:
+    """Refuses a forward that has no step of one token after those before it.
 
-    A mask [B, S] is of the new tokens: a forward that has one is given all of them at once.
+    Raises:
+        EvaluationError: it has none.
     """
-    whole = any(arg.name == "mask" and arg.type.shape[1] == Sym("S") for arg in forward.args)
-    shapes = {argument: shape for argument, (_, shape) in INPUTS.items()}
-    if whole:
+    if not is_language_model(forward):
+        raise EvaluationError("a static graph is one of a language model, and of one result")
+    if whole(forward):
+        raise EvaluationError("a forward whose mask is [B, S] has no step that decodes one token")
+
+
+def lengths_of(step: StaticStep | None, options: Options) -> Mapping[str, Dim]:
+    """The shape variables that every table has: symbolic dims, or in a static graph numbers.
+
+    But for the slots of a cache that is not in order: their dim has to be known from others.
+    """
+    if step is None:
+        return LENGTHS
+    sizes = step.sizes
+    symbolic = () if options.cache == "shift" else (str(TOTAL),)
+    found = {name: (str(dim), dim) for name, dim in LENGTHS.items()}
+    return {n: dim if text in symbolic else sizes[text] for n, (text, dim) in found.items()}
+
+
+def keep_cache(state: WalkState, options: Options, step: StaticStep | None) -> Sequence[Edge]:
+    """Says how the cache of a static graph is kept; the input that is for it."""
+    if step is None:
+        return ()
+    state.cache = options.cache
+    if options.cache == "shift":
+        return ()
+    graph = state.graph
+    given = graph.edge(START, options.index, (1,))
+    state.start = convert(graph, f"{START}.whole", given, "i64")
+    order = slots.by_position if options.cache == "position" else slots.before_new
+    graph.slots = order(graph, TOTAL, step.new, state.start)
+    return (given,)
+
+
+def metadata(step: StaticStep, options: Options) -> dict[str, str]:
+    """What the file says of its lengths and of its cache."""
+    return {"static": str(step.lengths), "new_tokens": str(step.new), "cache": options.cache}
+
+
+def whole(forward: Function) -> bool:
+    """Whether the forward is given all tokens at once: its mask [B, S] is of the new ones."""
+    return any(arg.name == "mask" and arg.type.shape[1] == Sym("S") for arg in forward.args)
+
+
+def usual(
+    graph: Graph, forward: Function, index: str, known: Mapping[str, Dim]
+) -> Mapping[str, Edge]:
+    """The inputs of a language model, all of them whatever it takes: clients give them."""
+    numbers = {str(dim): known[name] for name, dim in LENGTHS.items()}
+    shapes: dict[str, Shape] = {
+        argument: tuple(numbers[str(dim)] for dim in shape)
+        for argument, (_, shape) in INPUTS.items()
+    }
+    if whole(forward):
         shapes["mask"] = shapes["tokens"]
     inputs = {
-        argument: graph.edge(name, "i64", shapes[argument])
+        argument: graph.edge(name, index, shapes[argument])
         for argument, (name, _) in INPUTS.items()
     }
+    if graph.static:
+        return inputs
     graph.measure(inputs["tokens"], 0)
     graph.measure(inputs["tokens"], 1)
-    if not whole:
+    if not whole(forward):
         graph.measure(inputs["mask"], 1)
     return inputs
 
 
-def own(graph: Graph, forward: Function, scope: Environment, compute: str) -> Mapping[str, Edge]:
+def own(
+    graph: Graph, forward: Function, scope: Environment, compute: str, index: str
+) -> Mapping[str, Edge]:
     """The inputs of any other forward: its arguments, under their names and in their dtypes.
 
     Raises:
@@ -241,7 +356,9 @@ def own(graph: Graph, forward: Function, scope: Environment, compute: str) -> Ma
         free = {name for dim in arg.type.shape for name in symbols(dim)} - scope.keys()
         env = {**scope, **{name: LENGTHS.get(name, symbol(name)) for name in free}}
         shape = tuple(dims.dim(dim, env) for dim in arg.type.shape)
-        inputs[arg.name] = edge = graph.edge(arg.name, inside(arg, compute), shape)
+        dtype = inside(arg, compute)
+        given = index if dtype == "i64" else dtype
+        inputs[arg.name] = edge = graph.edge(arg.name, given, shape)
         for axis, dim in enumerate(arg.type.shape):
             if isinstance(dim, Sym) and dim.name in free - measured:
                 graph.measure(edge, axis)

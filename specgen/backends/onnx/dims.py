@@ -106,6 +106,16 @@ def multiply(left: Dim, right: Dim) -> Dim:
     return dim_of(terms)
 
 
+def settled(dim: Dim, sizes: Mapping[str, int]) -> Dim:
+    """The dim with numbers for those symbolic dims that have one."""
+    if isinstance(dim, int) or not sizes or dim == UNKNOWN:
+        return dim
+    result: Dim = 0
+    for factors, coefficient in dim.terms:
+        result = add(result, product((coefficient, *(sizes.get(f, symbol(f)) for f in factors))))
+    return result
+
+
 def product(dims: Shape) -> Dim:
     result: Dim = 1
     for dim in dims:

@@ -16,6 +16,7 @@ from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.instances import Read
 from specgen.backends.onnx.lowering import Operand, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.options import CacheForm
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.weights import Weights
 from specgen.expr.evaluate import EvaluationError, Value
@@ -35,7 +36,8 @@ class WalkState:
     `lengths` its shape variables.  `recordings` are instances that were walked, None where each is to be walked for
     itself.  `pasts` and `presents` are the caches that were appended to, by name, and `caches`
     their names by place in the table, `layers` the layer of each.  `savings` are the forwards of modules that are cheaper
-    than the main one for few new tokens.  `definitions` are the functions of the model, None
+    than the main one for few new tokens.  `cache` is how those of a static graph are kept, and
+    `start` i64 [1] the slot that its new rows begin at.  `definitions` are the functions of the model, None
     where it has none; `landmarks` the results of repeated parts; `inside` is whether one of them is being written.
     """
 
@@ -52,6 +54,8 @@ class WalkState:
     layers: dict[str, int] = field(default_factory=dict)
     savings: Mapping[str, Saving] = field(default_factory=dict)
     landmarks: set[str] = field(default_factory=set)
+    cache: CacheForm | None = None
+    start: Edge | None = None
     definitions: Definitions | None = None
     inside: bool = False
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import partial, reduce
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from specgen.backends.onnx.dims import Dim, DimExtent, Shape, symbol
+from specgen.backends.onnx.dims import Dim, DimExtent, Shape, settled, symbol
 from specgen.backends.onnx.levels import STANDARD, Level
 from specgen.backends.onnx.nodes import (
     Attribute,
@@ -28,6 +28,9 @@ from specgen.dtypes import DTYPES
 from specgen.expr.evaluate import EvaluationError
 from specgen.ir.verify import InternalFault
 from specgen.records import dataclass
+
+if TYPE_CHECKING:
+    from specgen.backends.onnx.slots import SlotOrder
 
 #: Operators that compute nothing: their nodes stand for no place in the table.
 MOVES: Final = frozenset(
@@ -48,10 +51,19 @@ class NodeScope:
 
 
 class Graph:
-    """Appends nodes in order; an operator on the same inputs is emitted once and shared."""
+    """Appends nodes in order; an operator on the same inputs is emitted once and shared.
 
-    def __init__(self, level: Level = STANDARD) -> None:
+    Of a static graph `sizes` are the numbers that symbolic dims stand for, None of any other.
+    """
+
+    def __init__(self, level: Level = STANDARD, sizes: Mapping[str, int] | None = None) -> None:
         self.level = level
+        self.static = sizes is not None
+        self.sizes: Mapping[str, int] = sizes or {}
+        #: The order of slots in a cache, where it is not that of time.
+        self.slots: SlotOrder | None = None
+        #: What gives the results of an operator in another way, each where it has one.
+        self.rewrites: Sequence[Callable[..., tuple[Edge, ...] | None]] = ()
         self.edges: dict[str, Edge] = {}
         self.producers: dict[str, GraphNode] = {}
         #: Places in the table that a node may stand for, and the first values of those that do.
@@ -81,7 +93,8 @@ class Graph:
         """
         if self.level.lacks(dtype):
             reason = f"`{name}` is {dtype}, which opset {self.level.opset} lacks"
-            raise EvaluationError(f"{reason}: use `--ops standard`, or store it otherwise")
+            newer = "--ops standard" if self.level.opset == 17 else f"--opset {DTYPES[dtype].since}"
+            raise EvaluationError(f"{reason}: use `{newer}`, or store it otherwise")
         made = Edge(self.unique(name), dtype, shape)
         self.edges[made.name] = made
         return made
@@ -101,14 +114,21 @@ class Graph:
         **attributes: Attribute,
     ) -> tuple[Edge, ...]:
         """The results of an operator, (dtype, shape) each, under names made from the labels."""
+        for rewrite in self.rewrites:
+            found = rewrite(self, labels, op, inputs, results, attributes)
+            if found is not None:
+                return found
         names = tuple(edge.name if edge else "" for edge in inputs)
         key = (op, names, tuple(attributes.items()))
         # What a body computes has new names: there is no equal one, and it takes long to hash.
         is_new = any(isinstance(value, Subgraph) and value.nodes for value in attributes.values())
         if not is_new:
             for scope in reversed(self._scopes):
-                if found := scope.known.get(key):
-                    return found
+                if known := scope.known.get(key):
+                    return known
+        if lacking := self.level.missing(op, attributes):
+            reason = f"`{labels[0]}` needs {lacking}, which opset {self.level.opset} lacks"
+            raise EvaluationError(f"{reason}: use a later `--opset`")
         made = tuple(
             self.edge(label, dtype, shape)
             for label, (dtype, shape) in zip(labels, results, strict=True)
@@ -161,6 +181,15 @@ class Graph:
         """A constant i64 vector."""
         return self.constant("i64", values, (len(values),))
 
+    def numbers(self, edge: Edge) -> tuple[int, ...] | None:
+        """The elements of a constant of whole numbers, in order; None of any other value."""
+        node = self.producers.get(edge.name)
+        match node.attributes if node is not None else ():
+            case (("value", ConstantData(dtype="i64" | "i32" | "bool" as dtype, data=data)),):
+                layout = struct.Struct(f"<{DTYPES[dtype].packing}")
+                return tuple(int(n) for (n,) in layout.iter_unpack(data))
+        return None
+
     @property
     def mark(self) -> int:
         """How many nodes the graph or body has that is under construction."""
@@ -200,6 +229,21 @@ class Graph:
 
     # -- shapes
 
+    def settled(self, dim: Dim) -> Dim:
+        """The dim as a number, where the graph has one for it."""
+        return settled(dim, self.sizes)
+
+    def number(self, dim: Dim) -> int:
+        """A dim of a static graph.
+
+        Raises:
+            EvaluationError: the graph finds it out as it runs.
+        """
+        found = self.settled(dim)
+        if not isinstance(found, int):
+            raise EvaluationError(f"`{dim}` is known only when the graph runs")
+        return found
+
     def view(self, edge: Edge) -> Edge:
         """The value that this one is a reshape of, or itself."""
         return self._views.get(edge.name, edge)
@@ -220,7 +264,7 @@ class Graph:
         self._views[edge.name] = source
 
     def _reshape(self, name: str, source: Edge, shape: Shape) -> Edge:
-        if all(isinstance(dim, int) for dim in (*source.shape, *shape)):
+        if all(isinstance(self.settled(dim), int) for dim in (*source.shape, *shape)):
             operands = (source, self.extents(shape))
             return self.one(name, "Reshape", operands, source.dtype, shape)
         if axes := inserted(source.shape, shape):
@@ -244,6 +288,7 @@ class Graph:
         """The dims as an i64 vector: a constant, or computed from the inputs' shapes."""
         if not shape:
             return self.integers([])
+        shape = [self.settled(dim) for dim in shape]
         pieces: list[Edge] = []
         for run in runs(shape, self._sources):
             if isinstance(run[0], DimExtent):
@@ -260,6 +305,10 @@ class Graph:
             edge, axis = self._sources[str(extent)]
             name = f"{extent}.extent"
             stop = axis + count
+            if self.level.missing("Shape", ("start",)):
+                whole = self.one(f"{edge.name}.dims", "Shape", (edge,), "i64", (len(edge.shape),))
+                bounds = [self.integers([bound]) for bound in (axis, stop, 0)]
+                return self.one(name, "Slice", (whole, *bounds), "i64", (count,))
             return self.one(name, "Shape", (edge,), "i64", (count,), start=axis, end=stop)
         if self.borrowed is not None and extent.name:
             if extent not in self.borrowed:
@@ -280,6 +329,7 @@ class Graph:
 
     def length(self, dim: Dim) -> Edge:
         """A dim as an i64 scalar."""
+        dim = self.settled(dim)
         if isinstance(dim, int):
             return self.scalar("i64", dim)
         name = f"{dim.name}.length" if dim.name else "length"
@@ -302,7 +352,10 @@ class Graph:
             self._scopes.pop()
 
     def finish(self, outputs: Mapping[str, Edge]) -> tuple[GraphNode, ...]:
-        """The nodes that the outputs need, their values renamed to the outputs' names."""
+        """The nodes that the outputs need, their values renamed to the outputs' names.
+
+        From then on the dims of all values are numbers where the graph has numbers for them.
+        """
         computed = {name for node in self._scopes[0].nodes for name in node.outputs}
         given = {name for name, edge in outputs.items() if edge.name == name}
         renamed: dict[str, str] = {}
@@ -322,6 +375,11 @@ class Graph:
         self.edges.update(moved)
         self.named.update(new for old, new in renamed.items() if old in self.named)
         nodes = tuple(rename(node, renamed) for node in self._scopes[0].nodes)
+        if self.sizes:
+            self.edges = {
+                name: replace(edge, shape=tuple(map(self.settled, edge.shape)))
+                for name, edge in self.edges.items()
+            }
         return live(nodes, set(outputs))
 
 

@@ -17,6 +17,15 @@ from specgen.ir.model import Program
 INPUTS: Final = "inputs of the graph, the last of all, under {names}: it opens as it is"
 CHECKPOINT: Final = "in the checkpoint's files beside it: it opens as it is"
 EMBEDDED: Final = f"in it, or over 2 GB in {LOCATION} beside it: it opens as it is"
+#: How the two static graphs are called, by how they keep their cache.
+CALLS: Final = {
+    "position": "attention_mask is of all slots; new rows go into the slots from cache_position on"
+    " (round the end), and each present is the past of the next call",
+    "shift": "attention_mask is of all slots, the new tokens last; older rows move to the front, and"
+    " each present is the past of the next call",
+    "new": "past rows come first in attention_mask, then the new tokens; the caller writes each"
+    " present, the new rows alone, into the slots from cache_position on",
+}
 ABSENT: Final = "in {file} beside it, which whoever has them writes: until then it does not open"
 
 
@@ -26,8 +35,13 @@ def opening(program: Program, options: Options, overrides: Mapping[str, Value]) 
     The command is that for a released checkpoint, where the graph was made without one.
     """
     found = {"file": "model.onnx", "weights": place(options)}
+    if options.static is not None:
+        found["file"] = "prefill.onnx for a stretch of new tokens, decode.onnx for one"
+        found["call"] = CALLS[options.cache]
     if options.checkpoint is None:
-        found["with_checkpoint"] = f"specgen build {table(program, overrides)} --checkpoint FOLDER"
+        chosen = f" --static {options.static}" if options.static is not None else ""
+        command = f"specgen build {table(program, overrides)}{chosen} --checkpoint FOLDER"
+        found["with_checkpoint"] = command
     return found
 
 

@@ -16,6 +16,8 @@ Form = Literal["flat", "functions"]
 Experts = Literal["loop", "dense", "gathered", "released"]
 Weights = Literal["none", "reference", "embed"]
 Ops = Literal["standard", "primitive", "ort"]
+CacheForm = Literal["position", "shift", "new"]
+IndexType = Literal["i64", "i32"]
 
 #: The values of each option that has a closed list of them; the first is the default, but for
 #: `weights` with a checkpoint, where it is BESIDE.
@@ -24,16 +26,64 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "experts": get_args(Experts),
     "weights": ("none", "reference", "embed"),
     "ops": get_args(Ops),
+    "cache": get_args(CacheForm),
+    "index": get_args(IndexType),
 }
 
 #: Other names of values, by option.
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = {"experts": {"stacked": "loop"}}
+
+#: The opsets that a graph can be written for.
+OPSETS: Final = range(13, 28)
 
 BESIDE: Final[Weights] = "reference"
 
 
 class OptionsError(RequestError):
     """The options contradict each other, or one has a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticLengths:
+    """What is a number in static graphs: sequences, new tokens of a prefill, and slots of a cache.
+
+    Raises:
+        OptionsError: one is no positive whole number, or a prefill is longer than the context.
+    """
+
+    batch: int
+    prefill: int
+    context: int
+
+    def __post_init__(self) -> None:
+        for name in STATIC:
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise OptionsError(f"static: {name} is a whole number from 1; not {value!r}")
+        if self.prefill > self.context:
+            raise OptionsError(
+                f"static: {self.prefill} new tokens exceed a context of {self.context}"
+            )
+
+    @staticmethod
+    def read(text: str) -> StaticLengths:
+        """The lengths out of `batch=1,prefill=128,context=4096`, each once, in any order.
+
+        Raises:
+            OptionsError: it is anything else.
+        """
+        items = [item.partition("=") for item in text.split(",")]
+        given = {name.strip(): value.strip() for name, _, value in items}
+        whole = all(value.isascii() and value.isdecimal() for value in given.values())
+        if len(items) != len(STATIC) or given.keys() != set(STATIC) or not whole:
+            raise OptionsError(f"static is batch=B,prefill=S,context=T; not {text!r}")
+        return StaticLengths(**{name: int(value) for name, value in given.items()})
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={getattr(self, name)}" for name in STATIC)
+
+
+#: The lengths of static graphs, in order.
+STATIC: Final = ("batch", "prefill", "context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +95,27 @@ class Options:
     once; `gathered`: the chosen ones at once; their tensors are stacked.  `released`: as `loop`, with
     one initializer for each released tensor.  `weights`: inputs of the graph (`none`),
     bytes of a file beside it (`reference`), or in the file itself (`embed`); if it is not given,
-    `reference` with a checkpoint and `none` without.  `ops`: how new an operator may be.  `checkpoint`: a folder of safetensors files; the
+    `reference` with a checkpoint and `none` without.  `ops`: how new an operator may be.  `opset`: the
+    version of the standard operators, where it is not that of `ops`.  `index`: the dtype of ids,
+    masks and positions that come in.  `static`: lengths, as a text or a record; then there are two
+    graphs whose dims are all numbers, and `cache` says how theirs is kept: new rows written by
+    `position`, or behind the others, which `shift`, or the `new` rows alone come out.
+    `checkpoint`: a folder of safetensors files; the
     initializers point into it, or are embedded from it.  `ignore`: patterns (`lm_head.*`) of
     names of tensors that it may have in excess.
 
     Raises:
-        OptionsError: an unknown value, or `embed` or `none` with or without a checkpoint.
+        OptionsError: an unknown value, or values that do not go together.
     """
 
     form: Form = "flat"
     experts: Experts = "loop"
     weights: Weights | None = None
     ops: Ops = "standard"
+    cache: CacheForm = "position"
+    index: IndexType = "i64"
+    opset: int | None = None
+    static: StaticLengths | str | None = None
     checkpoint: Path | None = None
     ignore: tuple[str, ...] = ()
 
@@ -70,10 +129,32 @@ class Options:
             given = getattr(self, name)
             if given not in values:
                 raise OptionsError(f"{name} is {', '.join(values)}; not {given!r}")
+        if isinstance(self.static, str):
+            object.__setattr__(self, "static", StaticLengths.read(self.static))
+        if self.opset is not None and (type(self.opset) is not int or self.opset not in OPSETS):
+            raise OptionsError(f"opset is {OPSETS[0]} to {OPSETS[-1]}; not {self.opset!r}")
+        if self.lengths is not None:
+            self._require_static(self.lengths)
+        elif self.cache != "position":
+            raise OptionsError(f"cache {self.cache} is one of static graphs: give static lengths")
         if self.weights == "embed" and self.checkpoint is None:
             raise OptionsError("weights that are embedded come from a checkpoint: give one")
         if self.weights == "none" and self.checkpoint is not None:
             raise OptionsError("weights that are inputs of the graph come from no checkpoint")
+
+    def _require_static(self, lengths: StaticLengths) -> None:
+        if self.form == "functions":
+            raise OptionsError("static graphs are flat: who takes no other dims takes no functions")
+        if self.experts == "released":
+            raise OptionsError("static graphs choose no experts by If, as released ones are chosen")
+        if self.cache == "new" and lengths.prefill == lengths.context:
+            reason = "a context of as many tokens leaves no slot for older ones"
+            raise OptionsError(f"with cache new, {reason}: prefill is less than context")
+
+    @property
+    def lengths(self) -> StaticLengths | None:
+        """The lengths of static graphs."""
+        return None if isinstance(self.static, str) else self.static
 
     @property
     def apart(self) -> bool:
@@ -97,6 +178,10 @@ class Options:
             for name, value in self.usual().items()
             if getattr(self, name) != value
         }
+        if self.opset is not None:
+            found["opset"] = self.opset
+        if self.static is not None:
+            found["static"] = str(self.static)
         if self.checkpoint is not None:
             found["checkpoint"] = True
         if self.ignore:

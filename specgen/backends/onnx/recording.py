@@ -15,13 +15,12 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One walk; `rows` are paths of initializers, `caches` keys of the state's caches.
+    """One walk; `rows` are paths of initializers, `caches` places of caches in it.
 
     `anywhere` are shapes of which a repetition found that they name nothing of the instance.
     """
 
     path: str
-    layer: int
     arguments: tuple[Operand, ...]
     rows: tuple[str, ...]
     caches: tuple[str, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from specgen.backends.onnx.dims import Dim, DimExtent, Shape
-from specgen.backends.onnx.frame import GraphFrame
+from specgen.backends.onnx.frame import GraphFrame, past
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Attribute, Edge, GraphNode, Subgraph, computes, reads
@@ -37,18 +37,16 @@ def forward(
             )
             if old == new
         }
-        moved = {renumbered(cache, recording.layer, frame.layer) for cache in recording.caches}
-        if recordings.fixed[key] <= same and moved.isdisjoint(state.pasts):
+        if recordings.fixed[key] <= same:
             return Repetition(frame, recording).carry_out(arguments)
         return walk(frame, arguments)
-    nodes, rows, caches = graph.position, state.weights.position, len(state.pasts)
+    nodes, rows, caches = graph.position, state.weights.position, len(state.caches)
     results = walk(frame, arguments)
     recordings.first[key] = Recording(
         frame.path,
-        frame.layer,
         tuple(arguments),
         state.weights.read_since(rows),
-        tuple(state.pasts)[caches:],
+        tuple(state.caches)[caches:],
         graph.nodes_since(nodes),
         results,
     )
@@ -94,11 +92,6 @@ def inherited(frame: GraphFrame, recording: Recording) -> Iterator[str]:
         waiting |= found - own
 
 
-def renumbered(cache: str, old: int, new: int) -> str:
-    """The key of a cache in another layer."""
-    return f"{new}.{cache.removeprefix(f'{old}.')}"
-
-
 class Repetition:
     """A recording carried out for another instance: `moved` maps its values to the new ones."""
 
@@ -118,17 +111,25 @@ class Repetition:
             self.moved[old.name] = new
         for row in recording.rows:
             self.moved[state.weights.edge(row).name] = self.frame.read(self.name(row))
-        caches = {c: renumbered(c, recording.layer, self.frame.layer) for c in recording.caches}
-        for old_key, key in caches.items():
-            past = state.pasts[old_key]
-            made = self.graph.edge(f"past_key_values.{key}", past.dtype, past.shape)
-            self.moved[past.name] = state.pasts[key] = made
+        caches: dict[str, str] = {}
+        for old_home in recording.caches:
+            home, old_key = self.name(old_home), state.caches[old_home]
+            old = state.pasts[old_key]
+            made = past(state, home, self.layer(old_home), old.dtype, old.shape)
+            key = caches[old_key] = state.caches[home]
+            self.moved[old.name] = made
             self.renamed[f"present.{old_key}"] = f"present.{key}"
         for node in recording.nodes:
             self.repeat(node)
         for old_key, key in caches.items():
             state.presents[key] = self.moved[state.presents[old_key].name]
         return tuple(self.result(result) for result in recording.results)
+
+    def layer(self, old_home: str) -> int:
+        """The layer of a cache: this instance's, unless one of a stack inside it has it."""
+        inside = old_home.removeprefix(self.prefix).split(".")
+        stacked = any(map(str.isdecimal, inside))
+        return self.frame.state.layers[old_home] if stacked else self.frame.layer
 
     def result(self, old: Operand) -> Operand:
         return self.moved.get(old.name, old) if isinstance(old, Edge) else old
@@ -167,6 +168,8 @@ class Repetition:
         made = self.graph.add(labels, node.op, inputs, *results, **attributes)
         for old, new in zip(node.outputs, made, strict=True):
             moved[old] = new
+            if old in self.frame.state.landmarks:
+                self.frame.state.landmarks.add(new.name)
             source = self.graph.view(edges[old])
             if source.name != old:
                 self.graph.show(new, moved.get(source.name, source))

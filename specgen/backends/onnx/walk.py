@@ -10,10 +10,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from math import prod
+from typing import Final
 
-from specgen.backends.onnx import alternatives, contrib, dims, functions, intrinsics, ops, replay
+from specgen.analysis.dataflow.costs import Saving
+from specgen.backends.onnx import (
+    alternatives,
+    caches,
+    contrib,
+    dims,
+    functions,
+    intrinsics,
+    ops,
+    replay,
+)
 from specgen.backends.onnx.dims import DimExtent
-from specgen.backends.onnx.frame import GraphFrame, past, with_lets
+from specgen.backends.onnx.frame import GraphFrame, with_lets
 from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import OnnxCall, Operand, convert
 from specgen.backends.onnx.mixture import MixtureLowering
@@ -32,14 +44,20 @@ from specgen.records import dataclass
 #: A graph with more is of no use to any runtime, and takes gigabytes to build.
 MAX_NODES = 500_000
 
+#: The operator that a function's body may be, by what the table says of it.
+OPERATORS: Final = {
+    "scaled_dot_product_attention": "Attention",
+    "gelu": "Gelu",
+    "gelu_tanh": "Gelu",
+    "rotary_embedding": "RotaryEmbedding",
+    "rotary_embedding_interleaved": "RotaryEmbedding",
+}
+
 #: One name for each result of a value.
 Names = tuple[str, ...]
 
 #: The results of a value.
 Operands = tuple[Operand, ...]
-
-#: The symbolic dim of a cache before the new tokens.
-PAST = dims.symbol("past")
 
 # ---- statements and values -------------------------------------------------------------
 
@@ -137,20 +155,9 @@ class GraphInterpreter(Deciding[Operands]):
         return (linear(frame.graph, path, x, matrix, added),)
 
     def append(self, value: ir.Append) -> Operands:
-        """The cache with new values behind the old: an input, an output, and what is read."""
-        frame, new = self.frame, self.tensor(value.value)
-        cache, state = frame.cache(value.cache), frame.state
-        axis = cache.shape.index(Sym(cache.along))
-        shape = tuple(dims.dim(expr, frame.env) for expr in cache.shape)
-        before = (*shape[:axis], PAST, *shape[axis + 1 :])
-        home = frame.row_path(cache.name)
-        old = past(state, home, frame.layer, new.dtype, before)
-        key = state.caches[home]
-        # The output's name is taken where another forward of the module has appended before.
-        label = frame.name(cache.name) if key in state.presents else f"present.{key}"
-        present = frame.graph.one(label, "Concat", (old, new), new.dtype, shape, axis=axis)
-        state.presents[key] = present
-        return (present,)
+        """The cache with the new values: an input, an output, and what is read."""
+        new = self.tensor(value.value)
+        return (caches.appended(self.frame, self.frame.cache(value.cache), new),)
 
     def call_part(self, value: ir.CallPart) -> Operands:
         """A part called; a repeated one threads its first argument through its instances."""
@@ -353,6 +360,8 @@ def forward(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
     if saving is None:
         return walk(frame, function, arguments)
     other = next(form for form in frame.table.forwards if form.name == saving.forward)
+    if frame.graph.static:  # what an If would ask for is known
+        return walk(frame, other if saves(frame, saving) else function, arguments)
     aside = replace(frame, place=frame.name(other.name))
     return alternatives.either(
         frame,
@@ -360,6 +369,15 @@ def forward(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
         lambda: walk(frame, function, arguments),
         lambda: walk(aside, other, arguments),
     )
+
+
+def saves(frame: GraphFrame, saving: Saving) -> bool:
+    """Whether the other forward has fewer operations for the tokens of a static graph."""
+    total = 0
+    for variables, coefficient in saving.operations.items():
+        lengths = (dims.dim(Sym(name), frame.state.lengths) for name in variables)
+        total += prod((coefficient, *map(frame.graph.number, lengths)))
+    return total > 0
 
 
 def walk(frame: GraphFrame, function: ir.Function, arguments: Sequence[Operand]) -> Operands:
@@ -374,7 +392,9 @@ def normalised(
     frame: GraphFrame, function: ir.Function, arguments: Sequence[Operand]
 ) -> Edge | None:
     """A module with the rows and params of an intrinsic, as one operator."""
-    if not frame.graph.level.intrinsics or function.intrinsic not in ("rms_norm", "layer_norm"):
+    operators = {"rms_norm": "RMSNormalization", "layer_norm": "LayerNormalization"}
+    operator = operators.get(function.intrinsic or "")
+    if operator is None or not frame.graph.level.offers(operator):
         return None
     epsilon = scalar(frame, Sym("norm_eps"))
     if isinstance(epsilon, Edge):
@@ -390,7 +410,8 @@ def platform(
     frame: GraphFrame, name: str, function: ir.Function, arguments: Sequence[Operand]
 ) -> Edge | None:
     """A function with the arguments of an intrinsic, as one operator; None where it is not one."""
-    if not frame.graph.level.intrinsics:
+    operator = OPERATORS.get(function.intrinsic or "")
+    if operator is None or not frame.graph.level.offers(operator):
         return None
     match function.intrinsic, arguments:
         case "gelu" | "gelu_tanh", [EdgeStack() as x]:

@@ -116,9 +116,9 @@ class Files:
         classes, functions = self.classes, self.functions
         program = self.program
         mentioned = set(re.findall(r"\bconfig\.(\w+)", "\n".join(map(joined, classes))))
-        config = ConfigWriter(self.plan, mentioned).write()
+        config = ConfigWriter(self.plan, mentioned)
         source = quote(program.which)
-        blocks = list(map(joined, [config, *reversed(classes), *functions]))
+        blocks = list(map(joined, [config.write(), *reversed(classes), *functions]))
         stored = Used()
         released = Released(self.plan, stored)
         *formats, tables = map(joined, released.lines())
@@ -126,7 +126,9 @@ class Files:
         title = quote(program.model.title or program.name)
         head = header(self.plan, self.ledger, takes_cache=self.takes_cache)
         return {
-            "model.py": model_file(source, head, blocks, self.offered(), self.command()),
+            "model.py": model_file(
+                source, head, blocks, config.kinds(), self.offered(), self.command()
+            ),
             "checkpoint.py": checkpoint_file(
                 source,
                 [

@@ -6,7 +6,7 @@ Values are written by `values`, names by `scope`; steps that change a shape say 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import assert_never
@@ -17,17 +17,15 @@ from specgen.backends.pytorch.intrinsics import lowered, unmasked
 from specgen.backends.pytorch.layout import (
     Atom,
     Attribute,
-    Binary,
     Node,
     Ternary,
     call,
     flat,
     method,
-    subscript,
 )
 from specgen.backends.pytorch.masks import Needed
 from specgen.backends.pytorch.ops.select import RESULTS
-from specgen.backends.pytorch.quoting import attribute
+from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.rows import SELF
 from specgen.backends.pytorch.scope import CACHE, BodyScope
 from specgen.backends.pytorch.values import Abbreviations, type_text
@@ -144,7 +142,7 @@ class BodyWriter(BodyScope):
             names, written = [names[kept]], Attribute(written, RESULTS[value.name][kept])
             self.put(f"{names[0]} = ", written, self.shape(value.types[kept].shape))
             return
-        self.put(", ".join(names) + " = ", written, self.remark(value))
+        self.put(", ".join(names) + " = ", written, self.remark(value), brief=self.is_alike(value))
         self.note_dims(names, value)
 
     def note_dims(self, names: Sequence[str], value: Value) -> None:
@@ -174,12 +172,26 @@ class BodyWriter(BodyScope):
             return None
         return ", ".join(self.shape(type_.shape) for type_ in value.types)
 
-    def put(self, prefix: str, node: Node, remark: str | None, suffix: str = "") -> None:
-        """A statement; its remark stands behind it, or above it where it would not fit."""
+    def is_alike(self, value: Value) -> bool:
+        """Whether the result has as many dims as something that went in, or there are several."""
+        ranks = {
+            len(type_.shape)
+            for inner in nested(value)
+            if isinstance(inner, Var)
+            for type_ in inner.types
+        }
+        return len(value.types) > 1 or len(value.types[0].shape) in ranks
+
+    def put(
+        self, prefix: str, node: Node, remark: str | None, suffix: str = "", *, brief: bool = False
+    ) -> None:
+        """A statement; its remark stands behind it, or above it where it would not fit.
+
+        A brief one has no line of its own.
+        """
         lines = layout.lines(prefix, node, self.indent, suffix)
         remarked = layout.remarked(lines, remark, self.indent)
-        several = remark is not None and "], [" in remark
-        self.lines += lines if several and len(remarked) > len(lines) else remarked
+        self.lines += lines if brief and len(remarked) > len(lines) else remarked
 
     # ---- repeated parts
 
@@ -214,12 +226,17 @@ class BodyWriter(BodyScope):
         return Atom(name)
 
     def extend(self, name: str, value: Append, new: Node) -> None:
+        row, cache = Atom(literal(value.cache)), self.cache_with(value.cache)
+        if isinstance(new, Atom) and flat(new) != name:
+            appended: Node = method(cache, "append", SELF, row, new)
+            self.put(f"{name} = ", Ternary(appended, CACHE, new), self.remark(value))
+            return
         if flat(new) != name:
             self.put(f"{name} = ", new, self.remark(value.value))
-        row = subscript(self.held, Atom(f'"{value.cache}"'))
+        appended = method(cache, "append", SELF, row, Atom(name))
         self.lines.append(f"{layout.INDENT * self.indent}if cache:")
         self.indent += 1
-        self.put(f"{name} = ", method(row, "append", Atom(name)), self.remark(value))
+        self.put(f"{name} = ", appended, self.remark(value))
         self.indent -= 1
 
     def loop(self, name: str, value: CallPart, arguments: Sequence[Node] | None = None) -> None:
@@ -237,20 +254,9 @@ class BodyWriter(BodyScope):
         if flat(first) != name:
             self.put(f"{name} = ", first, None)
         row = Attribute(SELF, attribute(value.part))
-        cache = self.cache_of(value.part)
-        if cache:
-            rows = self.fresh("rows")
-            nothing = call("repeat", Atom("None"))
-            whole: Node = Binary("or", cache[0], nothing)
-            if isinstance(cache[0], Binary):  # cache and what it holds for the part
-                whole = Ternary(cache[0].right, CACHE, nothing)
-            self.put(f"for {item}, {rows} in ", call("zip", row, whole), None, ":")
-            cache = [Atom(rows)]
-        else:
-            self.put(f"for {item} in ", row, None, ":")
+        self.put(f"for {item} in ", row, None, ":")
         self.indent += 1
-        handed = [*self.shared_with(value.part), *self.device_of(value.part)]
-        arguments = [Atom(name), *rest, *handed, *cache]
+        arguments = [Atom(name), *rest, *self.handed_to(value.part)]
         self.put(f"{name} = ", call(item, *arguments), None)
         self.indent -= 1
 
@@ -273,11 +279,14 @@ def signature(
     results: Sequence[Type],
     names: Sequence[str],
     short: Abbreviations = MappingProxyType({}),
+    usual: Collection[str] = (),
 ) -> str:
-    """What goes in and what comes out, for a docstring: `x: [B, S, dim] -> [B, S, dim]`."""
-    given = ", ".join(
-        f"{arg.name}: {type_text(arg.type, short)}" for arg in args if arg.type.dtype != SCALAR
-    )
+    """What goes in and what comes out, for a docstring: `x: [B, S, dim] -> [B, S, dim]`.
+
+    Arguments behind the first that are `usual` are said at the head of the file.
+    """
+    said = [f"{arg.name}: {type_text(arg.type, short)}" for arg in args if arg.type.dtype != SCALAR]
+    given = ", ".join(text for number, text in enumerate(said) if not number or text not in usual)
     labels = names if len(results) > 1 else [""] * len(results)
     made = ", ".join(
         f"{label}: {type_text(type_, short)}" if label else type_text(type_, short)

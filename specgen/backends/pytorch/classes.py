@@ -5,10 +5,11 @@ Bodies are written by `bodies`; what they take from the class its constructor ke
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from specgen.backends.pytorch import layout, sizes
+from specgen.backends.pytorch import layout
 from specgen.backends.pytorch.bodies import BodyWriter, signature
 from specgen.backends.pytorch.constructors import Constructor
 from specgen.backends.pytorch.definitions import definition, docstring
@@ -20,18 +21,13 @@ from specgen.backends.pytorch.functions import (
 )
 from specgen.backends.pytorch.layout import (
     INDENT,
-    Atom,
-    Attribute,
-    Comprehension,
-    KeywordArgument,
-    Node,
     flat,
 )
 from specgen.backends.pytorch.quoting import attribute
-from specgen.backends.pytorch.rows import SELF, row_tensor, stack
+from specgen.backends.pytorch.rows import row_tensor, stack
 from specgen.dtypes import DTYPES, INTEGERS
-from specgen.expr.node import TRUE, Expr, Sym, disjunction, negation
-from specgen.ir.model import ACTIVATION, REST, Append, Cache, Function
+from specgen.expr.node import Sym
+from specgen.ir.model import ACTIVATION, REST, Append, Function
 from specgen.ir.visit import walk
 from specgen.records import dataclass
 
@@ -78,7 +74,8 @@ class ClassWriter(Constructor):
 
     def shapes(self, function: Function) -> str:
         short = self.plan.abbreviations(self.module)
-        return signature(function.args, function.results, function.result_names, short)
+        usual = self.plan.usual
+        return signature(function.args, function.results, function.result_names, short, usual)
 
     def signature(self, function: Function, body: BodyWriter) -> tuple[list[str], str]:
         """The arguments with annotations, and the annotation of the result."""
@@ -91,8 +88,13 @@ class ClassWriter(Constructor):
         if self.plan.needs_device(self.module, function):
             arguments.append(DEVICE_ARGUMENT)
         if self.plan.uses_cache(self.module, function):
-            arguments.append(f"cache: {'Cache' if self.is_root else 'Rows'} | None = None")
+            arguments.append(self.cache_argument)
         return arguments, returned(function.results)
+
+    @property
+    def cache_argument(self) -> str:
+        """The last argument; callers within the file always give it."""
+        return "cache: Cache | None"
 
     def methods(self) -> list[list[str]]:
         """The forwards and the module's own functions."""
@@ -152,81 +154,19 @@ class ClassWriter(Constructor):
                         at = arg.type.shape.index(length) - (
                             len(arg.type.shape) if arg.type.shape[0] == REST else 0
                         )
-                        row = f'cache["{value.cache}"].stretch.length'
                         new = f"{body.variable(arg.name)}.size({at})"
-                        return new, f"({row} if cache else 0)"
+                        return new, "(cache.length if cache else 0)"
         return None
-
-    # ---- cache rows
-
-    def cache_rows(self) -> list[str]:
-        """The method that makes the module's cache rows, and those of its parts."""
-        lines = [
-            *definition("cache_rows", ["self", "stretch: Stretch"], "Rows", 1),
-            *docstring("What a cache holds for this module.", 2),
-        ]
-        entries = self.held()
-        open_ = {name: self.existence(name) for name in entries}
-        if all(condition == TRUE for condition in open_.values()):
-            return [*lines, *layout.lines("return ", self.combined(entries), 2)]
-        lines.append(f"{INDENT * 2}rows: Rows = {{}}")
-        for name, node in entries.items():
-            if open_[name] != TRUE:
-                test = sizes.condition(open_[name], self.kept)
-                lines += layout.lines("if ", test, 2, ":")
-            prefix = "rows = " if self.plan.passes_cache_on(self.module) else f'rows["{name}"] = '
-            lines += layout.lines(prefix, node, 2 + (open_[name] != TRUE))
-        return [*lines, f"{INDENT * 2}return rows"]
-
-    def existence(self, name: str) -> Expr:
-        """The condition on an index under which a part of that name is there."""
-        conditions = [part.condition for part in self.module.parts_named(name)]
-        if len(conditions) == 2 and negation(conditions[0]) == conditions[1]:
-            return TRUE
-        return disjunction(*conditions) if conditions else TRUE
-
-    def held(self) -> dict[str, Node]:
-        """What a cache holds for the module: its rows by name, and what it holds for its parts."""
-        entries: dict[str, Node] = {row.name: self.cache_row(row) for row in self.module.caches}
-        for name in self.plan.cached_parts(self.module):
-            part = self.module.parts_named(name)[0]
-            own = Attribute(SELF, attribute(name))
-            stretch = self.stretch_of(name)
-            if part.count is None:
-                entries[name] = layout.method(stretch, "rows_of", own)
-            else:
-                item = self.plan.instance_name(part)
-                each = layout.method(stretch, "rows_of", Atom(item))
-                entries[name] = layout.listing([Comprehension(each, item, own)])
-        return entries
-
-    def combined(self, entries: Mapping[str, Node]) -> Node:
-        """A dict of the entries; a single part's entry as it is."""
-        if self.plan.passes_cache_on(self.module):
-            (only,) = entries.values()
-            return only
-        return layout.mapping(entries)
-
-    def cache_row(self, row: Cache) -> Node:
-        axis = row.shape.index(Sym(row.along))
-        given: list[Node | KeywordArgument] = [sizes.size(dim, self.kept) for dim in row.shape[1:]]
-        stretch = self.stretch_of(row.name)
-        given.insert(0, Attribute(stretch, "batch"))
-        given[axis] = Attribute(stretch, "capacity")
-        along = [] if axis == 1 else [KeywordArgument("axis", layout.number(axis))]
-        return layout.method(stretch, "row", *given, *along)
-
-    def stretch_of(self, name: str) -> Node:
-        """What the rows of a name, or of the part of that name, grow with."""
-        return Atom("stretch")
 
     # ---- the class
 
     def write(self) -> list[str]:
         """The class, constructor first."""
         methods = self.methods()
-        if self.module.id in self.plan.cached and not (self.is_root or self.stacked):
-            methods.append(self.cache_rows())
+        read = set(re.findall(r"\bself\.(\w+)", "\n".join(map("\n".join, methods))))
+        for name in tuple(self.used.attributes):  # sizes that are asked for need not be written
+            if self.plan.kept(self.module, name) not in read:
+                del self.used.attributes[name]
         lines = [f"class {self.name}(nn.Module):", *docstring(self.summary(), 1)]
         if len(self.module.forwards) > 1:
             names = " or ".join(f'"{attribute(f.name) or MAIN}"' for f in self.module.forwards)

@@ -98,11 +98,20 @@ class ConfigWriter:
             lines += ["", *self.property(let)]
         return lines
 
-    def field(self, param: Param) -> list[str]:
-        value = sizes.constant(param.value)
-        annotation = TYPES[param.kind] + (" | None" if param.value is None else "")
+    def annotation(self, param: Param) -> str:
         if param.name in self.fixed:
-            annotation = f"Literal[{flat(value)}]"
+            return f"Literal[{flat(sizes.constant(param.value))}]"
+        return TYPES[param.kind]
+
+    def kinds(self) -> set[str]:
+        """What kinds of fields there are, by the names that the runtime decides by."""
+        said = {"bool": "FLAGS", "str": "TEXTS", "tuple": "TUPLES", "Literal": "LITERALS"}
+        fields = (param for param in self.program.model.params if param.name not in self.left)
+        kinds = (self.annotation(param).partition("[")[0] for param in fields)
+        return {said[kind] for kind in kinds if kind in said}
+
+    def field(self, param: Param) -> list[str]:
+        value, annotation = sizes.constant(param.value), self.annotation(param)
         lines = layout.lines(f"{variable(param.name)}: {annotation} = ", value, 1)
         return layout.remarked(lines, described(param), 1)
 

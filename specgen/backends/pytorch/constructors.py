@@ -223,7 +223,16 @@ class Constructor:
                     (part.condition, self.part_lines(part, kind, 2 + (part.condition != TRUE)))
                 )
             lines += self.alternatives(made)
-        return lines
+        return [*lines, *self.cache_rows()]
+
+    def cache_rows(self) -> list[str]:
+        """The line that says what a cache keeps for the module: sizes but for batch and tokens."""
+        rows: dict[str, Node] = {}
+        for row in self.module.caches:
+            dims = [self.size(dim) for dim in row.shape]
+            dims[0], dims[row.shape.index(Sym(row.along))] = Atom('"B"'), Atom('"T"')
+            rows[row.name] = layout.grouping(dims)
+        return layout.lines("self.cache_rows = ", layout.mapping(rows), 2) if rows else []
 
     def alternatives(self, made: Sequence[tuple[Expr, list[str]]]) -> list[str]:
         """Rows of one name, each under its condition on an index."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from specgen.analysis.quantities.ledger import Ledger
 from specgen.analysis.table.instances import Instance, environment, root
+from specgen.backends.pytorch.definitions import wrapped
 from specgen.backends.pytorch.layout import WIDTH
 from specgen.backends.pytorch.plan import ROOT_CLASS, FilePlan
 from specgen.backends.pytorch.quoting import quote
@@ -64,7 +65,12 @@ def header(plan: FilePlan, counts: Ledger, *, takes_cache: bool) -> list[str]:
     else:
         lines.append("")
     letters = "B sequences, S new tokens, T tokens in all, those in the cache among them."
-    return [*lines, f"Shapes: {letters}"]
+    usual = ", ".join(plan.usual)
+    return [
+        *lines,
+        f"Shapes: {letters}",
+        *(wrapped(f"Everywhere {usual}.", WIDTH) if usual else []),
+    ]
 
 
 def tree(plan: FilePlan, counts: Ledger) -> list[str]:

@@ -6,7 +6,7 @@ it against the body.  A lowering that does not fit a body's arguments is not use
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from specgen.backends.pytorch.layout import (
     INDENT,
@@ -17,9 +17,9 @@ from specgen.backends.pytorch.layout import (
     Node,
     call,
     lines,
-    subscript,
 )
 from specgen.backends.pytorch.masks import is_attention, is_causal_mask
+from specgen.backends.pytorch.sources import body
 from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION, Function
 
@@ -64,27 +64,23 @@ def lowered(scope: IntrinsicScope) -> list[str] | None:
             return None
 
 
+#: The arguments of attention as the runtime calls them.
+ATTENTION: Final = ("q", "k", "v", "visible", "scale")
+
+
 def attention(scope: IntrinsicScope) -> list[str] | None:
-    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], seen [B, S, T], scale: the function.
+    """q [B, S, K × G, D], k [B, T, K, D], v [B, T, K, E], visible [B, S, T], scale: the function.
 
     Values narrower than keys are padded, so that the kernels fit that never hold all scores.
     """
     function = scope.definition
     if not is_attention(function):
         return None
-    q, k, v, seen, scale = (scope.variable(arg.name) for arg in function.args)
+    names = [scope.variable(arg.name) for arg in function.args]
     is_padded = scope.differ(function.args[1].type.shape[-1], function.args[2].type.shape[-1])
-    margin = INDENT * scope.indent
-    lines = [f"{margin}attend = decode_attention if {q}.size(1) == 1 else prefill_attention"]
-    attended: Node = call("attend", *map(Atom, (q, k, v, seen, scale)))
-    if is_padded:
-        lines += [
-            f"{margin}D, E = {k}.size(3), {v}.size(3)",
-            f"{margin}if E < D:  # most kernels want one width",
-            f"{margin}{INDENT}{v} = F.pad({v}, (0, D - E))",
-        ]
-        attended = subscript(attended, Atom("..."), Atom(":E"))
-    return [*lines, *written(scope, "return ", attended)]
+    given = [] if tuple(names) == ATTENTION else [f"{', '.join(ATTENTION)} = {', '.join(names)}"]
+    taken = body("attend", {"NARROW"} if is_padded else ())
+    return [INDENT * scope.indent + line for line in (*given, *taken)]
 
 
 def unmasked(scope: IntrinsicScope) -> list[str]:

@@ -12,7 +12,7 @@ TYPING: Final = "# mypy: no-warn-return-any, allow-untyped-calls\n"
 
 #: What checkpoint.py evaluates in its tables, and so has before them.
 FIRST: Final = frozenset({
-    "Kind", "FLOATS", "INDEX", "Format", "Packed", "Packing", "joined", "rearranged", "scaled",
+    "Kind", "FLOATS", "INDEX", "Format", "Packed", "Packing", "joined", "rearranged",
 })  # fmt: skip
 
 
@@ -20,14 +20,15 @@ def model_file(
     source: str,
     said: Sequence[str],
     blocks: Sequence[str],
+    have: Collection[str],
     offered: Sequence[str],
     end: Sequence[str],
 ) -> str:
     """model.py: what is said of it, its own blocks from the top down, what they need, and an end.
 
-    `offered` are functions and classes that nothing in it needs, but who uses it may.
+    `have` is what the runtime's definitions are decided by; `offered` are functions and classes that nothing in it needs, but who uses it may.
     """
-    imports, texts = taken("\n".join([*blocks, *offered, *end]))
+    imports, texts = taken("\n".join([*blocks, *offered, *end]), have)
     return assembled(source, said, imports, [*blocks, *texts.values(), *end])
 
 
@@ -59,6 +60,13 @@ def assembled(
         '"""',
     ]
     head += ["", "from __future__ import annotations", "", *imports]
-    apart = ["\n\n" if block.startswith(("class ", "def ", "@")) else "\n" for block in blocks[:1]]
-    apart += ["\n\n"] * len(blocks[1:])
-    return "\n".join(["\n".join(head), *map("".join, zip(apart, blocks, strict=True))]) + "\n"
+    text = "\n".join(head)
+    for before, block in zip(["\n", *blocks], blocks, strict=False):
+        gap = 3 if is_defining(block) or is_defining(before) else 1 + (before == "\n")
+        text += "\n" * gap + block
+    return f"{text}\n"
+
+
+def is_defining(block: str) -> bool:
+    """Whether a block is a function or a class, with two blank lines around it."""
+    return block.startswith(("class ", "def ", "@"))

@@ -15,6 +15,7 @@ from specgen.analysis.table.instances import Instance, descend, environment, roo
 from specgen.backends.pytorch.handed import handed_rows
 from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
+from specgen.backends.pytorch.usual import usual_arguments
 from specgen.expr.evaluate import EvaluationError, evaluate_int
 from specgen.expr.facts import whole
 from specgen.expr.node import TRUE, Apply, Expr, substitute, symbols
@@ -151,6 +152,11 @@ class FilePlan:
                 if isinstance(let.expr, Apply):
                     found.setdefault(let.expr, let.name)
         return found
+
+    @cached_property
+    def usual(self) -> tuple[str, ...]:
+        """Arguments behind the first that mean the same wherever they stand."""
+        return usual_arguments(reversed(self.reachable), self.abbreviations)
 
     # ---- which classes there are
 
@@ -370,10 +376,6 @@ class FilePlan:
     def cached_parts(self, module: Module) -> tuple[str, ...]:
         return self._cached_parts(module, self.cached)
 
-    def passes_cache_on(self, module: Module) -> bool:
-        """Whether the module's cache is that of its only cached part, passed on as it is."""
-        return not module.caches and len(self.cached_parts(module)) == 1
-
     def uses_cache(self, module: Module | None, function: Function) -> bool:
         """Whether a forward or a module's function takes the cache."""
         if module is None or module.id not in self.cached:
@@ -395,7 +397,9 @@ class FilePlan:
 
     @cached_property
     def stretches(self) -> Mapping[str, str]:
-        """For each of the root's cache rows and parts with some, the first that grows with it.
+        """For each of the root's cache rows and parts with some, the cache that has it.
+
+        It is called as the first that grows with it.
 
         Rows grow together that the same functions of the root append to.
         """
@@ -406,14 +410,24 @@ class FilePlan:
         root = self.program.model
         units = (*(row.name for row in root.caches), *self.cached_parts(root))
         first: dict[tuple[str, ...], str] = {}
-        return {unit: first.setdefault(tuple(users.get(unit, ())), unit) for unit in units}
+        return {
+            unit: first.setdefault(tuple(users.get(unit, ())), self.cache_name(unit))
+            for unit in units
+        }
+
+    def cache_name(self, unit: str) -> str:
+        """What the paths of cache rows begin with: a row of the root's, or the attribute of a part."""
+        return attribute(unit) if self.program.model.parts_named(unit) else unit
+
+    @property
+    def has_caches(self) -> bool:
+        """Whether there are several caches in one: of rows that do not grow together."""
+        return len(set(self.stretches.values())) > 1
 
     def grown_by(self, entry: Function) -> tuple[str, ...]:
-        """The stretches to which a function of the root appends; () stands for all there are."""
-        found = dict.fromkeys(
-            self.stretches[growth.path[0]] for growth in growths(self.program, entry)
-        )
-        return () if set(found) == set(self.stretches.values()) else tuple(found)
+        """The stretches to which a function of the root appends."""
+        found = (self.stretches[growth.path[0]] for growth in growths(self.program, entry))
+        return tuple(dict.fromkeys(found))
 
     # ---- functions of the model that it calls itself
 
@@ -483,14 +497,3 @@ class FilePlan:
     def outer(self, module: Module) -> tuple[str, ...]:
         """The paths of rows elsewhere in the model that a module is given when it is called."""
         return self._outer[module.id]
-
-    def path_kind(self, module: Module, path: str) -> str:
-        """What kind of row a path from a module leads to."""
-        *parts, row = path.split(".")
-        for name in parts:
-            found = module.parts_named(name)
-            if not found:
-                row = f"{name}.{row}"
-                break
-            module = self.program.modules[found[0].module]
-        return module.tensors_named(row)[0].kind

@@ -49,20 +49,19 @@ slice sorted staticmethod str sum super tuple type vars zip
 
 #: What the bodies of functions refer to, beside builtins.
 BODY_NAMES: Final = """
-self cache config e F nn math torch Tensor attend checkpoints committed
-decode_attention last prefill_attention linear_rows mixture
-placed placed_alone placed_alone_with_mask placed_with_mask repeat shaped_mask shapes traceable
+self cache config e F nn math torch Tensor checkpoints last linear_rows mixture
+placed placed_alone placed_alone_with_mask placed_with_mask begin shaped_mask shapes traceable
 """
 
 #: What stands at the top of the files; a test holds it against the runtime.
 FILE_NAMES: Final = """
-CACHED require check_values check_tokens as_booleans masked CacheRow Stretch Rows named_rows Cache Step lay_out
+CACHED NARROW FLAGS TEXTS TUPLES LITERALS require check_values check_tokens masked attend CacheRow Cache Caches Step copy lay_out
 Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
-differences usual_names is_besides once shortened Stored stored_tensors as_they_are listing in_dtype
-called filled instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind
+differences usual_names is_besides once shortened Stored stored_tensors as_they_are in_dtype
+paired FOURS WHOLES called numbered instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind
 INDEX FLOATS Format Packed Packing NAMES DTYPES FORMATS PACKED WHERE NUMBERS COPIES RESPELLINGS
-BESIDES Callable Sequence dataclass Path Any Literal fields Iterator module_from_spec
-spec_from_file_location argparse sys json re fnmatchcase commonprefix TemporaryDirectory
+BESIDES Callable Sequence dataclass Path Any Literal fields Iterator SourceFileLoader
+ModuleType argparse sys json re fnmatchcase commonprefix TemporaryDirectory
 SafetensorError safe_open save_file Mapping NamedTuple annotations OSError ValueError ImportError
 FileNotFoundError ModuleNotFoundError Config Model
 """

@@ -328,7 +328,8 @@ class Released:
                     names,
                 )
             )
-            given = [f"{name.upper()}_NAMES", f"{name}_tensors", name, format.stored()]
+            restored = f"lambda *tensors: [{name}(*tensors)]"
+            given = [f"{name.upper()}_NAMES", f"{name}_tensors", restored, format.stored()]
             listed += layout.lines("", call("Format", *map(Atom, given)), 1, ",")
         if listed:
             tables.append(["FORMATS = [", *listed, "]"])
@@ -348,7 +349,7 @@ class Released:
     @property
     def tables(self) -> frozenset[str]:
         """The names of the tables that the file has beside `NAMES`."""
-        found = {
+        found: dict[str, object] = {
             "FORMATS": self.formats,
             "DTYPES": self.dtypes,
             "PACKED": self.packed,
@@ -358,7 +359,16 @@ class Released:
             "RESPELLINGS": self.leeway.respellings,
             "BESIDES": self.leeway.besides,
         }
+        dtypes = {*self.dtypes.values(), *self.narrow}
+        found |= {"FOURS": "F4" in dtypes, "WHOLES": any(d[0] in "IUB" for d in dtypes)}
         return frozenset(name for name, entries in found.items() if entries)
+
+    @property
+    def narrow(self) -> Iterator[str]:
+        """The dtypes of the floats of storage formats, as safetensors calls them."""
+        for id_, _ in self.formats:
+            for row in self.program.formats[id_].tensors:
+                yield DTYPES[row.dtype or "f32"].safetensors
 
     def format_name(self, module: Module, number: int | None) -> str:
         """The function of a storage format; the table may have functions of its name, too."""

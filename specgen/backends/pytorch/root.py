@@ -15,8 +15,18 @@ from specgen.backends.pytorch.classes import ClassWriter
 from specgen.backends.pytorch.definitions import definition, docstring
 from specgen.backends.pytorch.functions import described, returned
 from specgen.backends.pytorch.initial import reset_parameters
-from specgen.backends.pytorch.layout import INDENT, Atom, KeywordArgument, Node, call, grouping
+from specgen.backends.pytorch.layout import (
+    INDENT,
+    Atom,
+    KeywordArgument,
+    Node,
+    Ternary,
+    call,
+    grouping,
+    subscript,
+)
 from specgen.backends.pytorch.masks import MASK, SUPPLIED, placed_like
+from specgen.backends.pytorch.plan import FilePlan
 from specgen.backends.pytorch.quoting import attribute, literal
 from specgen.backends.pytorch.rows import SELF
 from specgen.backends.pytorch.scope import CACHE, bound_names
@@ -40,9 +50,6 @@ from specgen.ir.roots import is_language_model
 from specgen.ir.visit import walk
 from specgen.records import dataclass
 
-#: What the user's cache holds for the model.
-HELD = layout.method(CACHE, "rows_of", SELF)
-
 
 @dataclass
 class RootWriter(ClassWriter):
@@ -51,6 +58,14 @@ class RootWriter(ClassWriter):
     @property
     def is_cached(self) -> bool:
         return self.module.id in self.plan.cached
+
+    @property
+    def cache_kind(self) -> str:
+        return "Caches" if self.plan.has_caches else "Cache"
+
+    @property
+    def cache_argument(self) -> str:
+        return f"cache: {self.cache_kind} | None = None"
 
     @property
     def places(self) -> str:
@@ -67,10 +82,9 @@ class RootWriter(ClassWriter):
             if inside is None:
                 done.append(self.called(function, name))
                 continue
-            done.append(self.called(forwarding(function), name))
             within = f"As `{name}`, of tokens that have their places, within a step."
-            lines = self.method(replace(function, description=within), inside)
-            done.append(lines)
+            done.append(self.method(replace(function, description=within), inside, ""))
+            done.append(self.called(forwarding(function), name))
         if self.is_cached:
             done.append(self.new_cache())
         return [*done, reset_parameters(self.plan), *methods("Checkpointed")]
@@ -84,14 +98,14 @@ class RootWriter(ClassWriter):
         ]
 
     def body(self, function: Function) -> BodyWriter:
-        return BodyWriter(self.plan, self.module, function, self.used, held=HELD)
+        return BodyWriter(self.plan, self.module, function, self.used)
 
     def called(self, function: Function, name: str) -> list[str]:
         """A function as it is called from outside; where its tokens stand may be left out."""
         given = [arg for arg in function.args if arg.name in SUPPLIED]
         like = placed_like(function)
         cached = self.plan.uses_cache(self.module, function)
-        body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
+        body = RootBody(self.plan, self.module, function, self.used, ends=cached)
         body.begins = cached and like is None
         body.placed = frozenset(SUPPLIED if like is not None else ())
         lines = body.write()
@@ -118,16 +132,17 @@ class RootWriter(ClassWriter):
         names = {arg.name for arg in function.args}
         positions, mask = (name if name in names else None for name in SUPPLIED)
         given: list[Node] = [Atom(like + "[..., 0]" * (rank - 2)), Atom(mask or "None")]
-        given += self.cache_and_stretches(function)
+        given += self.cache_of_step(function)
         keyword = [KeywordArgument("positions", Atom(positions))] if positions else []
         targets = f"{positions or '_'}, {mask or '_'} = "
         return layout.lines(targets, call(self.places, *given, *keyword), 2)
 
-    def cache_and_stretches(self, function: Function) -> list[Node]:
-        """What places tokens behind those that the cache holds for a function."""
+    def cache_of_step(self, function: Function) -> list[Node]:
+        """The cache behind whose tokens a function places its own, if it has one."""
         if not self.plan.uses_cache(self.module, function):
             return []
-        return [CACHE, *(Atom(literal(name)) for name in self.plan.grown_by(function))]
+        cache = grown(self.plan, function)
+        return [cache if cache == CACHE else Ternary(cache, CACHE, Atom("None"))]
 
     def attributes(self) -> list[str]:
         return [f"{INDENT * 2}self.config = config", *super().attributes()]
@@ -136,21 +151,21 @@ class RootWriter(ClassWriter):
         """The forward of the model; one that is no language model's takes what the table says."""
         if not is_language_model(function):
             cached = self.plan.uses_cache(self.module, function)
-            body = RootBody(self.plan, self.module, function, self.used, held=HELD, ends=cached)
+            body = RootBody(self.plan, self.module, function, self.used, ends=cached)
             body.begins = cached
             return self.written(function, "forward", body)
-        body = RootBody(self.plan, self.module, divided(function), self.used, held=HELD, each=True)
+        body = RootBody(self.plan, self.module, divided(function), self.used, each=True)
         body.ends = self.plan.uses_cache(self.module, function)
         body.placed = frozenset(SUPPLIED)
         lines = body.write()
         tokens, *_ = (body.variable(arg.name) for arg in function.args)
         arguments = ["self", f"{tokens}: Tensor", "mask: Tensor | None = None"]
-        arguments += ["cache: Cache | None = None"] if body.ends else []
+        arguments += [self.cache_argument] if body.ends else []
         arguments += ["last: bool = False"] if is_for_each_token(function) else []
         read = {value.name for value in walk(function.body) if isinstance(value, Var)}
         read |= body.measured
         supplied = ", ".join(name if name in read else "_" for name in SUPPLIED)
-        given = [Atom(tokens), Atom("mask"), *self.cache_and_stretches(function)]
+        given = [Atom(tokens), Atom("mask"), *self.cache_of_step(function)]
         margin = INDENT * 2
         text = [
             f'{margin}"""{tokens}: int64 [B, S] -> {body.shape(function.results[0].shape)}: '
@@ -170,30 +185,26 @@ class RootWriter(ClassWriter):
         return [*head, *text, *layout.lines(taken, call(self.places, *given), 2), *lines]
 
     def new_cache(self) -> list[str]:
-        first = dict.fromkeys(self.plan.stretches.values())
-        made = [
-            line
-            for name in first
-            for line in layout.lines(
-                f"{self.local(name)} = ", call("cache.stretch", Atom(literal(name))), 2
-            )
-        ]
+        made: Node = call("Cache", SELF, Atom("batch"), Atom("length"))
+        if self.plan.has_caches:
+            parts: dict[str, list[Node]] = {}
+            for name, first in self.plan.stretches.items():
+                unit = Atom(literal(self.plan.cache_name(name)))
+                parts.setdefault(first, []).append(unit)
+            groups = [grouping(names) for names in parts.values()]
+            made = call("Caches.of", SELF, Atom("batch"), Atom("length"), *groups)
         return [
-            *definition("new_cache", ["self", "batch: int", "length: int = 0"], "Cache", 1),
+            *definition("new_cache", ["self", "batch: int", "length: int = 0"], self.cache_kind, 1),
             f'{INDENT * 2}"""An empty cache for sequences of at most `length` tokens; of any, if 0."""',
-            f"{INDENT * 2}cache = Cache(self, batch, length)",
-            *made,
-            *layout.lines("cache.rows = ", self.combined(self.held()), 2),
-            f"{INDENT * 2}return cache",
+            *layout.lines("return ", made, 2),
         ]
 
-    def stretch_of(self, name: str) -> Node:
-        return Atom(self.local(self.plan.stretches[name]))
 
-    def local(self, stretch: str) -> str:
-        """The variable of a stretch in `new_cache`, which binds names of instances as well."""
-        several = len(set(self.plan.stretches.values())) > 1
-        return f"stretch_{stretch}" if several else "stretch"
+def grown(plan: FilePlan, function: Function) -> Node:
+    """The cache to which a function of the model appends: of several, one or some."""
+    if not plan.has_caches:
+        return CACHE
+    return subscript(CACHE, *(Atom(literal(name)) for name in plan.grown_by(function)))
 
 
 @dataclass
@@ -252,8 +263,8 @@ class RootBody(BodyWriter):
         args = [arg for arg in self.definition.args if not self.may_lack(arg)]
         dims = [[dim for dim in arg.type.shape if dim != REST] for arg in args]
         known = {step.name for step in solve(dims, variables(dims))}
-        given: list[Node | KeywordArgument] = [self.size(growth.batch), self.size(growth.new)]
-        given += [Atom(literal(name)) for name in self.plan.grown_by(self.definition)]
+        given: list[Node | KeywordArgument] = [grown(self.plan, self.definition)]
+        given += [self.size(growth.batch), self.size(growth.new)]
         total = Sym(growth.axis, "axis") if growth.total is None else growth.total
         if axes <= known:
             given.append(KeywordArgument("total", self.size(total)))
@@ -261,7 +272,7 @@ class RootBody(BodyWriter):
             given.append(KeywordArgument("mask", Atom(self.variable(MASK))))
         margin = INDENT * self.indent
         inner = self.indent + 1
-        return [f"{margin}if cache:", *layout.lines("", call("cache.begin", *given), inner)]
+        return [f"{margin}if cache:", *layout.lines("", call("begin", *given), inner)]
 
     def give(self, results: Sequence[Node]) -> None:
         if self.each and is_for_each_token(self.definition):
@@ -270,8 +281,12 @@ class RootBody(BodyWriter):
             margin, name = INDENT * self.indent, self.variable(last.names[0])
             self.lines += [f"{margin}if last:", f"{margin}{INDENT}{name} = {name}[:, -1:]"]
         if self.ends:
-            whole = results[0] if len(results) == 1 else grouping(results)
-            results = [call("committed", CACHE, whole)]
+            name = self.fresh("logits" if self.each else "results")
+            self.put(f"{name} = ", results[0] if len(results) == 1 else grouping(results), None)
+            ended = layout.method(grown(self.plan, self.definition), "commit")
+            margin = INDENT * self.indent
+            self.lines += [f"{margin}if cache:", *layout.lines("", ended, self.indent + 1)]
+            results = [Atom(name)]
         super().give(results)
 
 
@@ -303,7 +318,7 @@ def divided(function: Function) -> Function:
     (result,) = last.values
     mixed = tokenwise_of(result)
     taken = bound_names(function)
-    name = next(n for n in ("h", "hidden", *(f"h{i}" for i in range(len(taken)))) if n not in taken)
+    name = next(n for n in ("hidden", "h", *(f"h{i}" for i in range(len(taken)))) if n not in taken)
     final = replaced(result, mixed, Var(name, mixed.types))
     return replace(function, body=(*before, Assign((name,), mixed), Return((final,))))
 

@@ -14,6 +14,7 @@ from specgen.backends.pytorch.quoting import attribute
 from specgen.expr.node import TRUE
 from specgen.ir.model import (
     Module,
+    Program,
     Tensor,
 )
 
@@ -61,3 +62,15 @@ def place(path: str, kind: str, held: Node = SELF) -> Node:
 def stack(row: Tensor, held: Node = SELF) -> Node:
     """A row of all instances, stacked."""
     return Attribute(held, attribute(row.name.replace(".", "_")))
+
+
+def path_kind(program: Program, module: Module, path: str) -> str:
+    """What kind of row a path from a module leads to."""
+    *parts, row = path.split(".")
+    for name in parts:
+        found = module.parts_named(name)
+        if not found:
+            row = f"{name}.{row}"
+            break
+        module = program.modules[found[0].module]
+    return module.tensors_named(row)[0].kind

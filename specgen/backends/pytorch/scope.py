@@ -29,8 +29,8 @@ from specgen.backends.pytorch.layout import (
 from specgen.backends.pytorch.masks import Needed, is_causal_mask, narrow_values
 from specgen.backends.pytorch.ops.shape import written_range
 from specgen.backends.pytorch.plan import FilePlan, declared
-from specgen.backends.pytorch.quoting import attribute, function_name
-from specgen.backends.pytorch.rows import SELF, place, row_below, row_tensor
+from specgen.backends.pytorch.quoting import attribute, function_name, literal
+from specgen.backends.pytorch.rows import SELF, path_kind, place, row_below, row_tensor
 from specgen.backends.pytorch.values import ValueWriter, shape_text
 from specgen.backends.refusal import RefusalSite
 from specgen.dtypes import DTYPES
@@ -72,8 +72,7 @@ class Used:
 class BodyScope(ABC):
     """What one body may refer to; it answers what `values.Names` asks.
 
-    `module` is None for a free function; `stacked` where rows are picked from stacks by `e`;
-    `held` is what the cache holds for the module.
+    `module` is None for a free function; `stacked` where rows are picked from stacks by `e`.
     """
 
     plan: FilePlan
@@ -81,7 +80,6 @@ class BodyScope(ABC):
     definition: Function
     used: Used
     stacked: bool = False
-    held: Node = CACHE
     indent: int = 2
 
     def __post_init__(self) -> None:
@@ -197,7 +195,7 @@ class BodyScope(ABC):
         """A row of the model, here, or as a module below it is handed it."""
         assert self.module is not None
         if self.module.id == self.plan.program.root:
-            return place(target, self.plan.path_kind(self.module, target))
+            return place(target, path_kind(self.plan.program, self.module, target))
         return Atom(self.plan.shared_name(target))
 
     def shared_with(self, part: str) -> list[Node]:
@@ -240,14 +238,15 @@ class BodyScope(ABC):
         assert self.module is not None
         if part not in self.plan.cached_parts(self.module):
             return []
-        held = self.held
-        if not self.plan.passes_cache_on(self.module):
-            held = subscript(held, Atom(f'"{part}"'))
-        return [self.if_cached(held)]
+        cache = self.cache_with(part)
+        return [cache if cache == CACHE else Ternary(cache, CACHE, Atom("None"))]
 
-    def if_cached(self, held: Node) -> Node:
-        """What the cache holds, or None without a cache."""
-        return held if held == CACHE else Binary("and", CACHE, held)
+    def cache_with(self, name: str) -> Node:
+        """The cache that has a row, or the rows of a part: of the model one of several, perhaps."""
+        assert self.module is not None
+        if self.module.id != self.plan.program.root or not self.plan.has_caches:
+            return CACHE
+        return subscript(CACHE, Atom(literal(self.plan.stretches[name])))
 
     def call_part(self, value: CallPart, arguments: Sequence[Node]) -> Node:
         called = Attribute(SELF, attribute(value.part))

@@ -19,7 +19,7 @@ RUNTIME: Final = "specgen.backends.pytorch.runtime"
 
 #: The modules of the runtime in the order in which files show what they take from them.
 MODULES: Final = (
-    "config", "attention", "steps", "experts", "cache", "modules", "beside", "command",
+    "attention", "experts", "steps", "cache", "config", "modules", "tracing", "beside", "command",
     "checkpoint", "stored", "packing", "narrow", "tables",
 )  # fmt: skip
 
@@ -27,7 +27,6 @@ MODULES: Final = (
 ELSEWHERE: Final = """
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
 import math
@@ -236,3 +235,12 @@ def methods(name: str) -> list[list[str]]:
     assert isinstance(held.node, ast.ClassDef)
     nodes = (node for node in held.node.body if isinstance(node, ast.FunctionDef))
     return [list(held.lines[n.lineno - held.first : ends(n) - held.first + 1]) for n in nodes]
+
+
+def body(name: str, tables: Collection[str]) -> list[str]:
+    """The lines of a function of the runtime behind its docstring, to stand in another."""
+    text = runtime().definitions[name].text(tables)
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    lines = text.splitlines()[ends(function.body[0]) :]
+    return [line.removeprefix("    ") for line in lines]

@@ -162,30 +162,52 @@ def literals(values: Mapping[str, Value]) -> dict[str, Expr]:
     return {name: expression(value) for name, value in values.items()}
 
 
+class Fork:
+    """What is known where a path through a body has come to, and what was decided there.
+
+    Paths have beginnings in common, and what one of them asked, the others ask again: of a chain
+    of `else if`, each path all conditions before its own.  They are decided once.
+    """
+
+    def __init__(self, assumptions: Assumptions) -> None:
+        self.assumptions = assumptions
+        #: Conditions that the assumptions decide.
+        self.known: dict[Expr, bool] = {}
+        #: Both sides of conditions that they leave open.
+        self.sides: dict[Expr, tuple[Fork, Fork]] = {}
+
+    def decide(self, condition: Expr) -> bool | None:
+        if condition in self.sides:
+            return None
+        if condition not in self.known:
+            without, within = self.assumptions.sides(condition)
+            if without is not None and within is not None:
+                self.sides[condition] = Fork(without), Fork(within)
+                return None
+            self.known[condition] = without is None
+        return self.known[condition]
+
+
 class ByForks:
     """Decides by assumptions; where they leave a choice, takes the path it is told to."""
 
-    def __init__(self, assumptions: Assumptions, path: tuple[bool, ...]) -> None:
-        self.assumptions = assumptions
+    def __init__(self, start: Fork, path: tuple[bool, ...]) -> None:
+        self.at = start
         self.path = path
         self.made: list[bool] = []
-        self.choices: list[Expr] = []
 
     def decide(self, condition: Expr) -> bool | None:
-        known = self.assumptions.decide(condition)
+        known = self.at.decide(condition)
         if known is not None:
             return known
         position = len(self.made)
         value = self.path[position] if position < len(self.path) else True
-        assumed = self.assumptions.assume(condition, value)
-        assert assumed is not None  # decide() found both values possible
-        self.assumptions = assumed
+        self.at = self.at.sides[condition][value]
         self.made.append(value)
-        self.choices.append(condition)
         return value
 
     def known(self) -> Assumptions:
-        return self.assumptions
+        return self.at.assumptions
 
     def under(self, condition: Expr, value: bool) -> ByForks:
         """This one: it leaves nothing open."""
@@ -199,10 +221,11 @@ MAX_PATHS = 512
 def explore(start: Assumptions, visit: Callable[[ByForks], None]) -> Iterator[ByForks]:
     """Calls `visit` with an oracle for each reachable combination of the conditions it meets."""
     pending: list[tuple[bool, ...]] = [()]
+    beginning = Fork(start)
     visited = 0
     while pending and visited < MAX_PATHS:
         path = pending.pop()
-        oracle = ByForks(start, path)
+        oracle = ByForks(beginning, path)
         visit(oracle)
         visited += 1
         pending.extend(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from specgen.backends.onnx.lowering import Function, Functions, Liftings, OnnxCall, reduced
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.slots import as_slots, in_time
 from specgen.backends.onnx.stacks import as_is
 
 
@@ -13,9 +14,11 @@ def softmax(call: OnnxCall, *, axis: int) -> Edge:
 
 
 def cumulative(call: OnnxCall, *, axis: int) -> Edge:
-    x = call.tensor()
-    operands = (x, call.graph.scalar("i64", axis + len(x.shape)))
-    return call.graph.one(call.name, "CumSum", operands, call.dtype, x.shape)
+    graph, at = call.graph, axis + len(call.tensor().shape)
+    x = in_time(graph, call.name, call.tensor(), at)
+    operands = (x, graph.scalar("i64", at))
+    made = graph.one(call.name, "CumSum", operands, call.dtype, x.shape)
+    return as_slots(graph, call.name, made, at)
 
 
 def reduction(operator: str) -> Function:

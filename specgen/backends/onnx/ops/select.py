@@ -15,6 +15,7 @@ from specgen.backends.onnx.lowering import (
     expanded,
 )
 from specgen.backends.onnx.nodes import Edge, EdgeStack
+from specgen.backends.onnx.slots import as_slots, in_time
 from specgen.backends.onnx.stacks import as_is, broadcasting, rank, spread
 from specgen.expr.node import Expr
 
@@ -33,7 +34,7 @@ def where(call: OnnxCall) -> Edge:
 
 def take(call: OnnxCall) -> Edge:
     """Rows of a table; a table stored in few bits is cast after the rows are taken."""
-    table, index = call.tensor(0), call.tensor(1)
+    table, index = in_time(call.graph, call.name, call.tensor(0), 0), call.tensor(1)
     shape = index.shape + table.shape[1:]
     rows = call.graph.one(call.name, "Gather", (table, index), table.dtype, shape)
     return convert(call.graph, f"{call.name}.cast", rows, call.dtype)
@@ -42,6 +43,7 @@ def take(call: OnnxCall) -> Edge:
 def gather(call: OnnxCall) -> Edge:
     # The axis is counted from the front: onnx's reference evaluator is wrong about -1.
     x, index = call.tensor(0), call.tensor(1)
+    x = in_time(call.graph, call.name, x, len(x.shape) - 1)
     lead = broadcast([x.shape[:-1], index.shape[:-1]])
     x, index = (
         expanded(call.graph, f"{call.name}.{which}", edge, (*lead, edge.shape[-1]))
@@ -54,11 +56,13 @@ def gather(call: OnnxCall) -> Edge:
 
 
 def topk(call: OnnxCall, *, k: Expr) -> tuple[Edge, ...]:
-    x = call.tensor()
+    x = in_time(call.graph, call.name, call.tensor(), len(call.tensor().shape) - 1)
     count = call.dim(k)
     shape = (*x.shape[:-1], count)
     operands = (x, call.graph.extents((count,)))
-    return call.graph.add(call.names, "TopK", operands, (call.dtypes[0], shape), ("i64", shape))
+    results = ((call.dtypes[0], shape), ("i64", shape))
+    made = call.graph.add(call.names, "TopK", operands, *results)
+    return tuple(as_slots(call.graph, call.name, edge, len(shape) - 1) for edge in made)
 
 
 FUNCTIONS: Functions = {

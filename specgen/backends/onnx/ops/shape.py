@@ -12,6 +12,7 @@ from specgen.backends.onnx.dims import Dim, Shape, add, multiply, product
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Functions, Liftings, OnnxCall
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.slots import as_slots, in_time, ordered
 from specgen.backends.onnx.stacks import INSTANCES, as_is, together
 from specgen.dtypes import FLOATS
 from specgen.expr.node import Expr
@@ -21,6 +22,9 @@ from specgen.ops.record import REST_GROUP, Group, Groups, Sizes
 
 def iota(call: OnnxCall, *, n: Expr) -> Edge:
     length, graph = call.dim(n), call.graph
+    if graph.static:
+        order = ordered(graph, length)
+        return order.places if order else graph.integers(range(graph.number(length)))
     operands = (graph.scalar("i64", 0), graph.length(length), graph.scalar("i64", 1))
     return graph.one(call.name, "Range", operands, "i64", (length,))
 
@@ -36,22 +40,31 @@ def split(call: OnnxCall, *, sizes: tuple[Expr, ...], axis: int) -> tuple[Edge, 
     if len(sizes) == 1:
         return (x,)
     axis += len(x.shape)
+    x = in_time(call.graph, call.name, x, axis)
     lengths = tuple(map(call.dim, sizes))
     results = [(call.dtype, (*x.shape[:axis], n, *x.shape[axis + 1 :])) for n in lengths]
     operands = (x, call.graph.extents(lengths))
-    return call.graph.add(call.names, "Split", operands, *results, axis=axis)
+    made = call.graph.add(call.names, "Split", operands, *results, axis=axis)
+    return tuple(as_slots(call.graph, call.name, part, axis) for part in made)
 
 
 def concat(call: OnnxCall, *, axis: int) -> Edge:
     parts = [call.operand(i, call.dtype) for i in range(len(call.operands))]
     if len(parts) == 1:
         return parts[0]
+    graph, name = call.graph, call.name
     axis += len(parts[0].shape)
     length = parts[0].shape[axis]
     for part in parts[1:]:
         length = add(length, part.shape[axis])
     shape = (*parts[0].shape[:axis], length, *parts[0].shape[axis + 1 :])
-    return call.graph.one(call.name, "Concat", parts, call.dtype, shape, axis=axis)
+    if not any(ordered(graph, part.shape[axis]) for part in parts[1:]) and (
+        ordered(graph, parts[0].shape[axis]) or not ordered(graph, length)
+    ):
+        return graph.one(name, "Concat", parts, call.dtype, shape, axis=axis)
+    parts = [in_time(graph, name, part, axis) for part in parts]
+    made = graph.one(name, "Concat", parts, call.dtype, shape, axis=axis)
+    return as_slots(graph, name, made, axis)
 
 
 def slice_(call: OnnxCall, *, start: Expr, stop: Expr, axis: int) -> Edge:
@@ -60,10 +73,14 @@ def slice_(call: OnnxCall, *, start: Expr, stop: Expr, axis: int) -> Edge:
     first, end = call.dim(start), call.dim(stop)
     if first == 0 and end == x.shape[at]:
         return x
-    shape = (*x.shape[:at], add(end, first, -1), *x.shape[at + 1 :])
-    graph = call.graph
+    graph, length = call.graph, add(end, first, -1)
+    shape = (*x.shape[:at], length, *x.shape[at + 1 :])
+    within = graph.slots is not None and first == 0 and end == graph.slots.total
+    if not within:  # what lies behind the slots goes off, and they stay
+        x = in_time(graph, call.name, x, at)
     operands = (x, graph.extents((first,)), graph.extents((end,)), graph.integers([axis]))
-    return graph.one(call.name, "Slice", operands, call.dtype, shape)
+    made = graph.one(call.name, "Slice", operands, call.dtype, shape)
+    return made if within else as_slots(graph, call.name, made, at)
 
 
 # ---- rearrange and repeat --------------------------------------------------------------

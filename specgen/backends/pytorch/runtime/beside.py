@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -19,22 +20,17 @@ class Checkpointed(nn.Module):
     ) -> None:
         """Loads safetensors in the released naming: a file, or a folder of them.
 
-        All tensors are checked before the first is loaded, and then read one at a time.
         ignore: patterns (`lm_head.*`) of names that the checkpoint may have in excess.
         progress: wraps the list of what is to be loaded, as tqdm does.
-
-        Raises:
-            ValueError: it lists the tensors that are missing, in excess or not as needed.
+        A ValueError lists what is missing, in excess or not as needed, before the first is loaded.
         """
         checkpoints().load(self, path, ignore, progress)
 
     def save_checkpoint(self, folder: str | Path, shard: int = 5 * 10**9) -> None:
         """Saves safetensors in the released naming and packing, in files of at most `shard` bytes.
 
-        Several files have an index.  They are moved into the folder when all are written.
-
-        Raises:
-            ValueError: it is not known how to store a row as the release does.
+        They are moved into the folder when all are written.  A ValueError lists rows of which it
+        is not known how to store them as the release does.
         """
         checkpoints().save(self, folder, shard)
 
@@ -45,12 +41,11 @@ def checkpoints() -> Any:
     path = Path(__file__).with_name("checkpoint.py")
     if not path.is_file():
         raise FileNotFoundError(f"to load and save, checkpoint.py has to be beside {__file__}")
-    spec = spec_from_file_location(f"{__name__}_checkpoint", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
+    loader = SourceFileLoader(f"{__name__}_checkpoint", str(path))
+    module = ModuleType(loader.name)
+    module.__file__ = loader.path
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except ModuleNotFoundError as error:
         raise ImportError(f"to load and save checkpoints: pip install {error.name}") from None
     return module

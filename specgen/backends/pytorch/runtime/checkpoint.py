@@ -30,10 +30,7 @@ from specgen.backends.pytorch.runtime.tables import (
 
 
 def load(
-    model: Any,
-    path: str | Path,
-    ignore: Sequence[str] = (),
-    progress: Callable[..., Any] = iter,
+    model: Any, path: str | Path, ignore: Sequence[str] = (), progress: Callable[..., Any] = iter
 ) -> None:
     """What `Model.load_checkpoint` does."""
     plan = planned(model)
@@ -51,8 +48,7 @@ def load(
         raise ValueError("\n".join([f"{path} does not fit this model:", *shortened(faults)]))
     with torch.no_grad():
         for stored in progress(plan):
-            values = stored.unpack(*map(checkpoint.read, stored.kinds))
-            for row, value in zip(stored.rows, values):
+            for row, value in zip(stored.rows, stored.unpack(*map(checkpoint.read, stored.kinds))):
                 row.copy_(value)
 
 
@@ -63,28 +59,26 @@ def save(model: Any, folder: str | Path, shard: int = 5 * 10**9) -> None:
     if unknown:
         raise ValueError(f"what these hold is not known how to store: {', '.join(unknown[:4])}")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".saving-", dir=folder) as place:
-        files: list[Path] = []
-        places: dict[str, int] = {}
-        size = 0
+    with TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+        place, held, size = Path(temporary), list[list[str]](), 0
         for tensors in shards(model, plan, shard):
-            places |= dict.fromkeys(tensors, len(files))
-            files.append(Path(place) / str(len(files)))
-            save_file(tensors, files[-1], metadata={"format": "pt"})
+            save_file(tensors, place / str(len(held)), metadata={"format": "pt"})
+            held.append(list(tensors))
             size += sum(tensor.nbytes for tensor in tensors.values())
-        count, single, index = len(files), folder / "model.safetensors", folder / INDEX
-        names = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
-        weight_map = {name: names[number] for name, number in sorted(places.items())}
-        text = json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}, indent=2)
-        (Path(place) / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        count, single, index = len(held), folder / "model.safetensors", folder / INDEX
         if count == 1:
-            files[0].replace(single)
+            (place / "0").replace(single)
             index.unlink(missing_ok=True)
-        else:
-            for file, name in zip(files, names):
-                file.replace(folder / name)
-            (Path(place) / INDEX).replace(index)
-            single.unlink(missing_ok=True)
+            return
+        files = [f"model-{n:05}-of-{count:05}.safetensors" for n in range(1, count + 1)]
+        weight_map = {name: file for file, names in zip(files, held) for name in names}
+        document = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        text = json.dumps(document, indent=2, sort_keys=True)
+        (place / INDEX).write_text(f"{text}\n", encoding="utf-8")
+        for number, file in enumerate(files):
+            (place / str(number)).replace(folder / file)
+        (place / INDEX).replace(index)
+        single.unlink(missing_ok=True)
 
 
 def shards(model: Any, plan: list[Stored], most: int) -> Iterator[dict[str, Tensor]]:

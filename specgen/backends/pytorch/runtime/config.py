@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from specgen.backends.pytorch.runtime.tables import FLAGS, LITERALS, TEXTS, TUPLES
+
 
 def require(holds: bool, what: str) -> None:
     """Refuses a Config for which the file does not hold."""
@@ -17,15 +19,25 @@ def check_values(config: Any, /, *counts: str, **choices: tuple[str, ...]) -> No
     for field in fields(config):
         name, value = field.name, getattr(config, field.name)
         least, most = 0 if name in counts else 1, 2**48
-        words = choices.get(name, (value,))
-        items = value if isinstance(value, (tuple, list)) else [None]
-        whole = all(type(i) is int and 0 <= i <= most for i in items)
-        wanted, fits = {
-            "int": (f"an int from {least} to 2**48", type(value) is int and least <= value <= most),
-            "float": ("a number", type(value) in (int, float)),
-            "str": (f"a text of {words}", type(value) is str and value in words),
-            "bool": ("True or False", type(value) is bool),
-            "tuple[int, ...]": ("a tuple of ints from 0 to 2**48", whole),
-            "tuple[float, ...]": ("some numbers", all(type(i) in (int, float) for i in items)),
-        }.get(str(field.type), (f"like {field.default!r}", type(value) is type(field.default)))
+        wanted, fits = "a number", type(value) in (int, float)
+        if field.type == "int":
+            wanted, fits = f"an int from {least} to 2**48", type(value) is int
+            fits = fits and least <= value <= most
+        if FLAGS:
+            if field.type == "bool":
+                wanted, fits = "True or False", type(value) is bool
+        if TEXTS:
+            if name in choices:
+                fits = type(value) is str and value in choices[name]
+                wanted = f"a text of {choices[name]}"
+        if TUPLES:
+            items = value if isinstance(value, (tuple, list)) else [None]
+            if field.type == "tuple[int, ...]":
+                wanted = "a tuple of ints from 0 to 2**48"
+                fits = all(type(i) is int and 0 <= i <= most for i in items)
+            if field.type == "tuple[float, ...]":
+                wanted, fits = "some numbers", all(type(i) in (int, float) for i in items)
+        if LITERALS:
+            if str(field.type).startswith("Literal"):
+                wanted, fits = f"like {field.default!r}", type(value) is type(field.default)
         require(fits, f"{name} to be {wanted}, not {value!r}")

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specgen.backends.pytorch.runtime.tracing import traceable
+
 
 def mixture(
     expert: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, weights: Tensor, index: Tensor
@@ -31,23 +33,6 @@ def mixture(
         outputs = torch.cat([expert(e, rows) for e, (n, rows) in groups if n])
         outputs = outputs.index_select(0, order.argsort()).unflatten(0, index.shape)
     return (weights.unsqueeze(-2) @ outputs).squeeze(-2)
-
-
-def traceable(
-    expert: Callable[[Any, Tensor], Tensor], count: int, x: Tensor, index: Tensor
-) -> Tensor:
-    """The outputs [..., K, D] of a mixture in operations that do not depend on what is chosen."""
-    if x.size(-2) == 1:  # few rows: each with the instances that it has chosen
-        return expert(index, x[..., None, None, :]).squeeze(-2)
-    # As many rows for every instance as for the one that most have chosen.
-    chosen = index.flatten()  # [N * K]
-    hits = F.one_hot(chosen, count)  # [N * K, count]
-    place = (hits.cumsum(0) * hits).sum(-1) - 1
-    room: Any = hits.sum(0).max().clamp(min=2).item()
-    torch._check(room >= 2)
-    rows = x.new_zeros(count, room, x.size(-1))
-    rows[chosen, place] = x.flatten(0, -2).repeat_interleave(index.size(-1), dim=0)
-    return expert(slice(None), rows)[chosen, place].unflatten(0, index.shape)
 
 
 def linear_rows(x: Tensor, w: Tensor) -> Tensor:

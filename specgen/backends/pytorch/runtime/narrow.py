@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from specgen.backends.pytorch.runtime.tables import FOURS, WHOLES
+
 OTHERS = {"I64": "int64", "I32": "int32", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
 
 HALVES = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])  # what three bits of 4 stand for
@@ -21,22 +23,29 @@ def widened(tensor: Tensor) -> Tensor:
 
 
 def narrowed(values: Tensor, dtype: str) -> Tensor:
-    """Values in a dtype of safetensors: each the nearest that there is, at most the largest.
+    """Values in a dtype of safetensors: each the nearest that there is, at most the largest."""
+    if FOURS:
+        if dtype == "F4":
+            return paired(values)
+    if WHOLES:
+        if dtype in OTHERS:
+            return values.to(getattr(torch, OTHERS[dtype]))
+    return values.float().clamp(-448, 448).to(torch.float8_e4m3fn)
+
+
+def paired(values: Tensor) -> Tensor:
+    """Values as floats of 4 bits, two a byte.
 
     Raises:
-        ValueError: floats of 4 bits do not come in pairs.
+        ValueError: they do not come in pairs.
     """
-    if dtype == "F4":
-        if values.dim() == 0 or values.size(-1) % 2:
-            raise ValueError(f"F4 holds pairs of values, not {list(values.shape)}")
-        size, bounds = values.float().abs(), (HALVES[1:] + HALVES[:-1]) / 2
-        low, high = (torch.bucketize(size, bounds, right=right) for right in (False, True))
-        codes = torch.where(low % 2 == 0, low, high) + 8 * values.signbit()  # ties to even
-        first, second = codes.to(torch.uint8).unflatten(-1, (-1, 2)).unbind(-1)
-        return (first | second << 4).view(torch.float4_e2m1fn_x2)
-    if dtype == "F8_E4M3":
-        return values.float().clamp(-448, 448).to(torch.float8_e4m3fn)
-    return values.to(getattr(torch, OTHERS[dtype]))
+    if values.dim() == 0 or values.size(-1) % 2:
+        raise ValueError(f"F4 holds pairs of values, not {list(values.shape)}")
+    size, bounds = values.float().abs(), (HALVES[1:] + HALVES[:-1]) / 2
+    low, high = (torch.bucketize(size, bounds, right=right) for right in (False, True))
+    codes = torch.where(low % 2 == 0, low, high) + 8 * values.signbit()  # ties to even
+    first, second = codes.to(torch.uint8).unflatten(-1, (-1, 2)).unbind(-1)
+    return (first | second << 4).view(torch.float4_e2m1fn_x2)
 
 
 def scaled(matrix: Tensor, tile: tuple[int, int], dtype: str) -> list[Tensor]:

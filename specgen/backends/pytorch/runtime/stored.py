@@ -44,7 +44,7 @@ def stored_tensors(model: Any) -> Iterator[Stored]:
             for released, own in format.names:
                 for name, row in called(released, own, parameters, model.config):
                     kinds = {name + end: kind for end, kind in format.tensors(*row.shape).items()}
-                    yield Stored(kinds, [row], listing(format.restore), format.store)
+                    yield Stored(kinds, [row], format.restore, format.store)
     if PACKED:
         for entry in PACKED:
             together: dict[str, list[Tensor]] = {}
@@ -62,11 +62,6 @@ def stored_tensors(model: Any) -> Iterator[Stored]:
 
 def as_they_are(*tensors: Tensor) -> list[Tensor]:
     return list(tensors)
-
-
-def listing(restore: Callable[..., Tensor]) -> Callable[..., list[Tensor]]:
-    """A function that gives one tensor as one that gives a list of them."""
-    return lambda *tensors: [restore(*tensors)]
 
 
 def in_dtype(stored: Stored, dtype: str | None) -> Stored:
@@ -89,15 +84,17 @@ def called(
             holds = WHERE.get((released, own))
             if holds is not None and not holds(config, index):
                 continue
-        yield filled(released, index, config), row
+        if NUMBERS:
+            yield numbered(released, index, config), row
+        else:
+            yield released.format(**index), row
 
 
-def filled(released: str, index: dict[str, int], config: Any) -> str:
-    """A released name with its indices filled in."""
-    if NUMBERS:
-        for text, number in NUMBERS.items():
-            if text in released:
-                released = released.replace(text, str(number(config, index)))
+def numbered(released: str, index: dict[str, int], config: Any) -> str:
+    """A released name with its indices filled in, and numbers worked out from them."""
+    for text, number in NUMBERS.items():
+        if text in released:
+            released = released.replace(text, str(number(config, index)))
     return released.format(**index)
 
 
@@ -121,4 +118,8 @@ def stored_copies(model: Any) -> Iterator[tuple[str, str]]:
                 holds = WHERE.get((copy, original))
                 if holds is not None and not holds(model.config, index):
                     continue
-            yield filled(copy, index, model.config), filled(original, index, model.config)
+            if NUMBERS:
+                config = model.config
+                yield numbered(copy, index, config), numbered(original, index, config)
+            else:
+                yield copy.format(**index), original.format(**index)

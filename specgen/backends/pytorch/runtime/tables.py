@@ -23,7 +23,7 @@ class Format(NamedTuple):
 
     names: list[tuple[str, str]]  # what the names of the tensors begin with, and the matrix
     tensors: Callable[..., dict[str, Kind]]  # R, C -> kinds of the tensors, by ends of their names
-    restore: Callable[..., Tensor]  # the tensors -> the matrix
+    restore: Callable[..., list[Tensor]]  # the tensors -> the matrix alone
     store: Callable[[Tensor], list[Tensor]] | None  # the matrix -> the tensors, if that is known
 
 
@@ -57,4 +57,13 @@ NUMBERS: dict[str, Callable[[Any, dict[str, int]], int]] = {}
 COPIES: list[tuple[str, str, str]] = []
 RESPELLINGS: list[tuple[str, str]] = []
 BESIDES: list[str] = []
-CACHED = True  # whether the model has caches; no table, but decided as one
+
+# No tables, but decided as those are.
+CACHED = True  # whether the model has caches
+NARROW = True  # whether values are narrower than keys somewhere
+FLAGS = True  # whether Config has fields of that kind, and of those below
+TEXTS = True
+FOURS = True  # whether rows are stored as floats of 4 bits
+WHOLES = True  # whether rows are stored as whole numbers
+TUPLES = True
+LITERALS = True

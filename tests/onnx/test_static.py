@@ -1,0 +1,401 @@
+"""Two graphs whose dims are all numbers compute what the one with symbolic dims does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import CacheForm, Ops, Options, OptionsError, StaticLengths
+from specgen.backends.refusal import Refusal
+from specgen.frontend.load import load_program
+from specgen.ir.model import Program
+from tests.onnx.checkpoints import random_weights
+from tests.onnx.references import Override, in_f32, load_spec, reference
+from tests.onnx.session import Session, fill, parsed
+from tests.onnx.static import StaticSession, faults, graphs
+from tests.references import needs_references, saved
+
+Array = np.ndarray
+
+CACHES: tuple[CacheForm, ...] = ("position", "shift", "new")
+
+#: Until a mixture has a form without control flow: that of its Loop over experts.
+MIXTURE = frozenset({"Loop", "Unique", "NonZero", "Shape"})
+
+ATTENTION: dict[str, Override] = {
+    "vocab_size": 96, "dim": 48, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 12,
+    "inter_dim": 64,
+}  # fmt: skip
+
+#: Tables in small: attention to all, or to a window, or with sinks, or to a latent.
+TABLES: Mapping[str, Mapping[str, Override]] = {
+    "llama": ATTENTION,
+    "gpt2": {"vocab_size": 96, "dim": 48, "n_layers": 2, "n_heads": 4, "max_seq_len": 64},
+    "gemma2": {**ATTENTION, "window": 5, "query_scalar": 12},
+    "mistral": {**ATTENTION, "window": 5},
+}
+
+BATCH, PREFILL, CONTEXT = 2, 8, 24
+
+
+def options(cache: CacheForm, ops: Ops = "standard", context: int = CONTEXT) -> Options:
+    lengths = StaticLengths(BATCH, PREFILL, context)
+    return Options(static=lengths, cache=cache, ops=ops)
+
+
+@cache
+def table(name: str) -> Program:
+    return in_f32(load_spec(name, None, **TABLES[name]))
+
+
+@cache
+def weights(name: str) -> dict[str, Array]:
+    return random_weights(build(table(name)), 4)
+
+
+def padded(side: str) -> Array:
+    """A mask of a prompt of which one sequence is shorter, padded on a side or in between."""
+    mask = np.ones((BATCH, PREFILL), np.int64)
+    mask[1, {"left": slice(0, 3), "right": slice(5, 8), "between": slice(2, 4)}[side]] = 0
+    return mask
+
+
+def tokens(count: int) -> Array:
+    return np.random.default_rng(3).integers(0, 96, (BATCH, count))
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("side", ["left", "right", "between"])
+def test_a_prompt_and_its_continuation(
+    name: str, cache: CacheForm, side: str, tmp_path: Path
+) -> None:
+    ids, mask = tokens(CONTEXT), padded(side)
+    usual = Session.open(fill(build(table(name)), weights(name), tmp_path), BATCH)
+    static = StaticSession.open(table(name), options(cache), weights(name), tmp_path)
+    expected, found = usual(ids[:, :PREFILL], mask), static.prefill(ids[:, :PREFILL], mask)
+    assert np.abs(expected).max() > 0.5
+    assert np.abs(found - expected)[mask == 1].max() <= 2e-5
+    for at in range(PREFILL, CONTEXT):
+        new = ids[:, at : at + 1]
+        assert np.abs(static.decode(new) - usual(new)).max() <= 2e-5
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_prompt_longer_than_a_prefill_comes_in_pieces(cache: CacheForm, tmp_path: Path) -> None:
+    ids = tokens(2 * PREFILL + 4)
+    usual = Session.open(fill(build(table("mistral")), weights("mistral"), tmp_path), BATCH)
+    static = StaticSession.open(table("mistral"), options(cache), weights("mistral"), tmp_path)
+    for start in (0, PREFILL):
+        piece = ids[:, start : start + PREFILL]
+        assert np.abs(static.prefill(piece) - usual(piece)).max() <= 2e-5
+    for at in range(2 * PREFILL, ids.shape[1]):
+        new = ids[:, at : at + 1]
+        assert np.abs(static.decode(new) - usual(new)).max() <= 2e-5
+
+
+def test_what_follows_a_shorter_prompt_is_written_over_its_padding(tmp_path: Path) -> None:
+    """Padding on the right takes no room where new rows are written by position."""
+    ids, short = tokens(CONTEXT), 5
+    usual = Session.open(fill(build(table("mistral")), weights("mistral"), tmp_path), BATCH)
+    static = StaticSession.open(table("mistral"), options("position"), weights("mistral"), tmp_path)
+    mask = np.ones((BATCH, PREFILL), np.int64)
+    mask[:, short:] = 0
+    found = static.prefill(ids[:, :PREFILL], mask, kept=short)
+    assert np.abs(found[:, :short] - usual(ids[:, :short])).max() <= 2e-5
+    for at in range(short, CONTEXT):
+        new = ids[:, at : at + 1]
+        assert np.abs(static.decode(new) - usual(new)).max() <= 2e-5
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("name", ["llama", "mistral"])
+def test_beyond_the_context_the_oldest_tokens_are_forgotten(
+    name: str, cache: CacheForm, tmp_path: Path
+) -> None:
+    """A ring: two times round, against a graph that keeps all and is told to see the last ones."""
+    context = 12
+    ids = tokens(3 * context)
+    usual = Session.open(fill(build(table(name)), weights(name), tmp_path), BATCH)
+    static = StaticSession.open(
+        table(name), options(cache, context=context), weights(name), tmp_path
+    )
+    short = PREFILL if cache != "new" else 0
+    for at in [short, *range(short + 1, ids.shape[1])] if short else range(ids.shape[1]):
+        start = 0 if at == short and short else at - bool(short)
+        new = ids[:, start : max(at, start + 1)]
+        total = start + new.shape[1]
+        seen = np.ones((BATCH, total), np.int64)
+        seen[:, : max(0, total - context)] = 0
+        positions = np.broadcast_to(np.arange(start, total), new.shape)
+        given = {"input_ids": new, "attention_mask": seen, "position_ids": positions}
+        names = [value.name for value in usual.session.get_outputs()]
+        values = usual.session.run(names, {**given, **usual.cache})
+        results = dict(zip(names, values, strict=True))
+        usual.cache = {n: results[n.replace("past_key_values", "present")] for n in usual.cache}
+        found = static.prefill(new) if new.shape[1] > 1 else static.decode(new)
+        assert np.abs(found - results["logits"]).max() <= 2e-5
+
+
+@pytest.mark.parametrize("ops", ["standard", "primitive"])
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("name", TABLES)
+def test_every_dim_is_a_number(name: str, cache: CacheForm, ops: Ops) -> None:
+    for data in graphs(table(name), options(cache, ops)).values():
+        assert sorted(set(faults(data))) == []
+
+
+def test_the_check_above_finds_what_is_not_static() -> None:
+    found = set(faults(build(table("llama"))))
+    assert {"Shape", "Range", "dims of logits", "dims of input_ids"} <= found
+    assert "Expand to a computed shape" in found or "Reshape to a computed shape" in found
+
+
+def test_metadata_and_inputs_say_the_lengths() -> None:
+    files = graphs(table("llama"), options("position"))
+    assert list(files) == ["prefill.onnx", "decode.onnx"]
+    for data, new in zip(files.values(), (PREFILL, 1), strict=True):
+        model = parsed(data)
+        told = {entry.key: entry.value for entry in model.metadata_props}
+        assert told["static"] == f"batch={BATCH},prefill={PREFILL},context={CONTEXT}"
+        assert (told["new_tokens"], told["cache"]) == (str(new), "position")
+        dims = {value.name: shape(value) for value in (*model.graph.input, *model.graph.output)}
+        assert dims["input_ids"] == dims["position_ids"] == [BATCH, new]
+        assert dims["attention_mask"] == [BATCH, CONTEXT]
+        assert dims["cache_position"] == [1]
+        assert dims["logits"] == [BATCH, new, 96]
+        assert dims["past_key_values.0.key"] == dims["present.0.key"] == [BATCH, CONTEXT, 2, 12]
+
+
+def shape(value: Any) -> list[int]:
+    return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_repeated_layers_are_those_that_are_walked(cache: CacheForm) -> None:
+    from specgen.backends.onnx.build import StaticStep
+
+    chosen = options(cache)
+    assert chosen.lengths is not None
+    step = StaticStep("decode.onnx", 1, chosen.lengths)
+    program = table("mistral")
+    assert build(program, chosen, step=step) == build(program, chosen, repeat=False, step=step)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"static": "batch=1,prefill=8"}, "static is batch=B,prefill=S,context=T"),
+        ({"static": "batch=1,prefill=8,context=x"}, "static is batch=B,prefill=S,context=T"),
+        ({"static": "batch=1,prefill=8,prefill=8,context=9"}, "static is batch=B"),
+        ({"static": "batch=0,prefill=8,context=9"}, "batch is a whole number from 1"),
+        ({"static": "batch=1,prefill=8,context=4"}, "8 new tokens exceed a context of 4"),
+        ({"static": "batch=1,prefill=8,context=8", "cache": "new"}, "prefill is less than context"),
+        ({"static": "batch=1,prefill=8,context=9", "form": "functions"}, "static graphs are flat"),
+        ({"static": "batch=1,prefill=8,context=9", "experts": "released"}, "no experts by If"),
+        ({"cache": "shift"}, "give static lengths"),
+        ({"index": "i16"}, "index is i64, i32"),
+        ({"opset": 12}, "opset is 13 to 27"),
+        ({"opset": True}, "opset is 13 to 27"),
+    ],
+)
+def test_options_that_do_not_go_together(given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(OptionsError, match=reason):
+        Options(**given)
+
+
+def test_a_text_and_a_record_are_equal_options() -> None:
+    text = Options(static="context=9, batch=1,prefill=8")
+    assert text == Options(static=StaticLengths(1, 8, 9))
+    assert text.given() == {"static": "batch=1,prefill=8,context=9"}
+
+
+WHOLE = """language 1
+model whole "All tokens at once" {
+  params {
+    dim : size = 8
+    vocab_size : size = 8
+  }
+  tensors {
+    table : [vocab_size, dim]
+    head  : dim -> vocab_size
+  }
+  forward(tokens: i64 [B, S], mask: bool [B, S]) -> [B, S, vocab_size] {
+    x = take(table, tokens)
+    return head(where(rearrange(mask, "b s -> b s 1"), x, 0))
+  }
+}
+"""
+
+LAYER = """language 1
+model layer "No language model" {
+  params {
+    dim : size = 8
+  }
+  tensors {
+    w : dim -> dim
+  }
+  forward(x: [B, S, dim]) -> [B, S, dim] {
+    return w(x)
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(WHOLE, "no step that decodes"), (LAYER, "one of a language model")]
+)
+def test_a_forward_without_steps_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.dsv3"
+    path.write_text(text)
+    with pytest.raises(Refusal, match=reason):
+        graphs(load_program(path), options("position"))
+
+
+# ---- what asks for the order of slots --------------------------------------------------
+
+#: A table that asks for the order of slots in each way that there is; `{seen}` is its attention.
+ORDERS = """language 1
+model orders "Slots in order" {{
+  params {{
+    dim : size = 8
+    vocab_size : size = 32
+  }}
+  tensors {{
+    table : [vocab_size, dim]
+    head  : dim -> vocab_size
+  }}
+  cache {{
+    rows : [B, T, dim] along T
+  }}
+  forward(tokens: i64 [B, S], positions: i64 [B, S], mask: bool [B, T]) -> [B, S, vocab_size] {{
+    x    = take(table, tokens)
+    k    = append(rows, x)
+    real = rearrange(mask, "b t -> b 1 t")
+    old  = iota(T) <= rearrange(iota(S) + (T - S), "s -> s 1") and real
+    s    = where(old, einsum("b s d, b t d -> b s t", x, k), -1000)
+{body}
+    return head(x + y)
+  }}
+}}
+"""
+
+BODIES = {
+    "running sum": """
+    w = cumsum(where(old, softmax(s), 0), over = T)
+    y = einsum("b s t, b t d -> b s d", w, k)""",
+    "new rows": """
+    y = slice(k, T - S, T, over = 1) * 2 + max(s, keep = true)""",
+    "older and new rows": """
+    before, new = split(k, [T - S, S], over = 1)
+    known = rearrange(slice(mask, 0, T - S), "b t -> b t 1")
+    y = new + max(s, keep = true) + rearrange(sum(where(known, before, 0), over = 1), "b d -> b 1 d")""",
+    "one slot more in front": """
+    more = concat([slice(s, T - 1, T, over = T), s])
+    w = slice(softmax(where(more > -900, cumsum(where(more > -900, more, 0)) * 0.1, -1000)), 1, T + 1, over = -1)
+    y = einsum("b s t, b t d -> b s d", w, k)""",
+    "one slot more behind": """
+    all = softmax(concat([s, slice(s, T - 1, T, over = T)]))
+    w, more = split(all, [T, 1])
+    y = einsum("b s t, b t d -> b s d", w, k) + more""",
+    "slots of one slot more": """
+    all = softmax(concat([s, slice(s, T - 1, T, over = T)]) * cast(T + 1 - iota(T + 1), like = s))
+    y = einsum("b s t, b t d -> b s d", slice(all, 0, T, over = -1), k)""",
+    "places": """
+    w = where(old, cast(iota(T) - T, like = s), 0)
+    y = einsum("b s t, b t d -> b s d", w, k)""",
+    "best slots": """
+    best, at = topk(s, 2)
+    far = take(cast(iota(T) - T, like = s), at) + cast(at - T, like = s)
+    near = sum(where(best > -900, far * gather(s, at), 0))
+    y = rearrange(near, "b s -> b s 1") * x""",
+}
+
+
+@pytest.fixture
+def ordering(tmp_path: Path) -> Path:
+    return tmp_path / "orders.dsv3"
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("cache", CACHES)
+def test_what_asks_for_the_order_of_slots_gets_it(
+    body: str, cache: CacheForm, ordering: Path, tmp_path: Path
+) -> None:
+    ordering.write_text(ORDERS.format(body=BODIES[body]))
+    program, ids, mask = load_program(ordering), tokens(20) % 32, padded("between")
+    checkpoint = random_weights(build(program), 1)
+    usual = Session.open(fill(build(program), checkpoint, tmp_path), BATCH)
+    static = StaticSession.open(program, options(cache), checkpoint, tmp_path)
+    expected = usual(ids[:, :PREFILL], mask)
+    found = static.prefill(ids[:, :PREFILL], mask)
+    assert np.abs(found - expected)[mask == 1].max() <= 1e-4
+    for at in range(PREFILL, 20):
+        new = ids[:, at : at + 1]
+        assert np.abs(static.decode(new) - usual(new)).max() <= 1e-4
+
+
+def test_an_order_that_slots_have_not_is_refused_by_name(ordering: Path) -> None:
+    body = """
+    twice = cumsum(concat([s, s]), over = -1)
+    y = einsum("b s t, b t d -> b s d", slice(twice, 0, T, over = -1), k)"""
+    ordering.write_text(ORDERS.format(body=body))
+    program = load_program(ordering)
+    with pytest.raises(Refusal, match="use `--cache shift`") as caught:
+        graphs(program, options("position"))
+    assert caught.value.site is not None
+    graphs(program, options("shift"))
+
+
+# ---- against transformers --------------------------------------------------------------
+
+RELEASED = ["llama", "gpt2", "gemma2", "mistral", "qwen3_moe", "gpt_oss", "deepseek_v3"]
+
+
+@pytest.mark.slow
+@needs_references
+@pytest.mark.parametrize("side", ["none", "left", "right"])
+@pytest.mark.parametrize("name", RELEASED)
+def test_sixteen_tokens_against_transformers(name: str, side: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        saved(name), attn_implementation="eager"
+    )
+    ids = np.random.default_rng(7).integers(0, model.config.vocab_size, (BATCH, 32))
+    prompt = np.ones((BATCH, 16), np.int64)
+    if side != "none":
+        prompt[1, slice(0, 5) if side == "left" else slice(11, 16)] = 0
+    mask = np.concatenate([prompt, np.ones((BATCH, 16), np.int64)], axis=1)
+    expected = np.zeros((*ids.shape, model.config.vocab_size), np.float32)
+    for row, real in zip(range(BATCH), mask == 1, strict=True):  # each alone and without padding
+        with torch.no_grad():
+            expected[row, real] = model(torch.from_numpy(ids[row, real][None])).logits.numpy()[0]
+    ours = reference(name)
+    for cache_form in CACHES:
+        for ops in ("standard", "primitive"):
+            chosen = Options(static=StaticLengths(BATCH, 16, 40), cache=cache_form, ops=ops)
+            static = StaticSession.open(ours.program(), chosen, ours.weights, tmp_path / ops)
+            found = [static.prefill(ids[:, :16], prompt)]
+            found += [static.decode(ids[:, at : at + 1]) for at in range(16, 32)]
+            off = np.abs(np.concatenate(found, axis=1) - expected)[mask == 1]
+            assert off.max() <= 5e-5, (cache_form, ops)
+
+
+@pytest.mark.slow
+@needs_references
+@pytest.mark.parametrize("name", ["qwen3_moe", "gpt_oss", "deepseek_v3"])
+def test_all_of_a_mixture_is_static_but_its_loop(name: str) -> None:
+    for ops in ("standard", "primitive"):
+        chosen = Options(static=StaticLengths(1, 16, 40), ops=ops)
+        for data in graphs(reference(name).program(), chosen).values():
+            found = set(faults(data, allowed=MIXTURE))
+            unknown = {fault for fault in found if fault.startswith("dims of")}
+            assert found == unknown
+            assert len(unknown) <= 4  # which experts are active, once a layer
