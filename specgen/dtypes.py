@@ -5,8 +5,9 @@ Widths are in bits: of a dtype narrower than a byte several elements share one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from math import nan
 from typing import Final, Literal
 
 from specgen.records import dataclass
@@ -73,6 +74,21 @@ UNGATHERED: Final = frozenset(row.name for row in ROWS if row.since)
 COMPUTED_FLOATS: Final = tuple(row.name for row in ROWS if row.kind == "float" and row.computes)
 
 COMPUTED: Final = tuple(row.name for row in ROWS if row.computes)
+
+
+def f8e4m3_values() -> list[float]:
+    """What each byte of f8e4m3 stands for, from 0 on: 1.mmm × 2^(eeee - 7), no infinity."""
+    found = []
+    for byte in range(256):
+        exponent, mantissa = byte >> 3 & 15, byte & 7
+        value = (8 + mantissa) * 2.0 ** (exponent - 10) if exponent else mantissa * 2.0**-9
+        value = nan if byte & 127 == 127 else value
+        found.append(-value if byte & 128 else value)
+    return found
+
+
+#: Of those, what the codes of a dtype stand for where whole bytes hold them.
+CODES: Final[Mapping[str, Callable[[], list[float]]]] = {"f8e4m3": f8e4m3_values}
 
 
 def bytes_of(dtype: str, elements: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from specgen.backends.base import TARGETS, require_targets
-from specgen.backends.onnx.options import BESIDE, CHOICES, OPSETS, STATIC, Options
+from specgen.backends.onnx.options import ALIASES, BESIDE, CHOICES, OPSETS, STATIC, Options
 from specgen.cli.arguments import UsageError, add_spec, select_tables
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import no_such
@@ -18,7 +18,11 @@ OUTPUT: Final = "generated"
 #: The options of model.onnx with a closed list of values: field of `Options`, and what it is.
 ONNX: Final = {
     "--onnx-form": ("form", "one flat graph, or a function for each module"),
-    "--experts": ("experts", "stacked, or one for each released tensor"),
+    "--experts": (
+        "experts",
+        "one chosen expert after the other (`stacked` is its other name), all at once, the chosen"
+        " ones at once, or one initializer for each released tensor",
+    ),
     "--weights": ("weights", "inputs of the graph, bytes of a file beside it, or inside it"),
     "--ops": ("ops", "how new an operator may be; `ort`: those of onnxruntime too"),
     "--cache": (
@@ -117,7 +121,7 @@ def read_onnx_options(arguments: argparse.Namespace) -> Options:
     """The choices for model.onnx."""
     chosen = {name: v for name in CHOICES if (v := getattr(arguments, name)) is not None}
     for option, (name, _) in ONNX.items():
-        if name in chosen and chosen[name] not in CHOICES[name]:
+        if name in chosen and chosen[name] not in (*CHOICES[name], *ALIASES.get(name, ())):
             raise no_such(f"value of {option}", chosen[name], CHOICES[name])
     return Options(
         **chosen,

@@ -33,6 +33,13 @@ from tests.onnx.test_static import CACHES
 PROGRAMS = int(os.environ.get("SPECGEN_FUZZ_PROGRAMS", "2000"))
 SEED = int(os.environ.get("SPECGEN_FUZZ_SEED", "1000"))
 
+#: The forms of mixtures that have no Loop, and what they meet.
+MIXED = [
+    Options(experts=experts, ops=ops, form=form)
+    for ops, form in (("standard", "flat"), ("primitive", "functions"), ("ort", "functions"))
+    for experts in ("dense", "gathered")
+]
+
 #: As many tests, for as many processes.
 PARTS = 4
 
@@ -62,6 +69,11 @@ def failures(seeds: Iterable[int], forms: Sequence[Options], folder: Path) -> li
 def disagreements(program: Program, form: Options, folder: Path, seed: int) -> list[str]:
     layers = Layers(program, folder, seed)
     return list(differences(layers, PARAMS["vocab_size"], [form], seed))
+
+
+def mixing(seeds: Iterable[int]) -> list[int]:
+    """Those whose tables have a mixture."""
+    return [seed for seed in seeds if "mixture(" in table(seed)]
 
 
 # ---- static graphs ---------------------------------------------------------------------
@@ -204,6 +216,18 @@ def test_a_seed_is_a_table() -> None:
 
 def test_a_few_random_tables_agree(tmp_path: Path) -> None:
     assert failures(range(12), EVERY[:1], tmp_path) == []
+
+
+def test_a_few_mixtures_without_control_flow_agree(tmp_path: Path) -> None:
+    assert failures(mixing(range(16)), MIXED[:2], tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_mixtures_without_control_flow_agree(part: int, tmp_path: Path) -> None:
+    seeds = mixing(range(SEED + part, SEED + PROGRAMS // 2, PARTS))
+    for number, form in enumerate(MIXED):
+        assert failures(seeds[number :: len(MIXED)], [form], tmp_path) == []
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def document(
     nodes = graph.finish(outputs)
     weights.leave_out({name for node in nodes for name in reads(node)})
     # Names are half the file in the form of functions; a rule for each row says as much.
-    ruled = not flat and options.experts == "stacked" and checkpoint is None
+    ruled = not flat and not options.apart and checkpoint is None
     called = weights.places() if ruled else weights.patterns()
     given = weights.ordered() if options.weights == "none" else ()
     return Document(

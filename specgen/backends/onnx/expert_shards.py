@@ -35,7 +35,9 @@ class ExpertShard:
         return self.at is None or instance in self.at
 
     def place(self, instance: int) -> int:
-        """Where an instance is along the first dim; 0 for one that it does not hold."""
+        """Where an instance is along the first dim; 0 for one alone, or that it does not hold."""
+        if self.only is not None:
+            return 0
         return instance if self.at is None else self.at.get(instance, 0)
 
     @property
@@ -50,11 +52,14 @@ class ExpertShard:
         return self.only, None if self.at is None else tuple(sorted(self.at.items()))
 
 
-def overlays(found: Sequence[ByteRange]) -> Iterator[Mapping[int, int] | int]:
+def overlays(
+    found: Sequence[ByteRange], *, as_bytes: bool = False
+) -> Iterator[Mapping[int, int] | int]:
     """The instances that one initializer can hold over what lies in a file, with their places.
 
     It starts with the first of them, and each lies at a multiple of its own length from there;
     what is between them belongs to others.  An instance for which there is no such is alone.
+    With `as_bytes` those of narrow floats can be gathered like others.
     """
     together: dict[tuple[str, str], list[int]] = {}
     for instance, stretch in enumerate(found):
@@ -62,7 +67,7 @@ def overlays(found: Sequence[ByteRange]) -> Iterator[Mapping[int, int] | int]:
     for (_, dtype), instances in together.items():
         places = multiples({instance: found[instance] for instance in instances})
         whole = len(instances) == len(found) and max(places.values(), default=0) < len(found)
-        if len(instances) > 1 and places and (whole or dtype not in UNGATHERED):
+        if len(instances) > 1 and places and (whole or as_bytes or dtype not in UNGATHERED):
             yield places
         else:
             yield from instances

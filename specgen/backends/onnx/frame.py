@@ -80,7 +80,8 @@ class GraphFrame:
 
     `path` is the module's place in the table, and `place` what the names of its nodes begin
     with.  `scope` holds the module's compile-time names, `env` the shape variables as well.
-    `read` gives the stored tensor of a row by its path; `layer` is the innermost index.
+    `read` gives the stored tensor of a row by its path; `layer` is the innermost index.  `stacked`
+    says that this is many instances of a mixture at once, whose rows are stacks.
     """
 
     state: WalkState
@@ -92,6 +93,7 @@ class GraphFrame:
     read: Read
     layer: int
     values: dict[str, Operand] = field(default_factory=dict)
+    stacked: bool = False
 
     @property
     def unpacking(self) -> bool:

@@ -101,18 +101,18 @@ def initializers(
         EvaluationError: its tensors cannot be put together, or have to be and lie in a checkpoint.
     """
     beside = bool(checkpoint) and options.beside_checkpoint
-    if not place.outside or (options.experts == "stacked" and not beside):
+    if not place.outside or (not options.apart and not beside):
         yield ExpertShard(place.path), whole(place, checkpoint)
         return
     if len(place.outside) > 1:
         raise EvaluationError(f"`{place.row.name}`: experts of experts are one stack or nothing")
     names, paths = place.released(), place.own()
     sources = [checkpoint[name] for name in names] if checkpoint else []
-    if options.experts == "released" or not beside:
+    if options.apart or not beside:
         for instance in range(len(names)):
             yield single(place, names, paths, sources, instance)
         return
-    found = list(overlays(sources))
+    found = list(overlays(sources, as_bytes=options.experts == "gathered"))
     for number, held in enumerate(found):
         if isinstance(held, int):
             yield single(place, names, paths, sources, held)

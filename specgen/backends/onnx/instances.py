@@ -1,21 +1,31 @@
-"""The tensors of one instance of a mixture, whose number is known only when the graph runs.
+"""The tensors of a mixture's instances: of one, whose number is known only when the graph runs.
 
 Gathered where a stack holds them; where they lie in several initializers, a tree of Ifs decides.
+Or of many at once, as stacks: those of many numbers, or all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Final
 
 from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.expert_shards import ExpertShard, divided
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import convert
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.backends.onnx.openvino_if import once
-from specgen.dtypes import UNGATHERED
+from specgen.dtypes import DTYPES, UNGATHERED
 from specgen.expr.evaluate import EvaluationError
+from specgen.ir.verify import InternalFault
 from specgen.records import dataclass
+
+#: The initializers of a row that are all gathered from, each as often as there are choices.
+MAX_GATHERED: Final = 8
+
+#: Rows of which an instance has this much less than of all together are put together instead.
+MIN_SHARE: Final = 64
 
 #: Gives the stored tensor of a row by its path.
 Read = Callable[[str], Edge]
@@ -23,13 +33,17 @@ Read = Callable[[str], Edge]
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """The rows of `count` instances: the pieces of each, and what reads an initializer."""
+    """The rows of `count` instances: the pieces of each, and what reads an initializer.
+
+    `decoded` gives the numbers of a row that was gathered.
+    """
 
     graph: Graph
     name: str
     count: int
     pieces: Mapping[str, Sequence[ExpertShard]]
     read: Read
+    decoded: Callable[[str, Edge], Edge]
 
     def reader(self, which: Edge, known: Mapping[str, Edge] | None = None) -> Read:
         """What reads the rows of the instance that `which`, an i64 scalar, says.
@@ -49,10 +63,137 @@ class Instances:
 
         return row
 
+    def chosen(self, index: Edge) -> Read:
+        """What reads the rows of the instances that `index`, i64 [count], says, as stacks.
+
+        What lies in a few initializers is gathered from each of them.
+
+        Raises:
+            EvaluationError: it lies in many, and is not small beside the other rows.
+        """
+
+        def row(path: str, pieces: Sequence[ExpertShard]) -> Edge:
+            if len(pieces) > 1 and self._small(path):
+                stack = self._joined(path, pieces)
+                return self.decoded(path, self._gathered(path, stack, index))
+            if len(pieces) > MAX_GATHERED:
+                reason = f"`{path}` lies in {len(pieces)} initializers, too many to gather from all"
+                way = "use `--weights embed`, which stacks them, or `--experts loop` or `dense`"
+                raise EvaluationError(f"{reason}: {way}")
+            return self.decoded(path, self._selected(path, pieces, index))
+
+        return self._stacks(row)
+
+    def every(self) -> Read:
+        """What reads the rows of all instances, as stacks.
+
+        Where they lie in several initializers these are put together, and reordered where they
+        lie in another order: all of that is of constants.
+        """
+        return self._stacks(self._joined)
+
+    def _selected(self, path: str, pieces: Sequence[ExpertShard], index: Edge) -> Edge:
+        """Some instances of a row, gathered from each of its initializers: each has some of them."""
+        graph, found = self.graph, None
+        stored = [self._opened(path, piece) for piece in pieces]
+        dtypes = {edge.dtype for edge in stored}
+        dtype = stored[0].dtype if len(dtypes) == 1 else "f32"
+        if len(pieces) > 1 and DTYPES[dtype].kind == "float":
+            dtype = "f32"  # the others have no Where in onnxruntime
+        for piece, edge in zip(pieces, stored, strict=True):
+            place = self._looked_up(index, [piece.place(i) for i in range(self.count)])
+            taken = convert(graph, f"{path}.cast", self._gathered(path, edge, place), dtype)
+            if found is not None:
+                held = [piece.holds(i) for i in range(self.count)]
+                table = graph.constant("bool", held, (self.count,))
+                holds = graph.one(f"{path}.holds", "Gather", (table, index), "bool", index.shape)
+                wide = (*index.shape, *(1 for _ in taken.shape[1:]))
+                test = graph.reshape(f"{path}.holds", holds, wide)
+                name = f"{path}.selected"
+                found = graph.one(name, "Where", (test, taken, found), dtype, taken.shape)
+            else:
+                found = taken
+        if found is None:
+            raise InternalFault(f"{path} lies in no initializer")
+        return found
+
+    def _gathered(self, path: str, stack: Edge, place: Edge) -> Edge:
+        shape = (*place.shape, *stack.shape[1:])
+        return self.graph.one(f"{path}.stored", "Gather", (stack, place), stack.dtype, shape)
+
+    def _small(self, path: str) -> bool:
+        """Whether a row is little of an instance, as scales and biases are."""
+        sizes = {}
+        for row, pieces in self.pieces.items():
+            stored = self.read(pieces[0].path)
+            own = stored.shape[pieces[0].only is None :]
+            sizes[row] = (
+                prod(dim for dim in own if isinstance(dim, int)) * DTYPES[stored.dtype].bits
+            )
+        return sizes[path] * MIN_SHARE <= sum(sizes.values())
+
+    def _joined(self, path: str, pieces: Sequence[ExpertShard]) -> Edge:
+        """All instances of a row, in order."""
+        stored = [self._opened(path, piece) for piece in pieces]
+        order = [[i for i in range(self.count) if piece.holds(i)] for piece in pieces]
+        dtypes = {edge.dtype for edge in stored}
+        dtype = stored[0].dtype if len(dtypes) == 1 else "f32"
+        found = [
+            self._reordered(f"{path}.held", edge, [piece.place(i) for i in held], dtype)
+            for piece, edge, held in zip(pieces, stored, order, strict=True)
+        ]
+        stack = found[0]
+        if len(found) > 1:
+            shape = (self.count, *stack.shape[1:])
+            found = [self._movable(f"{path}.cast", edge) for edge in found]
+            stack = self.graph.one(f"{path}.joined", "Concat", found, found[0].dtype, shape, axis=0)
+        places = [instance for held in order for instance in held]
+        wanted = [places.index(instance) for instance in range(self.count)]
+        return self._reordered(f"{path}.ordered", stack, wanted, dtype)
+
+    def _reordered(self, name: str, stored: Edge, places: Sequence[int], dtype: str) -> Edge:
+        """What is at these places along the first dim."""
+        if [*places] == [*range(len(places))] and len(places) == stored.shape[0]:
+            return convert(self.graph, f"{name}.cast", stored, dtype)
+        stored = self._movable(f"{name}.cast", convert(self.graph, f"{name}.cast", stored, dtype))
+        shape = (len(places), *stored.shape[1:])
+        operands = (stored, self.graph.integers(places))
+        return self.graph.one(name, "Gather", operands, stored.dtype, shape)
+
+    def _movable(self, name: str, stored: Edge) -> Edge:
+        """In a dtype that Gather and Concat take, and which holds it exactly."""
+        dtype = "f32" if stored.dtype in UNGATHERED else stored.dtype
+        return convert(self.graph, name, stored, dtype)
+
+    def _opened(self, path: str, piece: ExpertShard) -> Edge:
+        """What an initializer holds, as a stack even if it is one instance."""
+        stored = self.read(piece.path)
+        if piece.only is None:
+            return stored
+        stored = self._movable(f"{path}.cast", stored)
+        return self.graph.reshape(f"{path}.alone", stored, (1, *stored.shape))
+
+    def _stacks(self, found: Callable[[str, Sequence[ExpertShard]], Edge]) -> Read:
+        """What reads the rows of many instances, and as it is a row that all of them share."""
+        known: dict[str, Edge] = {}
+
+        def row(path: str) -> Edge:
+            if path not in self.pieces:
+                return self.read(path)
+            if path not in known:
+                known[path] = EdgeStack.of(found(path, self.pieces[path]))
+            return known[path]
+
+        return row
+
     def whole(self, path: str) -> bool:
-        """Whether one initializer holds the row of all instances, in order."""
-        found = self.pieces.get(path, ())
-        return len(found) == 1 and found[0].only is None and found[0].order is None
+        """Whether one initializer holds the row of all instances, in order, and nothing else."""
+        found, places = self.pieces.get(path, ()), range(self.count)
+        return (
+            len(found) == 1
+            and found[0].only is None
+            and [*places] == [*map(found[0].place, places)]
+        )
 
     def scanned(self) -> dict[str, Edge]:
         """The stacks that nothing but Scan takes apart, by the rows that lie in them."""
@@ -105,7 +246,7 @@ class Instances:
         if list(table) == list(range(self.count)):
             return which
         operands = (self.graph.integers(table), which)
-        return self.graph.one(f"{self.name}.place", "Gather", operands, "i64", ())
+        return self.graph.one(f"{self.name}.place", "Gather", operands, "i64", which.shape)
 
     def _picked(
         self, which: Edge, split: Mapping[str, Sequence[ExpertShard]]

@@ -11,7 +11,7 @@ from fractions import Fraction
 from specgen.backends.onnx import dims
 from specgen.backends.onnx.dims import Dim, DimExtent, Environment, Shape
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.nodes import Attribute, Edge
+from specgen.backends.onnx.nodes import Attribute, Edge, EdgeStack
 from specgen.dtypes import DTYPES, FLOATS
 from specgen.expr.node import Expr
 from specgen.ir.model import ACTIVATION
@@ -88,6 +88,10 @@ class OnnxCall:
 Function = Callable[..., Edge | tuple[Edge, ...]]
 Functions = Mapping[str, Function]
 
+#: An op of stacks as one whose plain lowering computes it for all instances; see `stacks`.
+Lifting = Callable[[OnnxCall], OnnxCall]
+Liftings = Mapping[str, Lifting]
+
 
 def dtype_in_graph(dtype: str, compute: str) -> str:
     """The dtype that a table's dtype becomes: `act` is the graph's working precision."""
@@ -98,7 +102,8 @@ def convert(graph: Graph, name: str, edge: Edge, dtype: str) -> Edge:
     """The value in a dtype; no node where it has that dtype already."""
     if edge.dtype == dtype:
         return edge
-    return graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype].onnx)
+    made = graph.one(name, "Cast", (edge,), dtype, edge.shape, to=DTYPES[dtype].onnx)
+    return EdgeStack.of(made) if isinstance(edge, EdgeStack) else made
 
 
 def reduced(graph: Graph, name: str, op: str, x: Edge, axis: int, keep: bool) -> Edge:

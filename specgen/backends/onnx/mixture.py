@@ -1,5 +1,6 @@
 """A mixture of parts: only those that some token chose are evaluated, one after the other.
 
+Or, without control flow, all at once: the chosen ones of each token, or every one for all tokens.
 Knows edges; the part itself comes as a function from its rows and tokens to its result.
 """
 
@@ -7,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from specgen.backends.onnx.dims import product, symbol
+from specgen.backends.onnx.dims import multiply, product, symbol
 from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.instances import Instances, Read
-from specgen.backends.onnx.lowering import elementwise, reduced
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.lowering import convert, elementwise, reduced
+from specgen.backends.onnx.nodes import Edge, EdgeStack
+from specgen.backends.onnx.stacks import stack
 from specgen.records import dataclass
 
 
@@ -104,6 +106,49 @@ class MixtureLowering:
             body=body,
             num_scan_inputs=2 + len(stacks),
         )
+
+    def over_gathered(self) -> Edge:
+        """For each choice of each token the part on that token, its tensors gathered; no control flow.
+
+        Reads only what was chosen, but once for each choice.
+        """
+        graph, name, x = self.graph, self.name, self.x
+        count, chosen = product(self.index.shape[:-1]), self.index.shape[-1]
+        pairs, width = multiply(count, chosen), x.shape[-1]
+        index = graph.reshape(f"{name}.flat", self.index, (pairs,))
+        tokens = graph.reshape(f"{name}.tokens", x, (count, 1, width))
+        if chosen != 1:
+            repeats = graph.extents((1, chosen, 1))
+            shape = (count, chosen, width)
+            tokens = graph.one(f"{name}.repeated", "Expand", (tokens, repeats), x.dtype, shape)
+        tokens = graph.reshape(f"{name}.rows", tokens, (pairs, 1, width))
+        found = self.part(self.instances.chosen(index), EdgeStack.of(tokens))
+        results = graph.reshape(f"{name}.results", found, (count, chosen, width))
+        shares = graph.reshape(f"{name}.shares", self.weights, (count, 1, chosen))
+        made = graph.one(f"{name}.mixed", "MatMul", (shares, results), x.dtype, (count, 1, width))
+        return graph.reshape(name, made, x.shape)
+
+    def over_every(self) -> Edge:
+        """Every instance on all tokens, weighted by what each token gives it; no control flow.
+
+        What was not chosen adds nothing, not even what is infinite.
+        """
+        graph, name, x = self.graph, self.name, self.x
+        count, chosen, width = product(x.shape[:-1]), self.index.shape[-1], x.shape[-1]
+        tokens = graph.reshape(f"{name}.tokens", x, (count, width))
+        every = stack(graph, f"{name}.each", self.part(self.instances.every(), tokens), self.count)
+        index = graph.reshape(f"{name}.index", self.index, (count, chosen))
+        shares = graph.reshape(f"{name}.shares", self.weights, (count, chosen))
+        numbers = graph.constant("i64", range(self.count), (self.count, 1, 1))
+        same = elementwise(graph, f"{name}.same", "Equal", (index, numbers), "bool")
+        nothing = convert(graph, f"{name}.nothing", graph.scalar("f32", 0.0), x.dtype)
+        each = elementwise(graph, f"{name}.share", "Where", (same, shares, nothing), x.dtype)
+        total = reduced(graph, f"{name}.total", "ReduceSum", each, -1, keep=True)
+        unused = elementwise(graph, f"{name}.unused", "Equal", (total, nothing), "bool")
+        weighted = elementwise(graph, f"{name}.weighted", "Mul", (every, total), x.dtype)
+        kept = elementwise(graph, f"{name}.kept", "Where", (unused, nothing, weighted), x.dtype)
+        made = reduced(graph, f"{name}.mixed", "ReduceSum", kept, -3, keep=False)
+        return graph.reshape(name, made, x.shape)
 
     def _every(self) -> Edge:
         """The numbers of the instances, in the order in which they are stacked."""

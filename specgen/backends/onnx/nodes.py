@@ -22,6 +22,15 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgeStack(Edge):
+    """A value of many instances at once: the first dim counts them, the others are the value's."""
+
+    @staticmethod
+    def of(edge: Edge) -> EdgeStack:
+        return EdgeStack(edge.name, edge.dtype, edge.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class ConstantData:
     """The value of a Constant node, packed."""
 

@@ -47,13 +47,13 @@ def opening(program: Program, options: Options, overrides: Mapping[str, Value]) 
 
 def place(options: Options) -> str:
     if options.weights == "none":
-        ruled = options.form == "functions" and options.experts == "stacked"
+        ruled = options.form == "functions" and not options.apart
         return INPUTS.format(
             names="their places in the table" if ruled else "the checkpoint's names"
         )
     if options.checkpoint is not None:
         return CHECKPOINT if options.beside_checkpoint else EMBEDDED
-    return ABSENT.format(file=f"{FOLDER}/0, ..." if options.experts == "released" else LOCATION)
+    return ABSENT.format(file=f"{FOLDER}/0, ..." if options.apart else LOCATION)
 
 
 def table(program: Program, overrides: Mapping[str, Value]) -> str:

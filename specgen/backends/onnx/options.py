@@ -13,7 +13,7 @@ from specgen.diagnostics.diagnostic import RequestError
 from specgen.records import dataclass
 
 Form = Literal["flat", "functions"]
-Experts = Literal["stacked", "released"]
+Experts = Literal["loop", "dense", "gathered", "released"]
 Weights = Literal["none", "reference", "embed"]
 Ops = Literal["standard", "primitive", "ort"]
 CacheForm = Literal["position", "shift", "new"]
@@ -29,6 +29,9 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "cache": get_args(CacheForm),
     "index": get_args(IndexType),
 }
+
+#: Other names of values, by option.
+ALIASES: Final[Mapping[str, Mapping[str, str]]] = {"experts": {"stacked": "loop"}}
 
 #: The opsets that a graph can be written for.
 OPSETS: Final = range(13, 28)
@@ -87,8 +90,10 @@ STATIC: Final = ("batch", "prefill", "context")
 class Options:
     """The choices for one model.onnx.
 
-    `form`: one flat graph, or a function for each module of the table.  `experts`: the tensors
-    of a mixture stacked, or one for each released tensor.  `weights`: inputs of the graph (`none`),
+    `form`: one flat graph, or a function for each module of the table.  `experts`: how a mixture
+    is evaluated.  `loop` (or `stacked`): one chosen expert after the other; `dense`: all of them at
+    once; `gathered`: the chosen ones at once; their tensors are stacked.  `released`: as `loop`, with
+    one initializer for each released tensor.  `weights`: inputs of the graph (`none`),
     bytes of a file beside it (`reference`), or in the file itself (`embed`); if it is not given,
     `reference` with a checkpoint and `none` without.  `ops`: how new an operator may be.  `opset`: the
     version of the standard operators, where it is not that of `ops`.  `index`: the dtype of ids,
@@ -104,7 +109,7 @@ class Options:
     """
 
     form: Form = "flat"
-    experts: Experts = "stacked"
+    experts: Experts = "loop"
     weights: Weights | None = None
     ops: Ops = "standard"
     cache: CacheForm = "position"
@@ -117,6 +122,9 @@ class Options:
     def __post_init__(self) -> None:
         if self.weights is None:  # equal choices are equal options, however they are said
             object.__setattr__(self, "weights", self.usual()["weights"])
+        for name, others in ALIASES.items():
+            given = getattr(self, name)
+            object.__setattr__(self, name, others.get(given, given))
         for name, values in CHOICES.items():
             given = getattr(self, name)
             if given not in values:
@@ -147,6 +155,11 @@ class Options:
     def lengths(self) -> StaticLengths | None:
         """The lengths of static graphs."""
         return None if isinstance(self.static, str) else self.static
+
+    @property
+    def apart(self) -> bool:
+        """Whether each released tensor of a mixture is an initializer of its own."""
+        return self.experts == "released"
 
     @property
     def beside_checkpoint(self) -> bool:

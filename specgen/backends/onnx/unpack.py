@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from specgen.analysis.table.stored import StoredTensor
+from specgen.backends.onnx.dims import Shape
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.expr.evaluate import evaluate_int
 from specgen.records import dataclass
 
@@ -28,19 +29,18 @@ class Arranged:
     shape: tuple[int, ...]
 
     def take(self, graph: Graph, path: str, stored: Edge) -> Edge:
-        axes, found = (
-            list(self.axes),
-            graph.reshape(f"{path}.axes", stored, tuple(self.axes.values())),
-        )
+        lead = in_front(stored)
+        axes = [*("" for _ in lead), *self.axes]
+        found = graph.reshape(f"{path}.axes", stored, (*lead, *self.axes.values()))
         for axis, index in self.chosen.items():
             found = picked(graph, path, found, axes.index(axis), index)
             axes.remove(axis)
-        order = tuple(axes.index(axis) for axis in self.kept)
+        order = (*range(len(lead)), *(axes.index(axis) for axis in self.kept))
         if order != tuple(range(len(order))):
             shape = tuple(found.shape[at] for at in order)
             name = f"{path}.transposed"
             found = graph.one(name, "Transpose", (found,), found.dtype, shape, perm=order)
-        return graph.reshape(f"{path}.row", found, self.shape)
+        return graph.reshape(f"{path}.row", found, (*lead, *self.shape))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,23 @@ class Joined:
     stop: int
 
     def take(self, graph: Graph, path: str, stored: Edge) -> Edge:
-        found = stored
+        found, lead = stored, in_front(stored)
+        axis = len(lead)
         for index in self.at:
-            found = picked(graph, path, found, 0, index)
-        if (self.start, self.stop) == (0, found.shape[0]):
+            found = picked(graph, path, found, axis, index)
+        if (self.start, self.stop) == (0, found.shape[axis]):
             return found
-        shape = (self.stop - self.start, *found.shape[1:])
-        bounds = [graph.integers([bound]) for bound in (self.start, self.stop, 0)]
+        shape = (*lead, self.stop - self.start, *found.shape[axis + 1 :])
+        bounds = [graph.integers([bound]) for bound in (self.start, self.stop, axis)]
         return graph.one(f"{path}.row", "Slice", (found, *bounds), found.dtype, shape)
 
 
 Unpacking = Arranged | Joined
+
+
+def in_front(stored: Edge) -> Shape:
+    """The dim of a stack that counts its instances, which all of this leaves alone."""
+    return stored.shape[:1] if isinstance(stored, EdgeStack) else ()
 
 
 def picked(graph: Graph, path: str, edge: Edge, axis: int, index: int) -> Edge:

@@ -29,8 +29,8 @@ from specgen.backends.onnx.frame import GraphFrame, with_lets
 from specgen.backends.onnx.instances import Instances, Read
 from specgen.backends.onnx.lowering import OnnxCall, Operand, convert
 from specgen.backends.onnx.mixture import MixtureLowering
-from specgen.backends.onnx.nodes import Edge
-from specgen.backends.onnx.ops.contract import linear
+from specgen.backends.onnx.nodes import Edge, EdgeStack
+from specgen.backends.onnx.ops.contract import linear, linear_stack
 from specgen.backends.refusal import RefusalSite, note_site
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym
@@ -150,6 +150,8 @@ class GraphInterpreter(Deciding[Operands]):
         x = convert(frame.graph, f"{path}.input", x, matrix.dtype)
         added = weight(frame, bias) if frame.row(bias) is not None else None
         frame.graph.places.add(path)
+        if any(isinstance(operand, EdgeStack) for operand in (x, matrix, added)):
+            return (linear_stack(frame.graph, path, x, matrix, added),)
         return (linear(frame.graph, path, x, matrix, added),)
 
     def append(self, value: ir.Append) -> Operands:
@@ -198,6 +200,12 @@ class GraphInterpreter(Deciding[Operands]):
             raise InternalFault(f"{name} mixes a part that is not repeated")
         child = frame.child(value.part, None)
         frame.graph.places.add(child.path)
+        if frame.stacked:
+            reason = f"`{child.path}` is a mixture inside of a mixture's part"
+            raise EvaluationError(f"{reason}: use `--experts loop`")
+        experts = frame.state.weights.experts
+        if experts in ("dense", "gathered"):
+            child = replace(child, stacked=True)
 
         def part(read: Read, tokens: Edge) -> Edge:
             return edge(single(instance(replace(child, read=read), (tokens,))), name)
@@ -214,9 +222,20 @@ class GraphInterpreter(Deciding[Operands]):
             x=self.tensor(value.value),
             weights=self.tensor(value.weights),
             index=self.tensor(value.index),
-            instances=Instances(frame.graph, child.path, count, pieces, stacks),
+            instances=Instances(
+                frame.graph,
+                child.path,
+                count,
+                pieces,
+                stacks,
+                partial(frame.state.weights.decoded, frame.graph),
+            ),
             part=part,
         )
+        if experts == "dense":
+            return (mixed.over_every(),)
+        if experts == "gathered":
+            return (mixed.over_gathered(),)
         if contrib.DOMAIN in frame.graph.level.domains and stacked(child, mixed.instances):
             rows, definitions = partial(all_instances, child), frame.state.definitions
             fused = contrib.mixture(mixed, child.table.forward, rows, definitions)
@@ -306,7 +325,7 @@ def matrix(frame: GraphFrame) -> Operands:
         return run(inside, function, (inside.name("matrix"),))
 
     definitions = frame.state.definitions
-    if definitions is None:
+    if definitions is None or frame.stacked:
         return body(frame, ())
     return functions.call(definitions, replace(frame, place=frame.name("matrix")), (), body)
 
@@ -317,6 +336,8 @@ def matrix(frame: GraphFrame) -> Operands:
 def instance(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
     """The main forward of the frame's module: its function called, or walked, or repeated."""
     definitions, recordings = frame.state.definitions, frame.state.recordings
+    if frame.stacked:  # no other call is like it
+        return forward(frame, arguments)
     if definitions is not None:
         return functions.call(definitions, frame, arguments, forward)
     if recordings is None:
@@ -330,6 +351,8 @@ def forward(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
     if function is None:
         raise InternalFault(f"{frame.path} has no forward")
     frame.graph.places.add(frame.place)
+    if frame.stacked:  # the main forward, written out: operators take no stacks of rows
+        return walk(frame, function, arguments)
     fused = normalised(frame, function, arguments)
     if fused is not None:
         return (fused,)
@@ -391,6 +414,11 @@ def platform(
     if operator is None or not frame.graph.level.offers(operator):
         return None
     match function.intrinsic, arguments:
+        case "gelu" | "gelu_tanh", [EdgeStack() as x]:
+            approximate = "tanh" if function.intrinsic == "gelu_tanh" else "none"
+            return EdgeStack.of(intrinsics.gelu(frame.graph, name, x, approximate))
+        case _ if any(isinstance(x, EdgeStack) for x in arguments):
+            return None  # the others count their dims from the front
         case "scaled_dot_product_attention", _:
             return attention(frame, name, arguments)
         case "gelu", [Edge() as x]:

@@ -28,12 +28,13 @@ from specgen.backends.onnx.initializers import (
     without,
     written,
 )
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.lowering import convert
+from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.backends.onnx.numerals import SHORT, numeral
-from specgen.backends.onnx.options import DEFAULT, Options
+from specgen.backends.onnx.options import DEFAULT, Experts, Options
 from specgen.backends.onnx.unpack import Arranged, Unpacking, fronted, leads, unpacking
 from specgen.backends.refusal import RefusalSite, note_site
-from specgen.dtypes import DTYPES, UNGATHERED
+from specgen.dtypes import CODES, DTYPES, UNGATHERED
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Sym, symbols
 from specgen.huggingface.safetensors import ByteRange
@@ -105,6 +106,7 @@ class Weights:
         self._packed: dict[str, Unpacking] = {}
         self._fronted: dict[str, Arranged] = {}
         self._shared: dict[str, str] = {}
+        self._coded: dict[str, str] = {}  # rows of which the initializers are bytes, by dtype
         self.parameters = 0
         #: What released tensors the rows of the table are in: a rule for all instances of a row.
         self.rules: list[str] = []
@@ -137,6 +139,11 @@ class Weights:
         self._order: dict[str, None] = {}
         self._left_out: Collection[str] = ()
 
+    @property
+    def experts(self) -> Experts:
+        """How mixtures are evaluated."""
+        return self._options.experts
+
     def places(self) -> Mapping[str, str]:
         """The path in the table of each initializer: of its first row, where it holds several."""
         return {one.name: self._apart(path) for path, one in reversed(self._stored.items())}
@@ -163,7 +170,19 @@ class Weights:
     def unpacked(self, graph: Graph, path: str, stored: Edge) -> Edge:
         """The row itself, out of its initializer or the one instance of it that was gathered."""
         unpacking = self._packed.get(self._shared.get(path, path))
-        return stored if unpacking is None else unpacking.take(graph, path, stored)
+        if unpacking is None:
+            return stored
+        taken = unpacking.take(graph, path, stored)
+        return EdgeStack.of(taken) if isinstance(stored, EdgeStack) else taken
+
+    def decoded(self, graph: Graph, path: str, stored: Edge) -> Edge:
+        """The numbers of a mixture's row, out of bytes where its initializers are bytes."""
+        dtype = self._coded.get(self._shared.get(path, path))
+        if dtype is None:
+            return stored
+        values = graph.constant("f32", CODES[dtype](), (256,))
+        places = convert(graph, f"{path}.codes", stored, "i32")
+        return graph.one(f"{path}.decoded", "Gather", (values, places), "f32", stored.shape)
 
     def instances(self, graph: Graph, path: str, stored: Edge) -> Edge:
         """All instances of a mixture's row along the first dim, out of the initializer."""
@@ -218,8 +237,7 @@ class Weights:
     def placed(self) -> Iterator[Placed]:
         """The initializers and where they lie: in the checkpoint, or in files of their own."""
         if not self._checkpoint:
-            apart = self._options.experts == "released"
-            yield from (one_each if apart else laid_out)(self.ordered())
+            yield from (one_each if self._options.apart else laid_out)(self.ordered())
             return
         for one in self.ordered():
             first = min(one.sources, key=lambda source: source.start)
@@ -243,6 +261,20 @@ class Weights:
         while name in taken or name.startswith(CACHES):
             name = f"weight.{name}"
         return name
+
+    def _gatherable(self, path: str, stored: StoredInitializer) -> StoredInitializer:
+        """An initializer that Gather takes: of narrow floats the bytes, each of which is a number.
+
+        Raises:
+            EvaluationError: several share a byte.
+        """
+        if stored.dtype not in UNGATHERED:
+            return stored
+        if stored.dtype not in CODES:
+            reason = f"`{path}` is stored as {stored.dtype}, of which no element can be gathered"
+            raise EvaluationError(f"{reason}: use `--experts loop` or `dense`")
+        self._coded[path] = stored.dtype
+        return replace(stored, dtype="u8")
 
     def _share(self, row: Row, entry: TableEntry, stacked: Sequence[Index]) -> None:
         """Enters rows that read another row's tensor: one of their own module, or of the model."""
@@ -283,6 +315,8 @@ class Weights:
             for path, values in paths(held_row, stacked):
                 place = RowPlace(tensor, held_row, path, values, tuple(outside))
                 found = list(initializers(place, self._options, self._checkpoint))
+                if stacked and self.experts == "gathered":
+                    found = [(piece, self._gatherable(path, one)) for piece, one in found]
                 self._stored.update((piece.path, stored) for piece, stored in found)
                 if stacked:
                     self._pieces[path] = tuple(piece for piece, _ in found)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from string import ascii_letters
 
-from specgen.backends.onnx.dims import Dim, Shape, product
+from specgen.backends.onnx.dims import Dim, Shape, multiply, product
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import Functions, OnnxCall, elementwise
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.lowering import Functions, Liftings, OnnxCall, elementwise
+from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.backends.onnx.ops.shape import axis_sizes, transpose
+from specgen.backends.onnx.stacks import INSTANCES, rank, spread
+from specgen.ir.verify import InternalFault
 from specgen.ops.record import REST_GROUP, Group, Groups, Sizes
 
 
@@ -28,16 +31,62 @@ def linear(graph: Graph, name: str, x: Edge, matrix: Edge, bias: Edge | None = N
     return graph.reshape(f"{name}.features", result, (*lead, matrix.shape[0]))
 
 
+def linear_stack(graph: Graph, name: str, x: Edge, matrix: Edge, bias: Edge | None) -> EdgeStack:
+    """As `linear`, where x, the matrix or the bias are stacks."""
+    if not isinstance(matrix, EdgeStack):
+        made = linear(graph, name, x, matrix)
+        made = EdgeStack.of(made) if isinstance(x, EdgeStack) else made
+    elif isinstance(x, EdgeStack):
+        made = each_by_its_own(graph, name, x, matrix)
+    else:
+        made = one_by_all(graph, name, x, matrix)
+    if bias is not None:
+        operands = (made, spread(graph, f"{name}.bias", bias, rank(made)))
+        made = elementwise(graph, f"{name}.biased", "Add", operands, x.dtype)
+    return EdgeStack.of(made)
+
+
+def each_by_its_own(graph: Graph, name: str, x: EdgeStack, matrix: EdgeStack) -> EdgeStack:
+    """Each x [..., in] times the transpose of its matrix [out, in]: a batched product.
+
+    One row is a column behind its matrix, so that no matrix is transposed: that would copy what was
+    just gathered.  Several rows meet transposed matrices; runtimes do that when they open the file
+    or inside of the product.
+    """
+    count, out, features = matrix.shape
+    lead = x.shape[1:-1]
+    rows = product(lead)
+    if rows == 1:
+        column = graph.reshape(f"{name}.column", x, (count, features, 1))
+        made = graph.one(name, "MatMul", (matrix, column), x.dtype, (count, out, 1))
+    else:
+        wide = graph.reshape(f"{name}.rows", x, (count, rows, features))
+        turned = transpose(graph, f"{name}.matrix", matrix, ("e", "o", "i"), ("e", "i", "o"))
+        made = graph.one(name, "MatMul", (wide, turned), x.dtype, (count, rows, out))
+    return EdgeStack.of(graph.reshape(f"{name}.features", made, (count, *lead, out)))
+
+
+def one_by_all(graph: Graph, name: str, x: Edge, matrix: EdgeStack) -> EdgeStack:
+    """x [..., in] times the transpose of every matrix [out, in]: one map to the features of all.
+
+    A batched product of one x would say so too; OpenVINO 2026.4 gives no rows for it.
+    """
+    count, out, features = matrix.shape
+    lead = x.shape[:-1]
+    rows = product(lead)
+    flat = graph.reshape(f"{name}.matrices", matrix, (multiply(count, out), features))
+    wide = graph.reshape(f"{name}.rows", x, (rows, features))
+    made = linear(graph, name, wide, flat)
+    if rows != 1:
+        apart = graph.reshape(f"{name}.apart", made, (rows, count, out))
+        made = transpose(graph, f"{name}.turned", apart, ("n", "e", "o"), ("e", "n", "o"))
+    return EdgeStack.of(graph.reshape(f"{name}.features", made, (count, *lead, out)))
+
+
 def einsum(call: OnnxCall, *, inputs: Groups, output: Group, sizes: Sizes) -> Edge:
     """Products summed over the axes that the result lacks."""
     tensors = [call.tensor(position) for position in range(len(call.operands))]
-    sides = list(inputs)
-    for place, (side, x) in enumerate(zip(sides, tensors, strict=True)):
-        if side[:1] == REST_GROUP:
-            rest = tuple(f"...{i}" for i in range(len(x.shape) - len(side) + 1))
-            sides[place] = (*rest, *side[1:])
-            if output[:1] == REST_GROUP:
-                output = (*rest, *output[1:])
+    sides, output = opened([len(x.shape) for x in tensors], inputs, output)
     size: dict[str, Dim] = {}
     for side, x in zip(sides, tensors, strict=True):
         size |= axis_sizes(call, sizes, side, x.shape)
@@ -49,6 +98,35 @@ def einsum(call: OnnxCall, *, inputs: Groups, output: Group, sizes: Sizes) -> Ed
                 return contraction(call, tensors[0], tensors[1], left, right, output, size)
             return outer(call, tensors, sides, output)
     return general(call, tensors, sides, output, size)
+
+
+def opened(
+    ranks: Sequence[int], inputs: Sequence[Group], output: Group
+) -> tuple[list[Group], Group]:
+    """The axes of operands with so many dims and of the result: a name for each of `...`."""
+    sides = list(inputs)
+    for place, (side, dims) in enumerate(zip(sides, ranks, strict=True)):
+        if side[:1] == REST_GROUP:
+            rest = tuple(f"...{i}" for i in range(dims - len(side) + 1))
+            sides[place] = (*rest, *side[1:])
+            if output[:1] == REST_GROUP:
+                output = (*rest, *output[1:])
+    return sides, output
+
+
+def instanced(call: OnnxCall) -> OnnxCall:
+    """Of einsum with an axis in front of each stack, and of the result."""
+    tensors = [call.tensor(position) for position in range(len(call.operands))]
+    inputs, output = call.attrs["inputs"], call.attrs["output"]
+    if not isinstance(inputs, tuple) or not isinstance(output, tuple):
+        raise InternalFault(f"{call.name}: einsum of no axes")
+    sides, wanted = opened([rank(x) for x in tensors], inputs, output)
+    stacked = [
+        (INSTANCES, *side) if isinstance(x, EdgeStack) else side
+        for side, x in zip(sides, tensors, strict=True)
+    ]
+    wider = {"inputs": tuple(stacked), "output": (INSTANCES, *wanted)}
+    return replace(call, attrs={**call.attrs, **wider})
 
 
 def contraction(
@@ -123,3 +201,5 @@ def general(
 
 
 FUNCTIONS: Functions = {"einsum": einsum}
+
+LIFTED: Liftings = {"einsum": instanced}

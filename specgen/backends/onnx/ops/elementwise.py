@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Function, Functions, OnnxCall, convert, elementwise
+from specgen.backends.onnx.lowering import (
+    Function,
+    Functions,
+    Liftings,
+    OnnxCall,
+    convert,
+    elementwise,
+)
 from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.stacks import broadcasting
 from specgen.dtypes import FLOATS
 from specgen.expr.node import Expr
 
@@ -115,3 +123,5 @@ FUNCTIONS: Functions = {
     "not": unary("Not"),
     "neg": unary("Neg"),
 }
+
+LIFTED: Liftings = dict.fromkeys(FUNCTIONS, broadcasting)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from specgen.backends.onnx.lowering import Function, Functions, OnnxCall, reduced
+from specgen.backends.onnx.lowering import Function, Functions, Liftings, OnnxCall, reduced
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.slots import as_slots, in_time
+from specgen.backends.onnx.stacks import as_is
 
 
 def softmax(call: OnnxCall, *, axis: int) -> Edge:
@@ -36,3 +37,5 @@ FUNCTIONS: Functions = {
     "max": reduction("ReduceMax"),
     "any": reduction("ReduceMax"),
 }
+
+LIFTED: Liftings = dict.fromkeys(FUNCTIONS, as_is)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from specgen.backends.onnx.dims import multiply
 from specgen.backends.onnx.lowering import (
     Functions,
+    Liftings,
     OnnxCall,
     broadcast,
     convert,
     elementwise,
     expanded,
 )
-from specgen.backends.onnx.nodes import Edge
+from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.backends.onnx.slots import as_slots, in_time
+from specgen.backends.onnx.stacks import as_is, broadcasting, rank, spread
 from specgen.expr.node import Expr
 
 
@@ -65,4 +70,32 @@ FUNCTIONS: Functions = {
     "take": take,
     "gather": gather,
     "topk": topk,
+}
+
+
+def tables(call: OnnxCall) -> OnnxCall:
+    """Of `take` the rows of all tables under each other, and places among them."""
+    table, index = call.tensor(0), call.tensor(1)
+    if not isinstance(table, EdgeStack):
+        return call
+    graph, name = call.graph, call.name
+    count, rows = table.shape[:2]
+    if isinstance(count, int) and isinstance(rows, int):
+        first = graph.integers(range(0, count * rows, rows))
+    else:
+        bounds = (0, multiply(count, rows), rows)
+        numbers = [graph.length(bound) for bound in bounds]
+        first = graph.one(f"{name}.first", "Range", numbers, "i64", (count,))
+    firsts = spread(graph, name, EdgeStack.of(first), rank(index))
+    index = convert(graph, f"{name}.index", index, "i64")
+    places = elementwise(graph, f"{name}.places", "Add", (index, firsts), "i64")
+    joined = graph.reshape(f"{name}.rows", table, (multiply(count, rows), *table.shape[2:]))
+    return replace(call, operands=(joined, EdgeStack.of(places)))
+
+
+LIFTED: Liftings = {
+    "where": broadcasting,
+    "take": tables,
+    "gather": broadcasting,
+    "topk": as_is,
 }

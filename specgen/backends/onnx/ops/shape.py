@@ -6,14 +6,17 @@ Patterns come as axis names; no text of a spec is parsed here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from specgen.backends.onnx.dims import Dim, Shape, add, multiply, product
 from specgen.backends.onnx.graph import Graph
-from specgen.backends.onnx.lowering import Functions, OnnxCall
+from specgen.backends.onnx.lowering import Functions, Liftings, OnnxCall
 from specgen.backends.onnx.nodes import Edge
 from specgen.backends.onnx.slots import as_slots, in_time, ordered
+from specgen.backends.onnx.stacks import INSTANCES, as_is, together
 from specgen.dtypes import FLOATS
 from specgen.expr.node import Expr
+from specgen.ir.verify import InternalFault
 from specgen.ops.record import REST_GROUP, Group, Groups, Sizes
 
 
@@ -121,19 +124,22 @@ def enlarged(
 ) -> Edge | None:
     """A matrix whose elements become tiles, as Resize: one node, and no slower than four.
 
-    None where the pattern is another, or the dtype one that runtimes do not resize.
+    Or a stack of such matrices.  None where the pattern is another, or the dtype one that runtimes
+    do not resize.
     """
     old = tuple(axis for group in inputs for axis in group)
-    if x.dtype != "f32" or len(inputs) != 2 or tuple(group[:1] for group in outputs) != (*inputs,):
+    lead = [1] * (inputs[:1] == outputs[:1] == ((INSTANCES,),))
+    within = outputs[len(lead) :]
+    if x.dtype != "f32" or len(within) != 2 or tuple(g[:1] for g in outputs) != (*inputs,):
         return None
     lengths = tuple(size[axis] for group in outputs for axis in group if axis not in old)
-    if len(lengths) != 2 or any(len(group) != 2 for group in outputs):
+    if len(lengths) != 2 or any(len(group) != 2 for group in within):
         return None
-    factors = [length for length in lengths if isinstance(length, int)]
-    if len(factors) != 2:
+    factors = [*lead, *(length for length in lengths if isinstance(length, int))]
+    if len(factors) != len(x.shape):
         return None
     shape = tuple(multiply(dim, factor) for dim, factor in zip(x.shape, factors, strict=True))
-    operands = (x, None, graph.constant("f32", factors, (2,)))
+    operands = (x, None, graph.constant("f32", factors, (len(factors),)))
     # By default the nearest element is taken, and with whole factors none is as near.
     return graph.one(name, "Resize", operands, x.dtype, shape)
 
@@ -164,4 +170,26 @@ FUNCTIONS: Functions = {
     "slice": slice_,
     "rearrange": rearrange,
     "repeat": rearrange,
+}
+
+
+def grouped(call: OnnxCall) -> OnnxCall:
+    """Of a pattern, with an axis in front where it does not take any that there are."""
+    inputs, outputs = call.attrs["inputs"], call.attrs["outputs"]
+    if not isinstance(inputs, tuple) or not isinstance(outputs, tuple):
+        raise InternalFault(f"{call.name}: its pattern is no pair of groups")
+    if REST_GROUP in inputs:
+        return call
+    wider = {"inputs": ((INSTANCES,), *inputs), "outputs": ((INSTANCES,), *outputs)}
+    return replace(call, attrs={**call.attrs, **wider})
+
+
+LIFTED: Liftings = {
+    "iota": as_is,
+    "constant": as_is,
+    "split": as_is,
+    "concat": together,
+    "slice": as_is,
+    "rearrange": grouped,
+    "repeat": grouped,
 }
