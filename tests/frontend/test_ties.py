@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +96,8 @@ def test_rows_that_share_each_other_in_turn_are_no_circle(tmp_path: Path) -> Non
     assert counts.value("parameters") == counts.value("parameters_active") == 72 + 4 * 64
 
 
-def test_a_row_may_be_read_only_through_those_that_are_tied_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tied", "copy"])
+def test_a_row_may_be_read_only_through_those_that_share_it(kind: str, tmp_path: Path) -> None:
     """Of this module, of the model or of a part; but one of them has to be read."""
     path = tmp_path / "t.dsv3"
     text = (
@@ -114,11 +116,15 @@ def test_a_row_may_be_read_only_through_those_that_are_tied_to_it(tmp_path: Path
 }
 """
     )
+    text = text.replace("tied", kind)
     path.write_text(text)
     assert not check_file(path).all
     assert ledger(load_program(path)).value("parameters_active") == 72 + 5 * 64
-    path.write_text(text.replace("d(b(x))", "b(x)"))
-    assert [found.code for found in check_file(path).all] == ["E0512", "E0512"]
+    path.write_text(text.replace("d(b(x))", "b(x)"))  # a copy may only be stored
+    faults = ["E0512"] * (2 if kind == "tied" else 1)
+    assert [found.code for found in check_file(path).all] == faults
+    path.write_text(text.replace("d(b(x))", "d(c(x))"))
+    assert [found.code for found in check_file(path).all] == faults
 
 
 def test_many_ways_that_lead_nowhere_are_refused_soon(tmp_path: Path) -> None:

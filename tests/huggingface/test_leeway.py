@@ -37,7 +37,7 @@ WORD = st.text(string.ascii_lowercase, min_size=1, max_size=3)
 NAME = st.lists(WORD, min_size=1, max_size=3).map(".".join)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.sets(NAME, max_size=8), st.lists(st.tuples(NAME, NAME | st.just("")), max_size=2), st.data()
 )
@@ -64,7 +64,7 @@ def test_each_tensor_is_found_once_under_any_of_its_spellings(
     assert all(found[name] == name for name in alone)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(NAME, max_size=3), NAME)
 def test_nothing_is_held_besides_but_what_is_named(names: list[str], name: str) -> None:
     rule = Leeway((), [f"{one}.{{layer}}.bias" for one in names])

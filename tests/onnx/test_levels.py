@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import Ops, Options
+from specgen.backends.onnx.options import OPSETS, Ops, Options
+from specgen.backends.refusal import Refusal
 from specgen.diagnostics.diagnostic import SpecError
 from tests.onnx.checkpoints import random_weights
-from tests.onnx.references import Override, load_spec
+from tests.onnx.references import Override, in_f32, load_spec
 from tests.onnx.session import Session, fill, onnx, parsed
 from tests.onnx.test_storage import SIZES
 
@@ -28,6 +29,8 @@ MODELS: dict[str, tuple[str, dict[str, Override]]] = {
     "phi3": ("phi35_mini", {}),
     "qwen3_moe": ("qwen3_30b_a3b", {}),
 }
+
+MIXTURES = ("deepseek_v3", "gpt_oss", "qwen3_moe")
 
 VERSIONS = {"standard": (24, 11), "primitive": (17, 8), "ort": (24, 11)}
 
@@ -107,6 +110,94 @@ def test_the_check_above_finds_what_an_older_opset_lacks() -> None:
     assert {"Attention", "RMSNormalization", "RotaryEmbedding"} <= set(refused(newer, 17))
     assert "ReduceMax of 2 inputs" in set(refused(newer, 17))
     assert "ReduceMax of tensor(bool)" in set(refused(newer, 18))
+
+
+#: Each operator that may stand for a body, and the opset from which on it does.
+BODIES = {"LayerNormalization": 17, "Gelu": 20, "Attention": 23}
+
+GPT2: dict[str, Override] = {
+    "vocab_size": 96, "dim": 48, "n_layers": 2, "n_heads": 4, "max_seq_len": 64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_a_body_is_an_operator_where_the_opset_has_it(opset: int, tmp_path: Path) -> None:
+    table = in_f32(load_spec("gpt2", None, **GPT2))
+    usual = build(table)
+    weights = random_weights(usual, 3)
+    tokens = np.random.default_rng(2).integers(0, 96, (2, 9))
+    found = []
+    for options in (Options(), Options(opset=opset), Options(opset=opset, ops="primitive")):
+        data = build(table, options)
+        session = Session.open(fill(data, weights, tmp_path), batch=2)
+        found.append(np.concatenate([session(tokens[:, :6]), session(tokens[:, 6:])], axis=1))
+        if options.opset is None:
+            continue
+        graph = parsed(data)
+        assert {entry.domain: entry.version for entry in graph.opset_import} == {"": opset}
+        assert sorted(set(refused(graph, opset))) == []
+        onnx.checker.check_model(graph, full_check=True)
+        used = {node.op_type for node in nodes(graph.graph)} & BODIES.keys()
+        known = {op for op, since in BODIES.items() if since <= opset}
+        assert used == (set() if options.ops == "primitive" else known)
+    assert np.abs(found[1] - found[0]).max() <= 2e-5
+    assert np.abs(found[2] - found[0]).max() <= 2e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("spec", MODELS)
+def test_released_models_at_every_opset(spec: str, opset: int) -> None:
+    variant, overrides = MODELS[spec]
+    for ops in ("standard", "primitive"):
+        program, options = load_spec(spec, variant, **overrides), Options(ops=ops, opset=opset)
+        if opset < 16 and spec in MIXTURES:  # it adds up what tokens get
+            with pytest.raises(Refusal, match="needs the reduction of ScatterND"):
+                build(program, options)
+            continue
+        graph = parsed(build(program, options))
+        assert sorted(set(refused(graph, opset))) == []
+        onnx.checker.check_model(graph, full_check=True)
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_an_opset_that_lacks_a_dtype_is_refused_by_the_name_of_the_row(opset: int) -> None:
+    with pytest.raises(SpecError) as caught:
+        build(load_spec("deepseek_v3", "v3_671b"), Options(opset=opset))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "E0905"
+    assert f"q_a_proj.weight` is f8e4m3, which opset {opset} lacks" in diagnostic.message
+    assert "use `--opset 19`" in diagnostic.message
+
+
+def test_an_opset_that_lacks_an_operator_is_refused_by_the_name_of_the_row() -> None:
+    with pytest.raises(Refusal) as caught:
+        build(load_spec("deepseek_v3", None, **SIZES, weight_format="bf16"), Options(opset=15))
+    (diagnostic,) = caught.value.diagnostics
+    assert "experts.added` needs the reduction of ScatterND, which opset 15" in diagnostic.message
+    assert caught.value.site is not None
+
+
+@pytest.mark.parametrize("ops", VERSIONS)
+def test_ids_in_32_bits_are_cast_once(ops: Ops, tmp_path: Path) -> None:
+    table = in_f32(load_spec("gpt2", None, **GPT2))
+    graph = parsed(build(table, Options(index="i32", ops=ops)))
+    usual = parsed(build(table, Options(ops=ops)))
+    inputs = ("input_ids", "attention_mask", "position_ids")
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.graph.input}
+    assert {kinds[name] for name in inputs} == {onnx.TensorProto.INT32}
+    casts = [n for n in nodes(graph.graph) if n.op_type == "Cast" and n.input[0] in inputs]
+    assert len(casts) == 3
+    assert len(graph.graph.node) <= len(usual.graph.node) + 2  # the mask is cast anyway
+    weights, tokens = random_weights(build(table), 3), np.arange(12).reshape(2, 6)
+    session = Session.open(fill(graph.SerializeToString(), weights, tmp_path), batch=2)
+    other = Session.open(fill(usual.SerializeToString(), weights, tmp_path), batch=2)
+    given = {name: np.ones((2, 6), np.int32) for name in inputs}
+    given["input_ids"] = tokens.astype(np.int32)
+    (found,) = session.session.run(["logits"], {**given, **session.cache})
+    wide = {name: array.astype(np.int64) for name, array in given.items()}
+    (expected,) = other.session.run(["logits"], {**wide, **other.cache})
+    assert np.array_equal(found, expected)
 
 
 @pytest.mark.slow

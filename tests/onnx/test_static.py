@@ -17,9 +17,9 @@ from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.checkpoints import random_weights
 from tests.onnx.references import Override, in_f32, load_spec, reference
-from tests.onnx.session import Session, fill, parsed
+from tests.onnx.session import Session, fill, ort, parsed
 from tests.onnx.static import StaticSession, faults, graphs
-from tests.references import needs_references, saved
+from tests.references import REPOSITORY, needs_references, saved
 
 Array = np.ndarray
 
@@ -27,6 +27,9 @@ CACHES: tuple[CacheForm, ...] = ("position", "shift", "new")
 
 #: Until a mixture has a form without control flow: that of its Loop over experts.
 MIXTURE = frozenset({"Loop", "Unique", "NonZero", "Shape"})
+
+#: And of its Scan, where experts are stored in 8 bits.
+EIGHT_BITS = frozenset({"Scan", "If", "Range"})
 
 ATTENTION: dict[str, Override] = {
     "vocab_size": 96, "dim": 48, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "head_dim": 12,
@@ -386,6 +389,47 @@ def test_sixteen_tokens_against_transformers(name: str, side: str, tmp_path: Pat
             found += [static.decode(ids[:, at : at + 1]) for at in range(16, 32)]
             off = np.abs(np.concatenate(found, axis=1) - expected)[mask == 1]
             assert off.max() <= 5e-5, (cache_form, ops)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "spec", sorted(path.stem for path in (REPOSITORY / "specs").glob("*.dsv3"))
+)
+def test_every_shipped_table_is_static(spec: str) -> None:
+    """At full size, in two extremes: also none has a step that takes more than four axes."""
+    program = load_spec(spec)
+    if program.model.forward is None:
+        return
+    newer = Options(static=StaticLengths(1, 128, 1024))
+    older = Options(static=StaticLengths(3, 16, 2048), ops="primitive", opset=19, cache="new")
+    for chosen in (newer, older):
+        for data in graphs(program, chosen).values():
+            found = set(faults(data, allowed=MIXTURE | EIGHT_BITS))
+            assert {fault for fault in found if not fault.startswith("dims of")} == set()
+            assert not found or b"experts" in data
+
+
+def test_one_memory_may_be_what_comes_in_and_what_comes_out(tmp_path: Path) -> None:
+    """As docs/onnx.md says of caches by position: a step writes its rows in place."""
+    static = StaticSession.open(table("llama"), options("position"), weights("llama"), tmp_path)
+    ids = tokens(PREFILL + 1)
+    static.prefill(ids[:, :PREFILL])
+    binding, held = static.sessions["decode.onnx"].io_binding(), {}
+    mask = static.mask.copy()
+    mask[:, PREFILL] = 1
+    given = {"input_ids": ids[:, PREFILL:], "position_ids": np.full((BATCH, 1), PREFILL)}
+    given |= {"attention_mask": mask, "cache_position": np.array([PREFILL])}
+    for name, array in given.items():
+        binding.bind_cpu_input(name, array)
+    for name, array in static.cache.items():
+        held[name] = ort.OrtValue.ortvalue_from_numpy(array.copy())
+        binding.bind_ortvalue_input(name, held[name])
+        binding.bind_ortvalue_output(name.replace("past_key_values", "present"), held[name])
+    binding.bind_output("logits")
+    static.sessions["decode.onnx"].run_with_iobinding(binding)
+    expected = static.decode(ids[:, PREFILL:])
+    assert np.array_equal(binding.get_outputs()[-1].numpy(), expected)
+    assert all(np.array_equal(held[name].numpy(), array) for name, array in static.cache.items())
 
 
 @pytest.mark.slow

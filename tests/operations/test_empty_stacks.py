@@ -49,6 +49,7 @@ CONDITIONS = {
 COUNTS = st.integers(0, 2)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

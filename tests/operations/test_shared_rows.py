@@ -239,7 +239,7 @@ def tables(draw: st.DrawFn) -> Table:
         draw(st.sampled_from(["layer", "part", "expert"])),
         draw(st.sampled_from(["tied", "copy"])),
     )
-    read = draw(st.booleans()) or kind == "copy"
+    read = draw(st.booleans())
     condition = draw(st.sampled_from([*split, *CONDITIONS]))
     return Table(place, draw(st.booleans()), tuple(alternatives), kind, condition, read)
 

@@ -150,7 +150,7 @@ def test_influences_are_sorted(tiny: specgen.Model) -> None:
         (lambda m: m.whatif(sweep={"dmi": [1]}), "`dim`"),
         (lambda m: m.whatif(sweep={"dim": []}), "no values"),
         (lambda m: m.whatif(sweep={"dim": "8:4:1"}), "no values"),
-        (lambda m: m.whatif(sweep={"dim": [object()]}), "no value"),
+        (lambda m: m.whatif(sweep={"dim": [object()]}), "a value is a number"),
         (lambda m: m.whatif(sweep={"dim": range(1, 100)}, where="parameters"), "condition"),
         (lambda m: m.whatif(where="dim < 3"), "sweep"),
         (lambda m: m.whatif(B=-1), "`B`"),

@@ -5,7 +5,7 @@ Variants are checked after this, by building each; here nothing has a value yet.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import field
 from itertools import combinations
 
@@ -36,22 +36,42 @@ MAX_ALTERNATIVES = 100
 def check_spec(loaded: Loaded, passed: Container[LoadedFile], diagnostics: Diagnostics) -> None:
     """Reports every fault that does not depend on a variant's values, but of files that passed."""
     views = ModuleViews(diagnostics)
-    read = read_elsewhere(loaded, views)
+    usages: dict[int, RowUsage] = {}
     for definition in loaded.definitions():
         if definition.file not in passed:
-            check_module(views.of(definition), read, diagnostics)
+            usages[id(definition)] = check_module(views.of(definition), diagnostics)
+    read = read_elsewhere(loaded, views, usages)
+    for definition in loaded.definitions():
+        usage = usages.get(id(definition))
+        if usage is not None and definition.tree.forwards and not usage.failed:
+            check_used(views.of(definition), usage.rows, read, diagnostics)
     for function in loaded.functions():
         if function.file not in passed:
             check_function(function, views, diagnostics)
 
 
-def read_elsewhere(loaded: Loaded, views: ModuleViews) -> frozenset[int]:
-    """The rows that a row of another module is tied to, by identity: what reads that one reads them."""
+def read_elsewhere(
+    loaded: Loaded, views: ModuleViews, usages: Mapping[int, RowUsage]
+) -> frozenset[int]:
+    """The rows that a row of another module shares, by identity: what reads that one reads them.
+
+    A tied row is there to be read, a copy may only be stored.
+    """
     found: set[int] = set()
     for definition in loaded.definitions():
-        if any(is_shared(row, "tied") for row in definition.tree.tensors):
+        usage = usages.get(id(definition))
+        sharing = {
+            id(row)
+            for row in definition.tree.tensors
+            if is_shared(row, "tied")
+            or (
+                is_shared(row, "copy")
+                and (usage is None or usage.failed or row.path.text in usage.rows)
+            )
+        }
+        if sharing:
             rows = views.quiet(views.of(definition)).tensors.values()
-            ends = (one.end for some in rows for one in some if is_shared(one.row, "tied"))
+            ends = (one.end for some in rows for one in some if id(one.row) in sharing)
             passed = {id(row) for end in ends if end is not None for row in end.passed}
             found |= passed - set(map(id, definition.tree.tensors))
     return frozenset(found)
@@ -61,7 +81,8 @@ def is_shared(row: tree.TensorSyntax, kind: str) -> bool:
     return isinstance(row.storage, tree.SharedStorageSyntax) and row.storage.kind == kind
 
 
-def check_module(view: ModuleView, read: frozenset[int], diagnostics: Diagnostics) -> None:
+def check_module(view: ModuleView, diagnostics: Diagnostics) -> RowUsage:
+    """Reports the faults of a module by itself; gives the rows that its dataflow reads."""
     definition = view.definition
     if definition.parent is not None and definition.tree.modules:
         diagnostics.report("E0606", definition.tree.modules[0].span)
@@ -79,7 +100,7 @@ def check_module(view: ModuleView, read: frozenset[int], diagnostics: Diagnostic
     for parts in view.parts.values():
         for part in parts:
             view.arguments(part.row)
-    check_dataflow(view, start, read, diagnostics)
+    return check_dataflow(view, start, diagnostics)
 
 
 def check_sections(definition: ModuleDefinition, diagnostics: Diagnostics) -> None:
@@ -252,9 +273,7 @@ class RowUsage:
     failed: bool = False
 
 
-def check_dataflow(
-    view: ModuleView, start: Assumptions, read: frozenset[int], diagnostics: Diagnostics
-) -> None:
+def check_dataflow(view: ModuleView, start: Assumptions, diagnostics: Diagnostics) -> RowUsage:
     module = view.definition.tree
     main: Signature | None = None
     usage = RowUsage()
@@ -283,8 +302,7 @@ def check_dataflow(
             diagnostics.report("E0451", function.span, name=function.name)
             continue
         check_body(function, view.scope, view, assumed, usage, diagnostics)
-    if module.forwards and not usage.failed:
-        check_used(view, usage.rows, read, diagnostics)
+    return usage
 
 
 def check_used(
