@@ -42,6 +42,8 @@ EVERY = (
     Options(ops="ort"),
     Options(ops="primitive", onnx_form="functions"),
     Options(experts="released"),
+    Options(experts="dense"),
+    Options(experts="gathered", form="expanded"),
 )
 
 

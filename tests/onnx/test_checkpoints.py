@@ -18,7 +18,7 @@ import specgen
 from specgen.analysis.quantities.ledger import ledger
 from specgen.backends.onnx import Options, embedding, emit
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import Experts
+from specgen.backends.onnx.options import FLOWLESS, Experts
 from specgen.diagnostics.diagnostic import SpecError
 from specgen.frontend.load import load_program
 from specgen.frontend.selection import Selection
@@ -29,7 +29,7 @@ from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import Held, held, quantised, random_weights, write_file, write_shards
 from tests.onnx.references import in_f32, load_spec, reference
 from tests.onnx.runtimes import RUNTIMES
-from tests.onnx.session import Session, fill, onnx, ort, parsed, weights_of
+from tests.onnx.session import FLOW, Session, fill, onnx, ort, parsed, weights_of
 from tests.onnx.test_storage import SIZES
 from tests.references import DECODED, REPOSITORY, SPECS, needs_references, saved
 
@@ -178,6 +178,30 @@ def test_any_order_in_several_files_at_odd_places(
         assert len(row) == LAYOUTS[order][1]
     onnx.load(tmp_path / "model.onnx")  # onnx itself follows the places, too
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("order", LAYOUTS)
+@pytest.mark.parametrize("experts", FLOWLESS)
+def test_any_order_in_several_files_without_control_flow(
+    experts: Experts,
+    order: str,
+    shards: int,
+    table: Program,
+    values: dict[str, np.ndarray],
+    expected: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    """Pieces are gathered from one by one, or put together; both in whatever order they lie."""
+    tensors = {name: held(array, "BF16") for name, array in values.items()}
+    write_shards(tmp_path, layout(tensors, order), shards)
+    if experts == "gathered" and LAYOUTS[order][1] > 1:
+        assert TOO_MANY in refused(table, tmp_path, experts=experts).message
+        return
+    graph = point(table, tmp_path, experts=experts, form="expanded")
+    assert not {node.op_type for node in graph.node} & FLOW
+    assert np.abs(run(tmp_path / "model.onnx", TOKENS) - expected).max() <= 2e-5
 
 
 @pytest.mark.parametrize("form", ["flat", "functions"])

@@ -140,6 +140,8 @@ def test_the_graph_is_valid_and_has_the_caches_of_the_settings(
     + [
         ("deepseek_v3", replace(REFERENCE, onnx_form="functions")),
         ("deepseek_v3", replace(REFERENCE, experts="released")),
+        ("deepseek_v3", replace(REFERENCE, experts="gathered", form="absorbed")),
+        ("qwen3_moe", replace(REFERENCE, experts="dense")),
         ("deepseek_v3", replace(REFERENCE, ops="primitive")),
     ],
     ids=lambda value: ",".join(value.given().values()) if isinstance(value, Options) else value,

@@ -241,6 +241,22 @@ def test_no_control_flow_and_few_dims(name: str, experts: Experts, tmp_path: Pat
         assert build(program, Options(experts=experts, ops=ops), repeat=False) == serialize(found)
 
 
+def test_tokens_may_have_any_number_of_dims(tmp_path: Path) -> None:
+    """Here of heads, each of which chooses by itself, and one expert twice."""
+    text = table("a bias").replace("dim : size = 8 ", "dim : size = 8   heads : size = 3 ")
+    mixed = """
+    y = rearrange(wide(x), "b s (h d) -> b s h d", h = heads, d = dim)
+    weights, index = topk(softmax(router(y)), k)
+    twice = mixture(experts, y, weights, index * 0 + 1)
+    return sum(mixture(experts, y, weights, index) + twice, over = -2) + sum(shared(x) * vector, keep = true)"""
+    start, end = text.index("weights, index ="), text.index("\n  }\n  module part")
+    text = text[:start].rstrip() + mixed + text[end:]
+    text = text.replace("router : dim -> n ", "router : dim -> n   wide : dim -> heads × dim ")
+    (path := tmp_path / "t.dsv3").write_text(text, encoding="utf-8")
+    layers = Layers(checked(path), tmp_path / "t")
+    assert unlike(layers, FORMS[:3]) == []
+
+
 def test_a_mixture_in_a_mixture_is_refused_by_name(tmp_path: Path) -> None:
     """The Loop takes it."""
     text = table("no rows").replace(
