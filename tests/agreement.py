@@ -37,10 +37,10 @@ TOLERANCE = 2e-4
 #: Every form of model.onnx that a table must agree in.
 EVERY = (
     DEFAULT,
-    Options(form="functions"),
+    Options(onnx_form="functions"),
     Options(ops="primitive"),
     Options(ops="ort"),
-    Options(ops="primitive", form="functions"),
+    Options(ops="primitive", onnx_form="functions"),
     Options(experts="released"),
 )
 

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Final
 
 from specgen.backends.base import TARGETS, require_targets
-from specgen.backends.onnx.options import ALIASES, BESIDE, CHOICES, OPSETS, STATIC, Options
+from specgen.backends.onnx.options import (
+    ALIASES,
+    BESIDE,
+    CHOICES,
+    CHOSEN,
+    EXPANDED,
+    OPSETS,
+    STATIC,
+    Options,
+)
 from specgen.cli.arguments import UsageError, add_spec, select_tables
 from specgen.cli.output import emit, remark
 from specgen.diagnostics.diagnostic import no_such
@@ -17,7 +26,7 @@ OUTPUT: Final = "generated"
 
 #: The options of model.onnx with a closed list of values: field of `Options`, and what it is.
 ONNX: Final = {
-    "--onnx-form": ("form", "one flat graph, or a function for each module"),
+    "--onnx-form": ("onnx_form", "one flat graph, or a function for each module"),
     "--experts": (
         "experts",
         "one chosen expert after the other (`stacked` is its other name), all at once, the chosen"
@@ -52,6 +61,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         onnx.add_argument(
             option, dest=name, metavar="|".join(values), help=f"{help_} (default: {usual})"
         )
+    onnx.add_argument(
+        "--form",
+        metavar=f"{CHOSEN}|{EXPANDED}|NAME",
+        help="of modules with several forwards the one with the fewest operations, in each call; the"
+        f" main one; or the one of that name (default: {CHOSEN})",
+    )
     onnx.add_argument(
         "--opset",
         metavar="N",
@@ -125,6 +140,7 @@ def read_onnx_options(arguments: argparse.Namespace) -> Options:
             raise no_such(f"value of {option}", chosen[name], CHOICES[name])
     return Options(
         **chosen,
+        form=CHOSEN if arguments.form is None else arguments.form,
         opset=arguments.opset,
         static=arguments.static,
         checkpoint=arguments.checkpoint,

@@ -35,7 +35,7 @@ SEED = int(os.environ.get("SPECGEN_FUZZ_SEED", "1000"))
 
 #: The forms of mixtures that have no Loop, and what they meet.
 MIXED = [
-    Options(experts=experts, ops=ops, form=form)
+    Options(experts=experts, ops=ops, onnx_form=form)
     for ops, form in (("standard", "flat"), ("primitive", "functions"), ("ort", "functions"))
     for experts in ("dense", "gathered")
 ]

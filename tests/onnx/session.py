@@ -23,11 +23,25 @@ Arrays = Mapping[str, np.ndarray]
 #: TensorProto.DataType of the floats that numpy lacks, as the bytes that hold them.
 BFLOAT16, FLOAT8E4M3FN = 16, 17
 
+#: Operators that compilers for hardware refuse, or whose results have dims that nobody knows.
+FLOW = {"If", "Loop", "NonZero", "Scan", "SequenceMap", "Unique"}
+
 
 def parsed(data: bytes) -> Any:
     model = onnx.ModelProto()
     model.ParseFromString(data)
     return model
+
+
+def operators(data: bytes) -> set[str]:
+    """Those of a graph, its functions and its bodies."""
+    model = parsed(data)
+    found, waiting = set(), [*model.graph.node, *(n for f in model.functions for n in f.node)]
+    while waiting:
+        node = waiting.pop()
+        found.add(node.op_type)
+        waiting += [inner for one in node.attribute for inner in one.g.node]
+    return found
 
 
 def weights_of(model: Any) -> list[Any]:

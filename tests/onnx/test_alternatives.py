@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,11 +12,13 @@ import pytest
 from specgen.analysis.dataflow.costs import Saving, savings
 from specgen.backends.onnx import build as build_module
 from specgen.backends.onnx.build import build
+from specgen.backends.onnx.options import OnnxForm, Ops, Options, OptionsError
 from specgen.frontend.load import load_program
 from specgen.ir.model import Program
+from tests.cli.running import specgen_here
 from tests.onnx.checkpoints import random_weights
 from tests.onnx.references import load_spec, reference
-from tests.onnx.session import Session, fill, onnx, ort, parsed
+from tests.onnx.session import FLOW, Session, fill, onnx, operators, ort, parsed
 from tests.references import needs_references
 
 SPEC = Path(__file__).with_name("alternatives.dsv3")
@@ -151,6 +153,82 @@ def test_forwards_that_share_little(everything: Program, forced: Any, tmp_path: 
     assert scale > 0.1
     for kind in ("folded", "chosen"):
         assert np.abs(results[kind] - results["main"]).max() <= 1e-5 * scale
+
+
+# ---- one of them in every call -----------------------------------------------------------
+
+
+def named(graph: Any) -> str | None:
+    return next((entry.value for entry in graph.metadata_props if entry.key == "form"), None)
+
+
+@pytest.mark.parametrize("ops", get_args(Ops))
+@pytest.mark.parametrize("onnx_form", get_args(OnnxForm))
+@pytest.mark.parametrize("form", ["expanded", "folded"])
+def test_one_forward_in_every_call(
+    form: str, onnx_form: OnnxForm, ops: Ops, everything: Program, tmp_path: Path
+) -> None:
+    """The same as by choice, without an If or the Loop around it."""
+    options = Options(form=form, onnx_form=onnx_form, ops=ops)
+    data = build(everything, options)
+    assert not operators(data) & FLOW
+    assert named(parsed(data)) == form
+    assert build(everything, options, repeat=False) == data
+    weights = random_weights(data, seed=3)
+    assert random_weights(build(everything), seed=3).keys() == weights.keys()
+    tokens = np.random.default_rng(5).integers(0, 32, (2, 12))
+    results = []
+    for kind, given in {"one": data, "chosen": build(everything)}.items():
+        (tmp_path / kind).mkdir()
+        session = Session.open(fill(given, weights, tmp_path / kind), batch=2)
+        parts = [session(tokens[:, a:b]) for a, b in ((0, 9), (9, 10), (10, 12))]
+        results.append(np.concatenate(parts, axis=1))
+    scale = np.abs(results[1]).max()
+    assert np.abs(results[0] - results[1]).max() <= 1e-5 * scale
+
+
+def test_what_is_chosen_stays_as_it_was(everything: Program) -> None:
+    data = build(everything)
+    assert build(everything, Options(form="chosen")) == data
+    assert named(parsed(data)) is None
+    llama = load_spec("llama", n_layers=2)  # which has no alternatives
+    assert operators(build(llama, Options(form="expanded"))) == operators(build(llama))
+
+
+@pytest.mark.parametrize(
+    ("form", "there"), [("fold", "folded"), ("", "folded"), ("main", "folded")]
+)
+def test_a_forward_that_no_module_has_is_refused(
+    form: str, there: str, everything: Program, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        build(everything, Options(form=form))
+    expected = f"form is chosen, expanded, {there}; no module has a forward {form!r}"
+    assert str(caught.value) == expected
+    done = specgen_here("build", str(SPEC), "--form", form, "-o", "out", cwd=tmp_path)
+    assert (done.status, expected in done.err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@needs_references
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["expanded", "absorbed"])
+@pytest.mark.parametrize("name", ["deepseek_v3", "deepseek_v2_lite", "kimi_k2"])
+@pytest.mark.parametrize("steps", [[20], [16, 1, 1, 1, 1], [3, 9, 2, 5, 1]])
+def test_one_forward_is_the_reference(
+    name: str, form: str, steps: list[int], tmp_path: Path
+) -> None:
+    model = reference(name)
+    tokens = np.concatenate([model.arrays["input_ids"], model.arrays["decode_tokens"]])[None]
+    data = build(model.program(), Options(form=form))
+    session = Session.open(fill(data, model.weights, tmp_path))
+    ends = np.cumsum(steps)
+    logits = [session(tokens[:, end - step : end]) for step, end in zip(steps, ends, strict=True)]
+    found = np.concatenate(logits, axis=1)[0]
+    assert np.abs(found - model.arrays["full_logits"]).max() <= model.tolerance
+
+
+# ---- the condition -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("new", [1, 2, 5, 9])

@@ -196,9 +196,9 @@ def test_dtypes_may_differ_where_the_cast_is_exact(
     }
     write_shards(tmp_path, layout(tensors, "each layer in its own way"), 2)
     if experts == "gathered":
-        assert TOO_MANY in refused(table, tmp_path, form=form, experts=experts).message
+        assert TOO_MANY in refused(table, tmp_path, onnx_form=form, experts=experts).message
         return
-    point(table, tmp_path, form=form, experts=experts)
+    point(table, tmp_path, onnx_form=form, experts=experts)
     assert np.abs(run(tmp_path / "model.onnx", TOKENS) - expected).max() <= 2e-5
 
 
@@ -339,7 +339,7 @@ def test_a_graph_of_a_checkpoint_carries_what_it_reads_and_no_more(
     assert sum(prod(one.dims) for one in counted) == parameters  # one count
     tensors = {name: held(array) for name, array in random_weights(build(program), 3).items()}
     write_file(tmp_path / "model.safetensors", tensors)
-    graph = point(program, tmp_path, form=form, experts=experts, weights=weights)
+    graph = point(program, tmp_path, onnx_form=form, experts=experts, weights=weights)
     found = {one.name for one in graph.initializer}
     read = {name for node in graph.node for name in read_by(node)}
     assert found <= read
@@ -627,7 +627,7 @@ def test_the_documented_way_to_map_each_file_once(
         for number, (name, array) in enumerate(values.items())
     }
     write_shards(tmp_path, tensors, 3)
-    point(table, tmp_path, form="functions", experts="released")
+    point(table, tmp_path, onnx_form="functions", experts="released")
     names: dict[str, Any] = {}
     exec(code.replace("v3/model.onnx", (tmp_path / "model.onnx").as_posix()), names)
     assert len(names["files"]) == 3

@@ -16,7 +16,7 @@ import pytest
 from specgen.backends.onnx import emit
 from specgen.backends.onnx.build import build, checked
 from specgen.backends.onnx.graph import MOVES
-from specgen.backends.onnx.options import Form, Options
+from specgen.backends.onnx.options import OnnxForm, Options
 from specgen.backends.onnx.proto import serialize
 from specgen.diagnostics.diagnostic import SpecError
 from tests.onnx.references import in_f32, load_spec
@@ -56,14 +56,14 @@ FORMS = pytest.mark.parametrize("form", ["flat", "functions"])
 
 
 @cache
-def model(spec: str, variant: str, form: Form = "flat") -> Any:
-    return parsed(build(load_spec(spec, variant), Options(form=form)))
+def model(spec: str, variant: str, form: OnnxForm = "flat") -> Any:
+    return parsed(build(load_spec(spec, variant), Options(onnx_form=form)))
 
 
 @cache
-def referring(form: Form) -> Any:
+def referring(form: OnnxForm) -> Any:
     """The largest model with its weights in a file beside it."""
-    return parsed(build(load_spec(*V3), Options(form=form, weights="reference")))
+    return parsed(build(load_spec(*V3), Options(onnx_form=form, weights="reference")))
 
 
 def entries(message: Any) -> dict[str, str]:
@@ -141,7 +141,7 @@ def test_inputs_and_outputs_are_the_contract() -> None:
 
 @FORMS
 @pytest.mark.parametrize(("spec", "variant"), PARAMETERS)
-def test_checker_and_strict_inference(spec: str, variant: str, form: Form) -> None:
+def test_checker_and_strict_inference(spec: str, variant: str, form: OnnxForm) -> None:
     whole = model(spec, variant, form)
     onnx.checker.check_model(whole, full_check=True)
     inferred = onnx.shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True)
@@ -152,10 +152,10 @@ def test_checker_and_strict_inference(spec: str, variant: str, form: Form) -> No
 
 
 @pytest.mark.parametrize(("form", "layers"), [("functions", 61), ("flat", 8)])
-def test_strict_inference_of_released_experts(form: Form, layers: int) -> None:
+def test_strict_inference_of_released_experts(form: OnnxForm, layers: int) -> None:
     """Flat, 8 layers take 2 s, 16 take 12, and 61 do not end: onnx looks at every If again."""
     program = load_spec(*V3, n_layers=layers)
-    whole = parsed(build(program, Options(form=form, experts="released")))
+    whole = parsed(build(program, Options(onnx_form=form, experts="released")))
     onnx.shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True)
 
 
@@ -229,10 +229,14 @@ def test_layers_say_their_dims() -> None:
     [
         ("v3_671b", Options(), 700_000),
         ("v3_671b_mtp", Options(), 700_000),
-        ("v3_671b", Options(form="functions"), 300_000),
-        ("v3_671b_mtp", Options(form="functions"), 300_000),
+        ("v3_671b", Options(onnx_form="functions"), 300_000),
+        ("v3_671b_mtp", Options(onnx_form="functions"), 300_000),
         *(
-            ("v3_671b", Options(form="functions", experts="released", weights=weights), 13_000_000)
+            (
+                "v3_671b",
+                Options(onnx_form="functions", experts="released", weights=weights),
+                13_000_000,
+            )
             for weights in ("none", "reference")
         ),
         ("v3_671b", Options(weights="reference"), 700_000),
@@ -247,12 +251,12 @@ def test_size_and_determinism(variant: str, options: Options, limit: int) -> Non
 
 
 @FORMS
-def test_the_largest_model_is_built_within_two_seconds(form: Form) -> None:
+def test_the_largest_model_is_built_within_two_seconds(form: OnnxForm) -> None:
     """Of the CPU, the table read and checked: the graph that `build` writes, and its bytes."""
     taken = []
     for _ in range(3):
         start = time.process_time()
-        data = build(load_spec(*V3), Options(form=form))
+        data = build(load_spec(*V3), Options(onnx_form=form))
         taken.append(time.process_time() - start)
     assert min(taken) <= 2
     assert len(data) <= 700_000
@@ -260,7 +264,7 @@ def test_the_largest_model_is_built_within_two_seconds(form: Form) -> None:
 
 def test_released_tensors_are_files_of_their_own() -> None:
     """Names and dtypes are the checkpoint's, and each file is a tensor and nothing else."""
-    options = Options(form="functions", experts="released", weights="reference")
+    options = Options(onnx_form="functions", experts="released", weights="reference")
     found = parsed(build(load_spec(*V3, n_layers=5), options)).graph.initializer
     names = {tensor.name: tensor.data_type for tensor in found}
     expert = "model.layers.4.mlp.experts.255.down_proj.weight"
@@ -272,7 +276,7 @@ def test_released_tensors_are_files_of_their_own() -> None:
 
 
 @FORMS
-def test_a_session_opens_within_200_megabytes(form: Form, tmp_path: Path) -> None:
+def test_a_session_opens_within_200_megabytes(form: OnnxForm, tmp_path: Path) -> None:
     """Over a sparse file of 0.7 TB without folding, which would read it; and as it is built."""
     if not Path("/proc/self/status").exists():
         pytest.skip("no /proc to ask for the peak of memory")
@@ -296,11 +300,11 @@ def test_a_session_opens_within_200_megabytes(form: Form, tmp_path: Path) -> Non
 
 @FORMS
 @pytest.mark.parametrize("level", ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_ALL"])
-def test_weights_as_inputs_open_as_they_are(form: Form, level: str, tmp_path: Path) -> None:
+def test_weights_as_inputs_open_as_they_are(form: OnnxForm, level: str, tmp_path: Path) -> None:
     """Nothing lies beside the file: onnx checks and loads it, onnxruntime makes a session."""
     ort = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
-    path.write_bytes(build(load_spec(*V3), Options(form=form)))
+    path.write_bytes(build(load_spec(*V3), Options(onnx_form=form)))
     onnx.checker.check_model(path, full_check=True)
     inputs = {value.name for value in onnx.load(path).graph.input}
     assert {t.name for t in referring(form).graph.initializer} <= inputs

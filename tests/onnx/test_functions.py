@@ -19,7 +19,7 @@ from tests.onnx.session import Arrays, Session, fill, onnx, parsed, released
 from tests.onnx.test_storage import SIZES
 from tests.references import needs_references
 
-FUNCTIONS = Options(form="functions")
+FUNCTIONS = Options(onnx_form="functions")
 
 
 def functions(spec: str, variant: str) -> dict[str, Any]:

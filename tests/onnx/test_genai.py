@@ -138,7 +138,7 @@ def test_the_graph_is_valid_and_has_the_caches_of_the_settings(
     ("name", "options"),
     [(name, REFERENCE) for name in ("llama", "qwen3_moe", "deepseek_v3", "gpt_oss", "gemma2")]
     + [
-        ("deepseek_v3", replace(REFERENCE, form="functions")),
+        ("deepseek_v3", replace(REFERENCE, onnx_form="functions")),
         ("deepseek_v3", replace(REFERENCE, experts="released")),
         ("deepseek_v3", replace(REFERENCE, ops="primitive")),
     ],

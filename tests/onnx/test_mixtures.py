@@ -24,7 +24,7 @@ from specgen.ir import model as ir
 from specgen.ir.visit import walk
 from specgen.ops.registry import OPS
 from tests.agreement import Layers, checked, steps, unequal
-from tests.onnx.session import parsed
+from tests.onnx.session import FLOW, operators
 
 #: What is around a part: a choice of `k` of its instances for each token.
 AROUND = """language 1
@@ -184,28 +184,14 @@ FREE: tuple[Experts, ...] = ("dense", "gathered")
 #: Ways to evaluate a mixture, and the forms of a graph that they meet.
 FORMS = [
     *(Options(experts=experts) for experts in get_args(Experts)),
-    *(Options(experts=e, ops="primitive", form="functions") for e in FREE),
+    *(Options(experts=e, ops="primitive", onnx_form="functions") for e in FREE),
     *(Options(experts=e, ops="ort") for e in FREE),
 ]
-
-#: Operators that compilers for hardware refuse, or whose results have dims that nobody knows.
-FLOW = {"If", "Loop", "NonZero", "Scan", "SequenceMap", "Unique"}
 
 
 def written(folder: Path, name: str, count: int = 4, chosen: int = 2) -> Path:
     (path := folder / "t.dsv3").write_text(table(name, count, chosen), encoding="utf-8")
     return path
-
-
-def operators(data: bytes) -> set[str]:
-    """Those of a graph, its functions and its bodies."""
-    model = parsed(data)
-    found, waiting = set(), [*model.graph.node, *(n for f in model.functions for n in f.node)]
-    while waiting:
-        node = waiting.pop()
-        found.add(node.op_type)
-        waiting += [inner for one in node.attribute for inner in one.g.node]
-    return found
 
 
 def unlike(layers: Layers, forms: Sequence[Options]) -> list[str]:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import specgen
 from specgen.backends.onnx import emit
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import DEFAULT, Experts, Form, Options, OptionsError
+from specgen.backends.onnx.options import DEFAULT, Experts, OnnxForm, Options, OptionsError
 from specgen.frontend.load import check_file, load_program
 from specgen.ir.model import Program
 from tests.families import ONE_EACH, VARIANTS
@@ -37,7 +37,7 @@ from tests.references import REPOSITORY
 HERE = Path(__file__).parent
 
 #: Every form of a graph and every way to hold experts.
-FORMS = [Options(form=f, experts=e) for f, e in product(get_args(Form), get_args(Experts))]
+FORMS = [Options(onnx_form=f, experts=e) for f, e in product(get_args(OnnxForm), get_args(Experts))]
 
 LLAMA: dict[str, Override] = {
     "vocab_size": 64,
@@ -110,13 +110,13 @@ def test_only_the_place_of_weights_differs(table: str, options: Options) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ops", ["standard", "ort"])
-@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("form", get_args(OnnxForm))
 @pytest.mark.parametrize("spec", ONE_EACH)
 def test_only_the_place_of_weights_differs_in_shipped_tables(
-    spec: str, form: Form, ops: Any
+    spec: str, form: OnnxForm, ops: Any
 ) -> None:
     table, _, variant = spec.partition("@")
-    same_but_for_the_place_of_weights(load_spec(table, variant), Options(form=form, ops=ops))
+    same_but_for_the_place_of_weights(load_spec(table, variant), Options(onnx_form=form, ops=ops))
 
 
 # ---- names, whatever a checkpoint calls its tensors ---------------------------------------
@@ -135,7 +135,7 @@ model scaled "Scaled" {{
 """
 
 
-@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("form", get_args(OnnxForm))
 @settings(max_examples=12, deadline=None)
 @given(
     rows=st.lists(st.sampled_from(("a", "y", "b", "z")), min_size=2, max_size=2, unique=True),
@@ -144,7 +144,7 @@ model scaled "Scaled" {{
 @example(rows=["a", "b"], names=["x", "y"])
 @example(rows=["y", "b"], names=["a", "weight.x"])
 def test_a_name_is_one_value_s_whatever_tensors_are_called(
-    form: Form, rows: list[str], names: list[str]
+    form: OnnxForm, rows: list[str], names: list[str]
 ) -> None:
     (a, b), (first, second) = rows, names
     weights = {first: np.full(4, 2, np.float32), second: np.arange(4, dtype=np.float32)}
@@ -153,7 +153,7 @@ def test_a_name_is_one_value_s_whatever_tensors_are_called(
         path = Path(folder) / "scaled.dsv3"
         path.write_text(SCALED.format(a=a, b=b, first=first, second=second), encoding="utf-8")
         assert not check_file(path).all
-        data = build(load_program(path), Options(form=form))
+        data = build(load_program(path), Options(onnx_form=form))
         (Path(folder) / "open.onnx").write_bytes(data)
         assert len(opens(Path(folder) / "open.onnx")) == 3
         held_beside = {name for each in released(parsed(data)).values() for name in each}
@@ -188,8 +188,8 @@ def session_of(folder: Path, manifest: str = "manifest.json") -> dict[str, str]:
     ("options", "words"),
     [
         (Options(), "the checkpoint's names: it opens as it is"),
-        (Options(experts="released", form="functions"), "the checkpoint's names: it opens as it is"),
-        (Options(form="functions"), "their places in the table: it opens as it is"),
+        (Options(experts="released", onnx_form="functions"), "the checkpoint's names: it opens as it is"),
+        (Options(onnx_form="functions"), "their places in the table: it opens as it is"),
         (Options(weights="reference"), "in model.onnx.data beside it"),
         (Options(weights="reference", experts="released"), "in w/0, ... beside it"),
     ],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import Form, Ops, Options
+from specgen.backends.onnx.build import build, checked
+from specgen.backends.onnx.options import FLOWLESS, Experts, OnnxForm, Ops, Options
 from tests.onnx.references import Reference, reference
-from tests.onnx.session import Session, fill, parsed
+from tests.onnx.session import FLOW, Session, fill, operators, parsed
 from tests.references import SPECS, needs_references
 
 pytestmark = [pytest.mark.slow, needs_references]
@@ -21,8 +22,8 @@ PADDING = 5
 FORMS = {
     "flat": Options(),
     "flat-primitive": Options(ops="primitive"),
-    "functions": Options(form="functions"),
-    "functions-primitive": Options(form="functions", ops="primitive"),
+    "functions": Options(onnx_form="functions"),
+    "functions-primitive": Options(onnx_form="functions", ops="primitive"),
 }
 
 #: Tables whose experts become onnxruntime's own operator; gpt_oss has experts of another kind.
@@ -83,18 +84,44 @@ def test_reference_logits(name: str, form: str, tmp_path: Path) -> None:
     agrees(model, opened(model, tmp_path, FORMS[form]))
 
 
-@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("form", get_args(OnnxForm))
 @pytest.mark.parametrize("name", MIXTURES)
 def test_reference_logits_with_operators_of_onnxruntime(
-    name: str, form: Form, tmp_path: Path
+    name: str, form: OnnxForm, tmp_path: Path
 ) -> None:
     model = reference(name)
-    agrees(model, opened(model, tmp_path, Options(form=form, ops="ort")))
+    agrees(model, opened(model, tmp_path, Options(onnx_form=form, ops="ort")))
     written = parsed((tmp_path / "model.onnx").read_bytes())
     bodies = (written.graph, *written.functions)
     used = {node.op_type for body in bodies for node in body.node}
     assert "MoE" in used
     assert "Unique" not in used  # nor is there a Loop over the experts that it finds
+
+
+#: The graphs in which a mixture meets `experts`.
+MEETING = {
+    "flat": Options(),
+    "functions-primitive": Options(onnx_form="functions", ops="primitive"),
+    "flat-ort": Options(ops="ort"),
+}
+
+
+@pytest.mark.parametrize("form", MEETING)
+@pytest.mark.parametrize("experts", get_args(Experts))
+@pytest.mark.parametrize("name", [*MIXTURES, "gpt_oss"])
+def test_reference_logits_however_experts_are_evaluated(
+    name: str, experts: Experts, form: str, tmp_path: Path
+) -> None:
+    """And with one forward of a latent attention: `absorbed` or, where nothing is, the main one."""
+    model = reference(name)
+    latent = any(len(module.forwards) > 1 for module in model.program().modules.values())
+    one = "absorbed" if latent and form == "flat" else "expanded"
+    options = replace(MEETING[form], experts=experts, form=one)
+    agrees(model, opened(model, tmp_path, options))
+    if experts in FLOWLESS:
+        assert not operators((tmp_path / "model.onnx").read_bytes()) & FLOW
+        flat = checked(model.program(), replace(options, onnx_form="flat"))
+        assert max(len(edge.shape) for edge in flat.edges.values() if "ffn" in edge.name) <= 4
 
 
 def test_the_temperature_is_in_the_softmax_scale(tmp_path: Path) -> None:

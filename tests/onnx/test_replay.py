@@ -8,7 +8,7 @@ import pytest
 
 from specgen.backends.onnx import replay
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import Form, Ops, Options
+from specgen.backends.onnx.options import OnnxForm, Ops, Options
 from specgen.frontend.load import load_program
 from specgen.ir.model import Program
 from tests.onnx.references import load_spec
@@ -99,8 +99,8 @@ def sharing(tmp_path: Path) -> Program:
     ],
 )
 @pytest.mark.parametrize("form", ["flat", "functions"])
-def test_released_models(spec: str, variant: str, ops: Ops, form: Form) -> None:
-    program, options = load_spec(spec, variant), Options(form=form, ops=ops)
+def test_released_models(spec: str, variant: str, ops: Ops, form: OnnxForm) -> None:
+    program, options = load_spec(spec, variant), Options(onnx_form=form, ops=ops)
     assert build(program, options) == build(program, options, repeat=False)
 
 

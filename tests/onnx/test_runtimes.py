@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import Ops, Options
+from specgen.backends.onnx.options import FLOWLESS, Experts, Ops, Options
 from tests.agreement import drawn
 from tests.onnx.checkpoints import quantised, random_weights
 from tests.onnx.references import in_f32, load_spec, reference
@@ -73,6 +73,41 @@ def test_the_flat_graph_runs_elsewhere(runtime: str, name: str, ops: Ops, tmp_pa
     for token, wanted in list(steps)[:2]:
         logits = session(np.array([[token], [token]]))
         assert np.abs(logits[0, 0] - wanted).max() <= model.tolerance
+
+
+@needs_references
+@pytest.mark.parametrize("experts", FLOWLESS)
+@pytest.mark.parametrize("name", ["deepseek_v3", "qwen3_moe", "gpt_oss"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_mixtures_without_control_flow_decode_several_rows(
+    runtime: str, name: str, experts: Experts, tmp_path: Path
+) -> None:
+    """With a Loop, OpenVINO decodes one row alone."""
+    model = reference(name)
+    tokens, steps = model.arrays["input_ids"], model.arrays["decode_tokens"]
+    data = build(model.program(), Options(experts=experts, form="expanded"))
+    session = Session.start(RUNTIMES[runtime](fill(data, model.weights, tmp_path)), batch=3)
+    logits = session(np.stack([tokens, tokens[::-1], tokens]))
+    assert np.abs(logits[[0, 2]] - model.arrays["prefill_logits"]).max() <= model.tolerance
+    for token, wanted in zip(steps, model.arrays["decode_logits"], strict=True):
+        logits = session(np.array([[token], [tokens[0]], [token]]))
+        assert np.abs(logits[[0, 2], 0] - wanted).max() <= model.tolerance
+
+
+@pytest.mark.parametrize("experts", FLOWLESS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_stacks_in_8_bits_without_control_flow(
+    runtime: str, experts: Experts, tmp_path: Path
+) -> None:
+    program = in_f32(load_spec("deepseek_v3", **SIZES))
+    weights = with_scales(random_weights(build(program), 1))
+    tokens = np.random.default_rng(2).integers(0, 96, (2, 9))
+    expected = Session.open(fill(build(program), weights, tmp_path), batch=2)(tokens)
+    data = build(program, Options(experts=experts, form="expanded"))
+    path = fill(data, weights, tmp_path)
+    assert np.abs(Session.open(path, batch=2)(tokens) - expected).max() <= 2e-5
+    found = Session.start(RUNTIMES[runtime](path), batch=2)(tokens)
+    assert np.abs(found - expected).max() <= 2e-5
 
 
 @needs_references
@@ -140,7 +175,7 @@ def test_stacks_in_8_bits(runtime: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["deepseek_v3", "llama"])
 def test_functions_run_elsewhere(runtime: str, name: str, tmp_path: Path) -> None:
     model = reference(name)
-    path = fill(build(model.program(), Options(form="functions")), model.weights, tmp_path)
+    path = fill(build(model.program(), Options(onnx_form="functions")), model.weights, tmp_path)
     if runtime == "openvino":
         with pytest.raises(RuntimeError, match="OpConversionFailure"):
             RUNTIMES[runtime](path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ import numpy as np
 import pytest
 
 from specgen.backends.onnx.build import build
-from specgen.backends.onnx.options import CacheForm, Ops, Options, OptionsError, StaticLengths
+from specgen.backends.onnx.options import (
+    FLOWLESS,
+    CacheForm,
+    Experts,
+    Ops,
+    Options,
+    OptionsError,
+    StaticLengths,
+)
 from specgen.backends.refusal import Refusal
 from specgen.frontend.load import load_program
 from specgen.ir.model import Program
@@ -25,7 +34,7 @@ Array = np.ndarray
 
 CACHES: tuple[CacheForm, ...] = ("position", "shift", "new")
 
-#: Until a mixture has a form without control flow: that of its Loop over experts.
+#: That of a mixture's Loop over experts.
 MIXTURE = frozenset({"Loop", "Unique", "NonZero", "Shape"})
 
 #: And of its Scan, where experts are stored in 8 bits.
@@ -200,7 +209,10 @@ def test_repeated_layers_are_those_that_are_walked(cache: CacheForm) -> None:
         ({"static": "batch=0,prefill=8,context=9"}, "batch is a whole number from 1"),
         ({"static": "batch=1,prefill=8,context=4"}, "8 new tokens exceed a context of 4"),
         ({"static": "batch=1,prefill=8,context=8", "cache": "new"}, "prefill is less than context"),
-        ({"static": "batch=1,prefill=8,context=9", "form": "functions"}, "static graphs are flat"),
+        (
+            {"static": "batch=1,prefill=8,context=9", "onnx_form": "functions"},
+            "static graphs are flat",
+        ),
         ({"static": "batch=1,prefill=8,context=9", "experts": "released"}, "no experts by If"),
         ({"cache": "shift"}, "give static lengths"),
         ({"index": "i16"}, "index is i64, i32"),
@@ -358,7 +370,8 @@ def test_an_order_that_slots_have_not_is_refused_by_name(ordering: Path) -> None
 
 # ---- against transformers --------------------------------------------------------------
 
-RELEASED = ["llama", "gpt2", "gemma2", "mistral", "qwen3_moe", "gpt_oss", "deepseek_v3"]
+MIXTURES = ["qwen3_moe", "gpt_oss", "deepseek_v3"]
+RELEASED = ["llama", "gpt2", "gemma2", "mistral", *MIXTURES]
 
 
 @pytest.mark.slow
@@ -381,14 +394,16 @@ def test_sixteen_tokens_against_transformers(name: str, side: str, tmp_path: Pat
         with torch.no_grad():
             expected[row, real] = model(torch.from_numpy(ids[row, real][None])).logits.numpy()[0]
     ours = reference(name)
-    for cache_form in CACHES:
-        for ops in ("standard", "primitive"):
-            chosen = Options(static=StaticLengths(BATCH, 16, 40), cache=cache_form, ops=ops)
-            static = StaticSession.open(ours.program(), chosen, ours.weights, tmp_path / ops)
-            found = [static.prefill(ids[:, :16], prompt)]
-            found += [static.decode(ids[:, at : at + 1]) for at in range(16, 32)]
-            off = np.abs(np.concatenate(found, axis=1) - expected)[mask == 1]
-            assert off.max() <= 5e-5, (cache_form, ops)
+    ways: tuple[Experts, ...] = ("loop", *(FLOWLESS if name in MIXTURES else ()))
+    for cache_form, ops, experts in product(CACHES, ("standard", "primitive"), ways):
+        lengths = StaticLengths(BATCH, 16, 40)
+        chosen = Options(static=lengths, cache=cache_form, ops=ops, experts=experts)
+        place = tmp_path / ops / experts
+        static = StaticSession.open(ours.program(), chosen, ours.weights, place)
+        found = [static.prefill(ids[:, :16], prompt)]
+        found += [static.decode(ids[:, at : at + 1]) for at in range(16, 32)]
+        off = np.abs(np.concatenate(found, axis=1) - expected)[mask == 1]
+        assert off.max() <= 5e-5, (cache_form, ops, experts)
 
 
 @pytest.mark.slow
@@ -434,7 +449,19 @@ def test_one_memory_may_be_what_comes_in_and_what_comes_out(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @needs_references
-@pytest.mark.parametrize("name", ["qwen3_moe", "gpt_oss", "deepseek_v3"])
+@pytest.mark.parametrize("experts", FLOWLESS)
+@pytest.mark.parametrize("name", [*MIXTURES, "mixtral", "kimi_k2"])
+def test_all_of_a_mixture_without_control_flow_is_static(name: str, experts: Experts) -> None:
+    lengths = StaticLengths(1, 16, 40)
+    for ops, opset in product(("standard", "primitive"), (None, 13, 17, 25)):
+        chosen = Options(static=lengths, ops=ops, opset=opset, experts=experts)
+        for data in graphs(reference(name).program(), chosen).values():
+            assert set(faults(data)) == set()
+
+
+@pytest.mark.slow
+@needs_references
+@pytest.mark.parametrize("name", MIXTURES)
 def test_all_of_a_mixture_is_static_but_its_loop(name: str) -> None:
     for ops in ("standard", "primitive"):
         chosen = Options(static=StaticLengths(1, 16, 40), ops=ops)

@@ -79,7 +79,7 @@ def test_mask_of_the_new_tokens_means_that_nothing_is_held(
         step = [whole(length)]
         expected = layers.interpreted(step)
         assert not unequal(layers.torch(step), expected)
-        for options in (DEFAULT, Options(form="functions")):
+        for options in (DEFAULT, Options(onnx_form="functions")):
             graph = build(layers.program, options)
             assert b"past_key_values" not in graph
             assert b"present." not in graph
@@ -100,7 +100,7 @@ def test_one_block_may_keep_tokens_where_another_of_its_kind_does_not(tmp_path: 
         steps.append(Step(tokens[:, start:stop], positions, np.ones((2, stop), np.bool_)))
     expected = layers.interpreted(steps)
     assert not unequal(layers.torch(steps), expected)
-    for options in (DEFAULT, Options(form="functions")):
+    for options in (DEFAULT, Options(onnx_form="functions")):
         assert build(layers.program, options).count(b"present.") > 0
         assert not unequal(layers.onnx(steps, options), expected)
     assert ledger(load_program(path)).quantities["cache_elements_per_token"].value == 12

@@ -134,7 +134,7 @@ def differing(text: str, folder: Path, forms: tuple[Options, ...] = (DEFAULT,)) 
 
 @pytest.mark.parametrize("kind", ROOTS)
 def test_forward_of_any_signature_agrees_in_every_layer(kind: str, tmp_path: Path) -> None:
-    assert differing(ROOTS[kind], tmp_path, (DEFAULT, Options(form="functions"))) == []
+    assert differing(ROOTS[kind], tmp_path, (DEFAULT, Options(onnx_form="functions"))) == []
 
 
 def counted(forward: str, folder: Path) -> Ledger:
@@ -281,7 +281,7 @@ def test_any_signature_agrees_in_every_layer(
 ) -> None:
     folder = tmp_path_factory.mktemp(f"roots{number}")
     assume("tokens" not in text or not spoken(text, folder))
-    assert differing(text, folder, (DEFAULT, Options(form="functions"))) == []
+    assert differing(text, folder, (DEFAULT, Options(onnx_form="functions"))) == []
 
 
 def spoken(text: str, folder: Path) -> bool:

@@ -221,7 +221,9 @@ def test_an_edited_file_is_replaced_by_force_alone(folder: Path) -> None:
     [
         (["--weights", "reference"], {"weights": "reference"}),
         (["--onnx-form", "functions", "--ops", "primitive"],
-         {"form": "functions", "ops": "primitive"}),
+         {"onnx_form": "functions", "ops": "primitive"}),
+        (["--experts", "gathered", "--form", "expanded"],
+         {"experts": "gathered", "form": "expanded"}),
         (["--experts", "released"], {"experts": "released"}),
     ],
 )  # fmt: skip

@@ -19,11 +19,32 @@ from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.lowering import Operand
 from specgen.backends.onnx.nodes import Edge, GraphNode, Subgraph, live, names, reads, rename
 from specgen.backends.onnx.openvino_if import once
+from specgen.backends.onnx.options import CHOSEN, EXPANDED, OptionsError
 from specgen.expr.node import Sym
+from specgen.ir import model as ir
 from specgen.ir.verify import InternalFault
 from specgen.records import dataclass
 
 Walk = Callable[[], tuple[Operand, ...]]
+
+
+def forms(program: ir.Program, form: str) -> Mapping[str, str]:
+    """The forward that each module has in every call, by ids; nothing where calls choose.
+
+    A module that has none of the name has its main one, "".
+
+    Raises:
+        OptionsError: no module has a forward of the name.
+    """
+    if form == CHOSEN:
+        return {}
+    several = [module for module in program.modules.values() if len(module.forwards) > 1]
+    names = {module.id: {one.name for one in module.forwards} for module in several}
+    known = sorted(set().union(*names.values()) - {""})
+    if form != EXPANDED and form not in known:
+        there = ", ".join((CHOSEN, EXPANDED, *known))
+        raise OptionsError(f"form is {there}; no module has a forward {form!r}")
+    return {key: form if form in found else "" for key, found in names.items()}
 
 
 def either(

@@ -14,6 +14,7 @@ from specgen.analysis.table.config import config
 from specgen.analysis.table.instances import environment
 from specgen.backends.content import Content
 from specgen.backends.onnx import dims, embedding, folding, genai, ranks, slots
+from specgen.backends.onnx.alternatives import forms
 from specgen.backends.onnx.definitions import Definitions
 from specgen.backends.onnx.dims import Dim, DimExtent, Environment, Shape, symbol
 from specgen.backends.onnx.frame import GraphFrame, WalkState, shape_variables
@@ -206,10 +207,11 @@ def document(
     arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
     lengths: Environment = known if conventional else {}
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
-    flat = options.form == "flat"
+    flat = options.onnx_form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
     state = WalkState(program, graph, weights, compute, scope, lengths, recordings)
     state.savings = savings(program)
+    state.forms = forms(program, options.form)
     given_start = keep_cache(state, options, step)
     if not flat:
         state.definitions = Definitions(f"specgen.{program.name}", repeat and not weights.sliced)
@@ -248,6 +250,7 @@ def document(
             "parameters": str(weights.parameters),
             "names": NAMES["places" if ruled else "released"],
             **(metadata(step, options) if step is not None else {}),
+            **options.noted(),
             **({"weight_inputs": str(len(given))} if given else {}),
             **({"released_names": "\n".join(weights.rules)} if ruled else {}),
         },

@@ -36,7 +36,7 @@ class WalkState:
     `lengths` its shape variables.  `recordings` are instances that were walked, None where each is to be walked for
     itself.  `pasts` and `presents` are the caches that were appended to, by name, and `caches`
     their names by place in the table, `layers` the layer of each.  `savings` are the forwards of modules that are cheaper
-    than the main one for few new tokens.  `cache` is how those of a static graph are kept, and
+    than the main one for few new tokens, and `forms` those that modules have in every call.  `cache` is how those of a static graph are kept, and
     `start` i64 [1] the slot that its new rows begin at.  `definitions` are the functions of the model, None
     where it has none; `landmarks` the results of repeated parts; `inside` is whether one of them is being written.
     """
@@ -53,6 +53,7 @@ class WalkState:
     caches: dict[str, str] = field(default_factory=dict)
     layers: dict[str, int] = field(default_factory=dict)
     savings: Mapping[str, Saving] = field(default_factory=dict)
+    forms: Mapping[str, str] = field(default_factory=dict)
     landmarks: set[str] = field(default_factory=set)
     cache: CacheForm | None = None
     start: Edge | None = None

@@ -39,15 +39,20 @@ def opening(program: Program, options: Options, overrides: Mapping[str, Value]) 
         found["file"] = "prefill.onnx for a stretch of new tokens, decode.onnx for one"
         found["call"] = CALLS[options.cache]
     if options.checkpoint is None:
-        chosen = f" --static {options.static}" if options.static is not None else ""
-        command = f"specgen build {table(program, overrides)}{chosen} --checkpoint FOLDER"
+        chosen = (
+            f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+            for name, value in options.given().items()
+            if name not in ("weights", "ignore")
+        )
+        words = (table(program, overrides), *chosen, "--checkpoint FOLDER")
+        command = f"specgen build {' '.join(words)}"
         found["with_checkpoint"] = command
     return found
 
 
 def place(options: Options) -> str:
     if options.weights == "none":
-        ruled = options.form == "functions" and not options.apart
+        ruled = options.onnx_form == "functions" and not options.apart
         return INPUTS.format(
             names="their places in the table" if ruled else "the checkpoint's names"
         )

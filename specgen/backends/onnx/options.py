@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from specgen.diagnostics.diagnostic import RequestError
 from specgen.records import dataclass
 
-Form = Literal["flat", "functions"]
+OnnxForm = Literal["flat", "functions"]
 Experts = Literal["loop", "dense", "gathered", "released"]
 Weights = Literal["none", "reference", "embed"]
 Ops = Literal["standard", "primitive", "ort"]
@@ -22,7 +22,7 @@ IndexType = Literal["i64", "i32"]
 #: The values of each option that has a closed list of them; the first is the default, but for
 #: `weights` with a checkpoint, where it is BESIDE.
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "form": get_args(Form),
+    "onnx_form": get_args(OnnxForm),
     "experts": get_args(Experts),
     "weights": ("none", "reference", "embed"),
     "ops": get_args(Ops),
@@ -30,11 +30,17 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "index": get_args(IndexType),
 }
 
+#: The values of `experts` that need no control flow; others are told from the weights.
+FLOWLESS: Final = ("dense", "gathered")
+
 #: Other names of values, by option.
 ALIASES: Final[Mapping[str, Mapping[str, str]]] = {"experts": {"stacked": "loop"}}
 
 #: The opsets that a graph can be written for.
 OPSETS: Final = range(13, 28)
+
+#: What `form` says beside the names of forwards: an If by operations, or the main ones.
+CHOSEN, EXPANDED = "chosen", "expanded"
 
 BESIDE: Final[Weights] = "reference"
 
@@ -90,7 +96,9 @@ STATIC: Final = ("batch", "prefill", "context")
 class Options:
     """The choices for one model.onnx.
 
-    `form`: one flat graph, or a function for each module of the table.  `experts`: how a mixture
+    `onnx_form`: one flat graph, or a function for each module of the table.  `form`: of a module
+    with several forwards the `chosen` one, by operations, in each call; the main one (`expanded`);
+    or that of the name.  `experts`: how a mixture
     is evaluated.  `loop` (or `stacked`): one chosen expert after the other; `dense`: all of them at
     once; `gathered`: the chosen ones at once; their tensors are stacked.  `released`: as `loop`, with
     one initializer for each released tensor.  `weights`: inputs of the graph (`none`),
@@ -108,7 +116,8 @@ class Options:
         OptionsError: an unknown value, or values that do not go together.
     """
 
-    form: Form = "flat"
+    onnx_form: OnnxForm = "flat"
+    form: str = CHOSEN
     experts: Experts = "loop"
     weights: Weights | None = None
     ops: Ops = "standard"
@@ -143,7 +152,7 @@ class Options:
             raise OptionsError("weights that are inputs of the graph come from no checkpoint")
 
     def _require_static(self, lengths: StaticLengths) -> None:
-        if self.form == "functions":
+        if self.onnx_form == "functions":
             raise OptionsError("static graphs are flat: who takes no other dims takes no functions")
         if self.experts == "released":
             raise OptionsError("static graphs choose no experts by If, as released ones are chosen")
@@ -171,6 +180,15 @@ class Options:
         first = {name: values[0] for name, values in CHOICES.items()}
         return first if self.checkpoint is None else {**first, "weights": BESIDE}
 
+    def noted(self) -> dict[str, str]:
+        """What a graph says of choices that its nodes do not show by themselves."""
+        found: dict[str, str] = {}
+        if self.experts in FLOWLESS:
+            found["experts"] = self.experts
+        if self.form != CHOSEN:
+            found["form"] = self.form
+        return found
+
     def given(self) -> dict[str, object]:
         """The choices that are not the default, by name; no place on this machine."""
         found: dict[str, object] = {
@@ -182,6 +200,8 @@ class Options:
             found["opset"] = self.opset
         if self.static is not None:
             found["static"] = str(self.static)
+        if self.form != CHOSEN:
+            found["form"] = self.form
         if self.checkpoint is not None:
             found["checkpoint"] = True
         if self.ignore:

@@ -31,6 +31,7 @@ from specgen.backends.onnx.lowering import OnnxCall, Operand, convert
 from specgen.backends.onnx.mixture import MixtureLowering
 from specgen.backends.onnx.nodes import Edge, EdgeStack
 from specgen.backends.onnx.ops.contract import linear, linear_stack
+from specgen.backends.onnx.options import FLOWLESS
 from specgen.backends.refusal import RefusalSite, note_site
 from specgen.expr.evaluate import EvaluationError
 from specgen.expr.node import Expr, Sym
@@ -204,7 +205,7 @@ class GraphInterpreter(Deciding[Operands]):
             reason = f"`{child.path}` is a mixture inside of a mixture's part"
             raise EvaluationError(f"{reason}: use `--experts loop`")
         experts = frame.state.weights.experts
-        if experts in ("dense", "gathered"):
+        if experts in FLOWLESS:
             child = replace(child, stacked=True)
 
         def part(read: Read, tokens: Edge) -> Edge:
@@ -346,18 +347,21 @@ def instance(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
 
 
 def forward(frame: GraphFrame, arguments: Sequence[Operand]) -> Operands:
-    """The forward of the frame's module: the main one, or for few tokens a cheaper one."""
+    """The forward of the frame's module: the main one, for few tokens a cheaper one, or as told."""
     function = frame.table.forward
     if function is None:
         raise InternalFault(f"{frame.path} has no forward")
     frame.graph.places.add(frame.place)
-    if frame.stacked:  # the main forward, written out: operators take no stacks of rows
+    form = frame.state.forms.get(frame.table.id)
+    if form is not None:
+        function = next(one for one in frame.table.forwards if one.name == form)
+    if frame.stacked:  # one forward, written out: operators take no stacks of rows
         return walk(frame, function, arguments)
     fused = normalised(frame, function, arguments)
     if fused is not None:
         return (fused,)
     saving = frame.state.savings.get(frame.table.id)
-    if saving is None:
+    if saving is None or form is not None:
         return walk(frame, function, arguments)
     other = next(form for form in frame.table.forwards if form.name == saving.forward)
     if frame.graph.static:  # what an If would ask for is known
