@@ -79,7 +79,7 @@ def mixing(seeds: Iterable[int]) -> list[int]:
 # ---- static graphs ---------------------------------------------------------------------
 
 #: As many slots as there are, new tokens among them; the slot of the first one in a ring.
-CONTEXT, START = 7, 3
+CONTEXT, START = 7, 5
 
 
 def static_failures(seeds: Iterable[int], folder: Path) -> list[str]:

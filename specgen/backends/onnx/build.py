@@ -22,7 +22,7 @@ from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.levels import chosen_level
 from specgen.backends.onnx.lowering import convert, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge, reads
-from specgen.backends.onnx.options import DEFAULT, Options, StaticLengths
+from specgen.backends.onnx.options import DECODE, DEFAULT, PREFILL, Options, StaticLengths
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
@@ -62,9 +62,6 @@ INPUTS: Final[Mapping[str, tuple[str, tuple[DimExtent, DimExtent]]]] = {
 
 #: The input that says where the new rows of a static graph's cache go.
 START: Final = "cache_position"
-
-#: The files of static graphs.
-PREFILL, DECODE = "prefill.onnx", "decode.onnx"
 
 
 @dataclass(frozen=True, slots=True)
