@@ -120,7 +120,10 @@ GPT2: dict[str, Override] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize(
+    "opset",
+    [n if n in (13, 17, 23) else pytest.param(n, marks=pytest.mark.slow) for n in OPSETS],
+)
 def test_a_body_is_an_operator_where_the_opset_has_it(opset: int, tmp_path: Path) -> None:
     table = in_f32(load_spec("gpt2", None, **GPT2))
     usual = build(table)

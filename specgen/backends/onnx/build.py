@@ -221,6 +221,8 @@ def document(
         outputs[name] = result
     outputs |= {f"present.{key}": edge for key, edge in state.presents.items()}
     nodes = graph.finish(outputs)
+    if step is not None:  # inference knows the standard's operators, and its dims are to be whole
+        state.landmarks.update(name for n in nodes if "." in n.op for name in n.outputs)
     weights.leave_out({name for node in nodes for name in reads(node)})
     # Names are half the file in the form of functions; a rule for each row says as much.
     ruled = not flat and not options.apart and checkpoint is None
