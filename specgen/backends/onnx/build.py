@@ -186,7 +186,8 @@ def document(
     step: StaticStep | None = None,
 ) -> Document:
     """The graph and all that belongs to its file."""
-    level = chosen_level(options.ops, options.opset)
+    flat = options.onnx_form == "flat"
+    level = chosen_level(options.ops, options.opset, functions=not flat)
     graph = Graph(level, None if step is None else step.sizes)
     graph.rewrites = () if step is None else (folding.folded, ranks.narrowed)
     scope = environment(program)
@@ -204,7 +205,6 @@ def document(
     arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
     lengths: Environment = known if conventional else {}
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
-    flat = options.onnx_form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
     state = WalkState(program, graph, weights, compute, scope, lengths, recordings)
     state.savings = savings(program)
