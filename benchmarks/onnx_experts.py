@@ -1,4 +1,4 @@
-"""What routing saves: the graph computes the chosen experts, beside one that computes all.
+"""What routing saves: ways to compute the chosen experts, beside a table that computes all.
 
 Both are tables of one mixture with the same weights, in onnxruntime in one process; they take
 turns, and of each the median CPU time of one thread counts.  Before anything is timed, the
@@ -103,22 +103,26 @@ ALL = {
 #: What the routed table's stacks are called in the other.
 NAMES = {"w1": "gate", "w2": "down", "w3": "up"}
 
+WHOLE = "all experts, written out in the table"
+
 SIZES = {"dim": 512, "hidden": 256, "layers": 2, "experts": 64, "chosen": 4}
 
 
-def opened(folder: Path, body: Mapping[str, str], sizes: Mapping[str, int], ops: Any) -> Any:
+def opened(folder: Path, body: Mapping[str, str], sizes: Mapping[str, int], **options: Any) -> Any:
     """The table as a graph in onnxruntime; equal tensors of all tables have equal values."""
     folder.mkdir()
     spec = folder / "mixed.dsv3"
     spec.write_text(TABLE.format(**sizes, **body))
-    data = build(load_program(spec), Options(ops=ops, weights="reference"))
+    data = build(load_program(spec), Options(weights="reference", **options))
     path = folder / "model.onnx"
     path.write_bytes(data)
     model = onnx.ModelProto()
     model.ParseFromString(data)
     with (folder / "model.onnx.data").open("wb") as file:
         for tensor in model.graph.initializer:
-            head, _, last = tensor.name.replace(".experts.", ".").rpartition(".")
+            head, _, last = (
+                tensor.name.removesuffix(".weight").replace(".experts.{e}.", ".").rpartition(".")
+            )
             key = f"{head}.{NAMES.get(last, last)}".encode()
             rng = np.random.default_rng(list(key))
             values = rng.standard_normal(tuple(tensor.dims), np.float32)
@@ -140,11 +144,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         programs = {
-            "all experts": opened(folder / "all", ALL, sizes, "standard"),
-            "`--ops standard`: Loop over the chosen": opened(
-                folder / "loop", ROUTED, sizes, "standard"
-            ),
-            "`--ops ort`: com.microsoft.MoE": opened(folder / "ort", ROUTED, sizes, "ort"),
+            WHOLE: opened(folder / "all", ALL, sizes),
+            "`--experts loop`": opened(folder / "loop", ROUTED, sizes),
+            "`--experts gathered`": opened(folder / "gathered", ROUTED, sizes, experts="gathered"),
+            "`--experts dense`": opened(folder / "dense", ROUTED, sizes, experts="dense"),
+            "`--ops ort`: com.microsoft.MoE": opened(folder / "ort", ROUTED, sizes, ops="ort"),
         }
         print(", ".join(f"{name} {size}" for name, size in sizes.items()), "\n")
         print("| tokens | | ms (median) | of all experts |\n|---:|---|---:|---:|")
@@ -155,7 +159,7 @@ def main() -> None:
                 "attention_mask": np.ones_like(tokens),
                 "position_ids": np.arange(count)[None],
             }
-            expected = programs["all experts"].run(["logits"], feeds)[0]
+            expected = programs[WHOLE].run(["logits"], feeds)[0]
             times: dict[str, list[float]] = {name: [] for name in programs}
             for name, session in programs.items():
                 found = session.run(["logits"], feeds)[0]
@@ -167,7 +171,7 @@ def main() -> None:
                     times[name].append(time.process_time() - start)
             medians = {name: statistics.median(found) for name, found in times.items()}
             for name, seconds in medians.items():
-                ratio = seconds / medians["all experts"]
+                ratio = seconds / medians[WHOLE]
                 print(f"| {count} | {name} | {1000 * seconds:.2f} | {ratio:.2f} |")
 
 

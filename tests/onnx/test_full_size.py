@@ -16,11 +16,11 @@ import pytest
 from specgen.backends.onnx import emit
 from specgen.backends.onnx.build import build, checked
 from specgen.backends.onnx.graph import MOVES
-from specgen.backends.onnx.options import OnnxForm, Options
+from specgen.backends.onnx.options import FLOWLESS, Experts, OnnxForm, Ops, Options
 from specgen.backends.onnx.proto import serialize
 from specgen.diagnostics.diagnostic import SpecError
 from tests.onnx.references import in_f32, load_spec
-from tests.onnx.session import onnx, parsed, weights_of
+from tests.onnx.session import FLOW, onnx, operators, parsed, weights_of
 
 PARAMETERS = {
     ("deepseek_v3", "v3_671b"): 671_026_419_200,
@@ -260,6 +260,35 @@ def test_the_largest_model_is_built_within_two_seconds(form: OnnxForm) -> None:
         taken.append(time.process_time() - start)
     assert min(taken) <= 2
     assert len(data) <= 700_000
+
+
+@pytest.mark.parametrize("level", ["ORT_DISABLE_ALL", "ORT_ENABLE_ALL"])
+@pytest.mark.parametrize("ops", ["standard", "ort"])
+@pytest.mark.parametrize("experts", FLOWLESS)
+@FORMS
+def test_the_largest_mixture_without_control_flow(
+    form: OnnxForm, experts: Experts, ops: Ops, level: str, tmp_path: Path
+) -> None:
+    """Within the same limits; onnx checks it, infers its dims, and onnxruntime opens it."""
+    options = Options(onnx_form=form, experts=experts, ops=ops, form="absorbed")
+    start = time.process_time()
+    data = build(load_spec(*V3), options)
+    assert time.process_time() - start <= 2
+    assert len(data) <= (700_000 if form == "flat" else 300_000)
+    assert not operators(data) & FLOW
+    (path := tmp_path / "model.onnx").write_bytes(data)
+    onnx.checker.check_model(path, full_check=True)
+    whole = parsed(data)
+    onnx.shape_inference.infer_shapes(whole, strict_mode=True, data_prop=True)
+    weights = {t.name: t.data_type for t in weights_of(whole)}
+    assert weights.keys() == {t.name for t in weights_of(model(*V3, form))}
+    stacks = {kind for name, kind in weights.items() if ".experts." in name and "scale" not in name}
+    narrow = {"dense": onnx.TensorProto.FLOAT8E4M3FN, "gathered": onnx.TensorProto.UINT8}
+    assert stacks == {narrow[experts]}
+    ort = pytest.importorskip("onnxruntime")
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
 
 
 def test_released_tensors_are_files_of_their_own() -> None:

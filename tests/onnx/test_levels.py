@@ -153,7 +153,7 @@ def test_functions_at_older_opsets(opset: int, tmp_path: Path) -> None:
     table = in_f32(load_spec("gpt2", None, **GPT2))
     weights = random_weights(build(table), 3)
     tokens = np.random.default_rng(2).integers(0, 96, (2, 9))
-    data = build(table, Options(opset=opset, form="functions"))
+    data = build(table, Options(opset=opset, onnx_form="functions"))
     onnx.checker.check_model(parsed(data), full_check=True)
     found = Session.open(fill(data, weights, tmp_path), batch=2)(tokens)
     expected = Session.open(fill(build(table), weights, tmp_path), batch=2)(tokens)
