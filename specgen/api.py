@@ -377,7 +377,7 @@ def load(
 
     Raises:
         SpecError: with every fault found, each with code, place and reason.
-        ValueError: a variant is asked for of a released configuration.
+        ValueError: a variant is asked for of a released configuration, or of another variant.
     """
     text = os.fspath(path)
     if variant is not None and means_configuration(text):
@@ -389,5 +389,7 @@ def load(
         reason = f"stored otherwise than the table says: {chosen.stored}"
         warnings.warn(f"{text}: what is stored is not counted; it is {reason}", stacklevel=2)
     if variant is not None:
+        if chosen.variant not in (None, variant):
+            raise ValueError(f"{text} names a variant, and it is not {variant}")
         chosen = replace(chosen, variant=variant)
     return Model(chosen, chosen.program())

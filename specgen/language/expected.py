@@ -36,6 +36,13 @@ WORDS: Final[dict[str, str]] = {
     "$END": "the end",
 }
 
+STATEMENT: Final = (
+    "a statement reads: name = expression, return expression, or if condition { statements }"
+)
+
+#: What is said of an `if` that stands where an expression should.
+CHOICE: Final = "one of two values is `a when condition else b`; `if` stands around statements"
+
 #: How a row of each section reads; `if` and `forward` stand for the body of a forward.
 ROWS: Final[dict[str, str]] = {
     "params": 'a row of `params` reads: name : size = 64 in tokens "description"',
@@ -52,10 +59,10 @@ ROWS: Final[dict[str, str]] = {
     "config": 'a row of `config` reads: name -> "key in config.json" when condition',
     "report": 'a report reads: "heading" { "label" : path }',
     "variant": "a row of `variant` reads: name = value",
-    "forward": "a statement reads: name = expression, or return expression",
-    "function": "a statement reads: name = expression, or return expression",
-    "if": "a statement reads: name = expression, or return expression",
-    "else": "a statement reads: name = expression, or return expression",
+    "forward": STATEMENT,
+    "function": STATEMENT,
+    "if": STATEMENT,
+    "else": STATEMENT,
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from specgen.diagnostics.diagnostic import Fix
 from specgen.diagnostics.source import Source, Span
 from specgen.language.balance import CLOSING, OPENING, SECTION_WORDS, SLIP
-from specgen.language.expected import ROWS, expected, found, listed
+from specgen.language.expected import CHOICE, ROWS, expected, found, listed
 from specgen.language.expressions import EXPRESSION_DEPTH
 from specgen.language.faults import Faults
 from specgen.language.lexemes import Lexeme
@@ -30,6 +30,9 @@ STACK: Final = 4000
 
 #: Slips that are mended at one place of the text; each is one step, see Note [Progress].
 MENDED: Final = 3
+
+#: What is read behind a word before it is taken for a name.
+AHEAD: Final = 4
 
 #: Words that a row or its middle may be misspelt for.
 HEAD_WORDS: Final = frozenset({"return", "if", "use"}) | SECTION_WORDS
@@ -301,6 +304,10 @@ class Reading:
         name = text + "_"
         if not self.machine.is_reserved(text) or not self.fits(index, name):
             return False
+        # What is a name for the next lexeme alone may be read on: `y = if a > b`.
+        renamed = Lexeme(name, self.lexemes[index].start, self.lexemes[index].end, -1)
+        if not self.before(index).fits([renamed, *self.lexemes[index + 1 : index + AHEAD]]):
+            return False
         span = self.span(index)
         fix = Fix(span, name, f"name it `{name}`")
         self.faults.report("E0111", span, word=text, fixes=[fix])
@@ -409,12 +416,13 @@ class Reading:
             sections = listed([f"`{section}`" for section in there], "and")
             self.faults.report("E0112", span, word=word, help=f"the sections are {sections}")
             return
+        help_ = CHOICE if what == "`if`" and "LPAR" in accepts else self.row_form()
         self.faults.report(
             "E0105",
             span,
             expected=wanted or expected(accepts, self.machine.spelling, state.completes_row),
             found=what,
-            help=self.row_form() if fix is None else None,
+            help=help_ if fix is None else None,
             fixes=[] if fix is None else [fix],
         )
 

@@ -6,7 +6,7 @@ Rules know values and sizes; they know no module, no file and no back end.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from specgen.diagnostics.source import Span
@@ -239,6 +239,11 @@ def expected_text(dtypes: Sequence[str]) -> str:
     if "f32" not in dtypes:
         return " or ".join(dtypes)
     return "numbers" if "i64" in dtypes else "a float"
+
+
+def dtypes_text(dtypes: Iterable[str]) -> str:
+    """Different dtypes, in words."""
+    return " and ".join(sorted(map(dtype_text, set(dtypes))))
 
 
 def dtype_text(dtype: str) -> str:

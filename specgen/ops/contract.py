@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from specgen.expr.node import Expr
 from specgen.ir.model import Op, Type, Value
-from specgen.ops.context import OpCall, only, shape_text
+from specgen.ops.context import OpCall, dtypes_text, only, shape_text
 from specgen.ops.patterns import bind_axes, output_shape, parse_side, pattern_text, split_arrow
 from specgen.ops.record import Attr, Group, Groups, OpRecord, Sizes, Trait
 
@@ -26,7 +26,7 @@ def einsum(call: OpCall) -> Value:
             call.typing.fail("E0422", span, pattern=text, found="(" if group else "1")
     dtypes = {only(value).dtype for value in values}
     if len(dtypes) > 1:
-        call.typing.fail("E0402", call.node.span, dtypes=" and ".join(sorted(dtypes)))
+        call.typing.fail("E0402", call.node.span, dtypes=dtypes_text(dtypes))
     sizes: dict[str, Expr] = {}
     rest: tuple[Expr, ...] = ()
     for side, value in zip(sides, values, strict=True):

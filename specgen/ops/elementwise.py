@@ -10,7 +10,16 @@ from specgen.dtypes import COMPUTED
 from specgen.expr.node import Apply, Const, Expr
 from specgen.ir.model import Op, Scalar, Type, Value
 from specgen.language import tree
-from specgen.ops.context import NUMBERS, WHOLE, OpCall, OperatorUse, dtype_text, is_scalar, only
+from specgen.ops.context import (
+    NUMBERS,
+    WHOLE,
+    OpCall,
+    OperatorUse,
+    dtype_text,
+    dtypes_text,
+    is_scalar,
+    only,
+)
 from specgen.ops.record import Attr, OpRecord, Trait
 
 # ---- operators
@@ -39,8 +48,7 @@ def common_dtype(use: OperatorUse) -> str:
     if kinds & set(WHOLE) and len(kinds) > 1:
         kinds -= set(WHOLE)
     if len(kinds) > 1:
-        dtypes = " and ".join(sorted(map(dtype_text, kinds)))
-        use.typing.fail("E0402", use.node.span, dtypes=dtypes)
+        use.typing.fail("E0402", use.node.span, dtypes=dtypes_text(kinds))
     (dtype,) = kinds
     return dtype
 

@@ -11,7 +11,7 @@ from specgen.ops.context import (
     WHOLE,
     OpCall,
     broadcast,
-    dtype_text,
+    dtypes_text,
     is_scalar,
     only,
     shape_text,
@@ -28,9 +28,7 @@ def where(call: OpCall) -> Value:
         call.typing.fail("E0412", call.span(1), name="where")
     dtypes = {only(v).dtype for v in tensors}
     if len(dtypes) > 1:
-        call.typing.fail(
-            "E0402", call.node.span, dtypes=" and ".join(sorted(dtype_text(d) for d in dtypes))
-        )
+        call.typing.fail("E0402", call.node.span, dtypes=dtypes_text(dtypes))
     for position, value in ((1, then), (2, otherwise)):
         if isinstance(value, Scalar):
             call.fit(value.expr, only(tensors[0]).dtype, call.span(position))

@@ -13,7 +13,15 @@ from specgen.expr.node import Apply, Const, Expr, total
 from specgen.expr.normal import tidy
 from specgen.ir.model import Op, Type, Value
 from specgen.language import tree
-from specgen.ops.context import ListRead, OpCall, dtype_text, is_scalar, only, shape_text, size_text
+from specgen.ops.context import (
+    ListRead,
+    OpCall,
+    dtypes_text,
+    is_scalar,
+    only,
+    shape_text,
+    size_text,
+)
 from specgen.ops.patterns import bind_axes, output_shape, parse_side, pattern_text, split_arrow
 from specgen.ops.record import AXIS, Attr, Group, Groups, OpRecord, Sizes, Trait, always
 
@@ -76,8 +84,8 @@ def concat(call: OpCall) -> Value:
     for value, item in zip(values[1:], node.items[1:], strict=True):
         other = only(value).shape
         if only(value).dtype != only(values[0]).dtype:
-            found = sorted({dtype_text(only(v).dtype) for v in values})
-            call.typing.fail("E0402", item.span, dtypes=" and ".join(found))
+            found = dtypes_text(only(v).dtype for v in values)
+            call.typing.fail("E0402", item.span, dtypes=found)
         if len(other) != len(shape) or any(
             i != position and not call.typing.equal(a, b)
             for i, (a, b) in enumerate(zip(shape, other, strict=True))

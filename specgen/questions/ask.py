@@ -144,7 +144,7 @@ def sweep(
         }
         if "S" in names and "T" in given and "T" not in variables:
             given["T"] = Sym("S", "size")  # no token is in the cache before
-        limit = MAX_SECONDS if seconds is None else seconds
+        limit = MAX_SECONDS if seconds is None else check_seconds(seconds)
         found = sweep_family(family, axes, wanted, passing, given, progress, limit)
     used = list_variables(family.base, wanted)
     answer = SweepAnswer(family.base.program, found, wanted, given, used, conditions)
@@ -305,6 +305,17 @@ def compare_tables(a: Selection, b: Selection, changes: Changes) -> TableDiffere
 
 
 # ---- what is asked ---------------------------------------------------------------------
+
+
+def check_seconds(given: float) -> float:
+    """How long something may take; infinity is without end.
+
+    Raises:
+        RequestError: it is no length of time.
+    """
+    if type(given) in (int, float) and given > 0:
+        return given
+    raise QuestionError(f"--seconds: {given!r} is no number of seconds above 0")
 
 
 @contextmanager

@@ -52,6 +52,19 @@ MISFITS: Mapping[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
 }
 
 
+def test_what_is_restored_keeps_the_room(model: Any) -> None:
+    text = tokens(2, 6)
+    with torch.no_grad():
+        first, roomy = model.new_cache(2), model.new_cache(2, 12)
+        model(text[:, :5], cache=first)
+        roomy.restore(first.tensors())
+        rows = [row for cache in caches(roomy).values() for row in cache.rows.values()]
+        places = [row.values.data_ptr() for row in rows]
+        assert near(model(text[:, 5:], cache=roomy), model(text[:, 5:], cache=first))
+    assert rows
+    assert [row.values.data_ptr() for row in rows] == places
+
+
 @pytest.mark.parametrize("misfit", MISFITS)
 @pytest.mark.parametrize("at", ["first", "last", "all"])
 def test_rows_that_do_not_fit_are_refused_and_nothing_changes(

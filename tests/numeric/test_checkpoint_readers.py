@@ -149,3 +149,35 @@ def test_a_doubled_key_is_said_to_be_doubled(nested: bool, tmp_path: Path) -> No
     key = "shape" if nested else "x"
     with pytest.raises(DamagedCheckpoint, match=f"has the key `{key}` twice"):
         stretches(tmp_path)
+
+
+@pytest.mark.parametrize("sign", ["\x1b[31m", "\u202e", "\n", "\x00", "\x9b2J", "\r"])
+def test_names_out_of_files_do_nothing_to_a_terminal(
+    tiny: ModuleType, sign: str, tmp_path: Path
+) -> None:
+    held = dict(stored(tiny, randomised(tiny.Model(tiny.Config()), 0)))
+    strange = {f"x{sign}.{n}": torch.zeros(1) for n in range(2)}
+    file = tmp_path / "model.safetensors"
+    said = []
+    save_file({**held, **strange}, file)
+    said.append(refused(tiny, tmp_path))
+    for name in ("a", "b"):
+        save_file(strange, tmp_path / f"{name}.safetensors")
+    file.unlink()
+    said.append(refused(tiny, tmp_path))
+    index = dict.fromkeys((*held, *strange), "a.safetensors")
+    (tmp_path / INDEX).write_text(
+        json.dumps({"weight_map": {f"y{sign}": "b.safetensors", **index}})
+    )
+    said.append(refused(tiny, tmp_path))
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"x": f"{sign}.safetensors"}}))
+    said.append(refused(tiny, tmp_path))
+    for text in said:
+        assert text.replace("\n", "").isprintable(), text
+        assert sign == "\n" or sign not in text
+
+
+def refused(tiny: ModuleType, folder: Path) -> str:
+    with pytest.raises((ValueError, OSError)) as caught:
+        tiny.Model(tiny.Config()).load_checkpoint(folder)
+    return str(caught.value)

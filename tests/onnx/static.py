@@ -5,7 +5,7 @@ Knows the files and what docs/onnx.md says of them; nothing of the compiler.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -33,6 +33,13 @@ def graphs(program: Program, options: Options) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if isinstance(data, bytes)}
 
 
+def in_onnxruntime(path: Path) -> Any:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.log_severity_level = 3  # it warns of each copy of a cache
+    return ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+
+
 @dataclass
 class StaticSession:
     """Both graphs, and the cache of the tokens that they have seen."""
@@ -45,18 +52,27 @@ class StaticSession:
     seen: Array = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @staticmethod
-    def open(program: Program, options: Options, weights: Arrays, folder: Path) -> StaticSession:
-        sessions = {}
+    def open(
+        program: Program,
+        options: Options,
+        weights: Arrays,
+        folder: Path,
+        runtime: Callable[[Path], Any] | None = None,
+    ) -> StaticSession:
+        """Both graphs of a program, with weights of a checkpoint; in onnxruntime if in no other."""
+        paths = {}
         for name, data in graphs(program, options).items():
             place = folder / f"{name}-{options.cache}"
             place.mkdir(parents=True, exist_ok=True)
-            settings = ort.SessionOptions()
-            settings.intra_op_num_threads = 1
-            settings.log_severity_level = 3  # it warns of each copy of a cache
-            path = fill(data, weights, place)
-            providers = ["CPUExecutionProvider"]
-            sessions[name] = ort.InferenceSession(path, settings, providers=providers)
-        made = StaticSession(options, sessions)
+            paths[name] = fill(data, weights, place)
+        return StaticSession.start(options, paths, runtime or in_onnxruntime)
+
+    @staticmethod
+    def start(
+        options: Options, paths: Mapping[str, Path], runtime: Callable[[Path], Any] | None = None
+    ) -> StaticSession:
+        opened = runtime or in_onnxruntime
+        made = StaticSession(options, {name: opened(path) for name, path in paths.items()})
         made.restart()
         return made
 

@@ -120,7 +120,10 @@ GPT2: dict[str, Override] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize(
+    "opset",
+    [n if n in (13, 17, 23) else pytest.param(n, marks=pytest.mark.slow) for n in OPSETS],
+)
 def test_a_body_is_an_operator_where_the_opset_has_it(opset: int, tmp_path: Path) -> None:
     table = in_f32(load_spec("gpt2", None, **GPT2))
     usual = build(table)
@@ -142,6 +145,19 @@ def test_a_body_is_an_operator_where_the_opset_has_it(opset: int, tmp_path: Path
         assert used == (set() if options.ops == "primitive" else known)
     assert np.abs(found[1] - found[0]).max() <= 2e-5
     assert np.abs(found[2] - found[0]).max() <= 2e-5
+
+
+@pytest.mark.parametrize("opset", [13, 17, 23])
+def test_functions_at_older_opsets(opset: int, tmp_path: Path) -> None:
+    """A file has functions of its own from IR 8 on, which is later than opset 13."""
+    table = in_f32(load_spec("gpt2", None, **GPT2))
+    weights = random_weights(build(table), 3)
+    tokens = np.random.default_rng(2).integers(0, 96, (2, 9))
+    data = build(table, Options(opset=opset, onnx_form="functions"))
+    onnx.checker.check_model(parsed(data), full_check=True)
+    found = Session.open(fill(data, weights, tmp_path), batch=2)(tokens)
+    expected = Session.open(fill(build(table), weights, tmp_path), batch=2)(tokens)
+    assert np.abs(found - expected).max() <= 2e-5
 
 
 @pytest.mark.slow

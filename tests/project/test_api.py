@@ -25,6 +25,9 @@ def test_load_selects_variant_and_overrides(folder: Path) -> None:
     model = specgen.load(path, variant="wide", n_layers=3, kind="b")
     assert (model.params["n_layers"], model.params["kind"]) == (3, "b")
     assert specgen.load("llama", variant="llama3_8b").quantities["parameters"] == 8_030_261_248
+    assert specgen.load(f"{path}@wide", variant="wide").params["dim"] == 16
+    with pytest.raises(ValueError, match="names a variant, and it is not deep"):
+        specgen.load(f"{path}@wide", variant="deep")
 
 
 def test_quantities_are_ints_and_formulas_are_theirs(folder: Path) -> None:

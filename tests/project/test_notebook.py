@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -153,6 +154,10 @@ def test_influences_are_sorted(tiny: specgen.Model) -> None:
         (lambda m: m.whatif(sweep={"dim": [object()]}), "a value is a number"),
         (lambda m: m.whatif(sweep={"dim": range(1, 100)}, where="parameters"), "condition"),
         (lambda m: m.whatif(where="dim < 3"), "sweep"),
+        *(
+            (lambda m, s=seconds: m.whatif(sweep={"dim": [8]}, seconds=s), "seconds above 0")
+            for seconds in (0, -1, math.nan, "1", True)
+        ),
         (lambda m: m.whatif(B=-1), "`B`"),
         (lambda m: m.solve("parameters", "dim"), "=="),
         (lambda m: m.solve("parameters == 3", "dmi"), "`dim`"),

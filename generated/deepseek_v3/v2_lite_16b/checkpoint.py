@@ -202,14 +202,14 @@ class Checkpoint:
             try:
                 opened = safe_open(file, framework="pt")  # compares its header with its length
             except (SafetensorError, OSError) as error:
-                raise ValueError(f"{file} cannot be read: {error}") from None
+                raise ValueError(safe(f"{file} cannot be read: {error}")) from None
             for name in list(opened.keys()):
                 if name in found:
-                    raise ValueError(f"{name} is in two files: {found[name]} and {file.name}")
+                    raise ValueError(safe(f"{name} is in two files: {found[name]}, {file.name}"))
                 self.tensors[name], found[name] = (opened, name), file.name
         for name, place in places.items():
             if found.get(name) != place:
-                raise ValueError(f"{index} has {name} in {place}, which does not hold it")
+                raise ValueError(safe(f"{index} has {name} in {place}, which does not hold it"))
 
     def read(self, name: str) -> Tensor:
         file, own = self.tensors[name]
@@ -229,10 +229,15 @@ class Checkpoint:
                 yield f"wrong dtype: {name} is {found.get_dtype()}, not {dtype or 'a float'}"
         excess = [name for name in self.tensors if name not in needed]
         excess = [name for name in excess if not any(fnmatchcase(name, p) for p in ignore)]
-        yield from (f"in excess: {name}" for name in excess)
+        yield from (f"in excess: {safe(name)}" for name in excess)
         prefix = commonprefix(excess).rpartition(".")[0]
         if len(excess) > 1 and prefix:
-            yield f'hint: ignore=["{prefix}.*"] leaves aside the {len(excess):,} in excess'
+            yield safe(f'hint: ignore=["{prefix}.*"] leaves aside the {len(excess):,} in excess')
+
+
+def safe(text: str) -> str:
+    """A text with names out of files: what would do something to a terminal is escaped."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

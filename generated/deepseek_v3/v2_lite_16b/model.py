@@ -730,7 +730,9 @@ class Cache:
             raise ValueError(f"mask must be {[self.batch, lengths[0]]}, not {list(mask[0].shape)}")
         self.length, self.mask = lengths[0], mask[0] if mask else None
         for row, values in zip(rows, tensors):
-            row.values = values
+            behind = [0, 0] * (values.dim() - 1 - row.axis)  # the axes that do not grow
+            room = max(self.room - self.length, 0)
+            row.values = nn.functional.pad(values, [*behind, 0, room]) if room else values
 
 
 def require(holds: bool, what: str) -> None:

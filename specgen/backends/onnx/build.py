@@ -22,7 +22,7 @@ from specgen.backends.onnx.graph import Graph
 from specgen.backends.onnx.levels import chosen_level
 from specgen.backends.onnx.lowering import convert, dtype_in_graph
 from specgen.backends.onnx.nodes import Edge, reads
-from specgen.backends.onnx.options import DEFAULT, Options, StaticLengths
+from specgen.backends.onnx.options import DECODE, DEFAULT, PREFILL, Options, StaticLengths
 from specgen.backends.onnx.proto import Document, serialize
 from specgen.backends.onnx.recording import Recordings
 from specgen.backends.onnx.walk import run
@@ -62,9 +62,6 @@ INPUTS: Final[Mapping[str, tuple[str, tuple[DimExtent, DimExtent]]]] = {
 
 #: The input that says where the new rows of a static graph's cache go.
 START: Final = "cache_position"
-
-#: The files of static graphs.
-PREFILL, DECODE = "prefill.onnx", "decode.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +186,8 @@ def document(
     step: StaticStep | None = None,
 ) -> Document:
     """The graph and all that belongs to its file."""
-    level = chosen_level(options.ops, options.opset)
+    flat = options.onnx_form == "flat"
+    level = chosen_level(options.ops, options.opset, functions=not flat)
     graph = Graph(level, None if step is None else step.sizes)
     graph.rewrites = () if step is None else (folding.folded, ranks.narrowed)
     scope = environment(program)
@@ -207,7 +205,6 @@ def document(
     arguments = [convert(graph, a.name, inputs[a.name], inside(a, compute)) for a in forward.args]
     lengths: Environment = known if conventional else {}
     lengths = {**lengths, **shape_variables(forward, arguments, scope)}
-    flat = options.onnx_form == "flat"
     recordings = Recordings() if flat and repeat and not weights.sliced else None
     state = WalkState(program, graph, weights, compute, scope, lengths, recordings)
     state.savings = savings(program)
@@ -224,6 +221,8 @@ def document(
         outputs[name] = result
     outputs |= {f"present.{key}": edge for key, edge in state.presents.items()}
     nodes = graph.finish(outputs)
+    if step is not None:  # inference knows the standard's operators, and its dims are to be whole
+        state.landmarks.update(name for n in nodes if "." in n.op for name in n.outputs)
     weights.leave_out({name for node in nodes for name in reads(node)})
     # Names are half the file in the form of functions; a rule for each row says as much.
     ruled = not flat and not options.apart and checkpoint is None

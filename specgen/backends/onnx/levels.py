@@ -70,10 +70,14 @@ LEVELS: Final[Mapping[str, Level]] = {
 IR_VERSIONS: Final[Mapping[int, int]] = {14: 7, 18: 8, 20: 9, 22: 10, 24: 11, 27: 13}
 
 
-def chosen_level(name: str, opset: int | None) -> Level:
+#: The version in which a file may have functions of its own.
+FUNCTIONS: Final = 8
+
+
+def chosen_level(name: str, opset: int | None, *, functions: bool = False) -> Level:
     """A level by its name, with another opset than its own if one is given."""
     level = LEVELS[name]
     if opset is None or opset == level.opset:
         return level
     version = next(version for last, version in IR_VERSIONS.items() if opset <= last)
-    return replace(level, opset=opset, ir_version=version)
+    return replace(level, opset=opset, ir_version=max(version, FUNCTIONS if functions else 0))

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from specgen.backends.onnx.options import Options
+from specgen.backends.onnx.options import DECODE, PREFILL, Options
 from specgen.backends.onnx.weights import FOLDER, LOCATION
 from specgen.expr.evaluate import Value, describe
 from specgen.ir.model import Program
@@ -36,7 +36,7 @@ def opening(program: Program, options: Options, overrides: Mapping[str, Value]) 
     """
     found = {"file": "model.onnx", "weights": place(options)}
     if options.static is not None:
-        found["file"] = "prefill.onnx for a stretch of new tokens, decode.onnx for one"
+        found["file"] = f"{PREFILL}, {DECODE}"
         found["call"] = CALLS[options.cache]
     if options.checkpoint is None:
         chosen = (

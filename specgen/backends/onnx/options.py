@@ -88,8 +88,9 @@ class StaticLengths:
         return ",".join(f"{name}={getattr(self, name)}" for name in STATIC)
 
 
-#: The lengths of static graphs, in order.
+#: The lengths of static graphs, in order; and the files, for many new tokens and for one.
 STATIC: Final = ("batch", "prefill", "context")
+PREFILL, DECODE = "prefill.onnx", "decode.onnx"
 
 
 @dataclass(frozen=True, slots=True)

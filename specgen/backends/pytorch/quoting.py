@@ -57,7 +57,7 @@ placed placed_alone placed_alone_with_mask placed_with_mask begin shaped_mask sh
 FILE_NAMES: Final = """
 CACHED NARROW FLAGS TEXTS TUPLES LITERALS require check_values check_tokens masked attend CacheRow Cache Caches Step copy lay_out
 Checkpointed main greedy greedy_without_cache counted load save shards planned Checkpoint spell
-differences usual_names is_besides once shortened Stored stored_tensors as_they_are in_dtype
+differences usual_names is_besides once safe shortened Stored stored_tensors as_they_are in_dtype
 paired FOURS WHOLES called numbered instances stored_copies joined rearranged OTHERS HALVES widened narrowed scaled Kind
 INDEX FLOATS Format Packed Packing NAMES DTYPES FORMATS PACKED WHERE NUMBERS COPIES RESPELLINGS
 BESIDES Callable Sequence dataclass Path Any Literal fields Iterator SourceFileLoader

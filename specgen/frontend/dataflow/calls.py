@@ -11,7 +11,16 @@ from specgen.frontend.dataflow.signatures import ShapeBinding, Signature
 from specgen.frontend.files import std_use
 from specgen.ir import model as ir
 from specgen.language import tree
-from specgen.ops.context import OpCall, is_scalar, only, shape_text, size_text, type_text
+from specgen.ops.context import (
+    OpCall,
+    dtype_text,
+    dtypes_text,
+    is_scalar,
+    only,
+    shape_text,
+    size_text,
+    type_text,
+)
 from specgen.ops.registry import CALLED, FORMS
 
 if TYPE_CHECKING:
@@ -154,7 +163,7 @@ def apply_map(body: BodyTyping, name: str, node: tree.CallSyntax) -> ir.Value:
             f"{size_text(type_.shape[-1]) if type_.shape else 'a dim'}",
         )
     if type_.dtype != view.compute:
-        body.fail("E0402", span, dtypes=f"{view.compute} and {type_.dtype}")
+        body.fail("E0402", span, dtypes=dtypes_text((view.compute, type_.dtype)))
     bias = f"{name}.bias"
     if bias in body.around.tensors:
         body.used.add(bias)
@@ -226,13 +235,11 @@ def mixture(body: BodyTyping, node: tree.CallSyntax) -> ir.Value:
     types = tuple(binding.result(t) for t in view.signature.results)
     body.same_types(types, x.types, node.arguments[1].span)
     if only(weights).dtype != only(x).dtype:
-        body.fail(
-            "E0402", node.arguments[2].span, dtypes=f"{only(weights).dtype} and {only(x).dtype}"
-        )
+        dtypes = dtypes_text((only(weights).dtype, only(x).dtype))
+        body.fail("E0402", node.arguments[2].span, dtypes=dtypes)
     if only(index).dtype != "i64":
-        body.fail(
-            "E0413", node.arguments[3].span, name="mixture", expected="i64", found=only(index).dtype
-        )
+        given = dtype_text(only(index).dtype)
+        body.fail("E0413", node.arguments[3].span, name="mixture", expected="i64", found=given)
     wanted = (*only(x).shape[:-1], only(index).shape[-1])
     for value, argument in ((weights, node.arguments[2]), (index, node.arguments[3])):
         shape = only(value).shape
