@@ -198,10 +198,12 @@ def unlike(layers: Layers, forms: Sequence[Options]) -> list[str]:
     """What differs from the interpreter, in words."""
     taken = steps(9, (5, 1, 1), 0)
     expected = [layers.interpreted([step])[0] for step in taken]
+    found = {"model.py": layers.torch(taken, masked=False)}
+    found |= {str(form.given()): layers.onnx(taken, form) for form in forms}
     return [
-        f"{form.given()}: {reason}"
-        for form in forms
-        if (reason := unequal(layers.onnx(taken, form), expected))
+        f"{layer}: {reason}"
+        for layer, arrays in found.items()
+        if (reason := unequal(arrays, expected))
     ]
 
 

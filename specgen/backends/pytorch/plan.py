@@ -15,6 +15,7 @@ from specgen.analysis.table.instances import Instance, descend, environment, roo
 from specgen.backends.pytorch.handed import handed_rows
 from specgen.backends.pytorch.masks import SUPPLIED, narrow_values, optional_arguments
 from specgen.backends.pytorch.quoting import attribute, class_name, function_name, variable
+from specgen.backends.pytorch.stacking import stackable
 from specgen.backends.pytorch.usual import usual_arguments
 from specgen.expr.evaluate import EvaluationError, evaluate_int
 from specgen.expr.facts import whole
@@ -25,7 +26,6 @@ from specgen.ir.model import (
     CallFunction,
     CallPart,
     Function,
-    Mixture,
     Module,
     Op,
     Part,
@@ -33,7 +33,6 @@ from specgen.ir.model import (
     Scalar,
     Tensor,
     Value,
-    Weight,
 )
 from specgen.ir.visit import walk
 from specgen.records import dataclass
@@ -205,38 +204,11 @@ class FilePlan:
     @cached_property
     def _stacked(self) -> frozenset[int]:
         """The parts that are stacked, by identity."""
-        found: set[int] = set()
-        for module in self.program.modules.values():
-            bodies = [s for f in (*module.forwards, *module.functions) for s in f.body]
-            mixed = {v.part for v in walk(bodies) if isinstance(v, Mixture)}
-            called = {v.part for v in walk(bodies) if isinstance(v, CallPart)}
-            for name in mixed - called:
-                parts = module.parts_named(name)
-                if all(self._is_alike(part) for part in parts):
-                    found |= {id(part) for part in parts}
-        return frozenset(found)
+        return frozenset(id(part) for part in stackable(self.program))
 
     def is_stacked(self, part: Part) -> bool:
         """Whether the instances of a part share stacked tensors: [count, ...] for each row."""
         return id(part) in self._stacked
-
-    def _is_alike(self, part: Part) -> bool:
-        """Whether the instances of a part differ in their tensors' values and in nothing else."""
-        module = self.program.modules[part.module]
-        return (
-            bool(module.tensors)
-            and not any(part.index in symbols(expr) for expr in part.arguments.values())
-            and not module.parts
-            and not module.caches
-            and not module.functions
-            and len(module.forwards) == 1
-            and all(
-                len(row.types[0].shape) == 1
-                for row in walk(module.forwards[0].body)
-                if isinstance(row, Weight)
-            )
-            and all(row.condition == TRUE and row.shared is None for row in module.tensors)
-        )
 
     # ---- numbers
 
