@@ -13,7 +13,7 @@ GENERATED = specs/deepseek_v3.dsv3@v3_671b specs/deepseek_v3.dsv3@v2_lite_16b \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types test test-fast current generated accept format bench speed sweep \
-        check-oldest check-pythons fuzz clean
+        check-oldest check-pythons check-consumers fuzz clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ PYTHONS ?= 3.11 3.12.1 3.12 3.13 3.14
 check-pythons:  ## the fast tests under each of PYTHONS that is here or that uv can fetch
 	$(PYTHON) tests/project/pythons.py $(PYTHONS)
 
+check-consumers: setup  ## static graphs in runtimes and compilers, each in .venv-consumers/; writes docs/consumers.md
+	$(BIN)/python -m tests.consumers
+
 SPECS       ?= 20000
 CONFIGS     ?= 3000
 CHECKPOINTS ?= 1500
@@ -102,4 +105,4 @@ endef
 export OLDEST
 
 clean:  ## remove what the targets above made, .venv included
-	rm -rf $(VENV) $(VENV)-oldest .venv-pythons .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-oldest .venv-pythons .venv-consumers .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -112,7 +112,8 @@ def page(runtimes: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) ->
         "Written by `make check-consumers`, which tries small random models of each family in each",
         f"runtime: static graphs in f32, a prefill of {PROMPT} tokens and {DECODED} decoded ones with a cache",
         f"of {CONTEXT}. A cell is the largest difference to transformers' logits, of the prefill and of the",
-        f"decoded tokens; at most {LIMIT:.0e} counts as the same.",
+        f"decoded tokens; at most {LIMIT:.0e} counts as the same. tinygrad needs clang on the machine, and",
+        "onnxruntime-node Node.js with npm.",
         "",
         f"| runtime | options | {' | '.join(FAMILIES)} |",
         f"|{'---|' * (2 + len(FAMILIES))}",
@@ -122,7 +123,9 @@ def page(runtimes: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]]) ->
         settings = runtimes[runtime]
         found = next((cell["versions"] for cell in row.values() if "versions" in cell), {})
         versions = ", ".join(f"{name} {number}" for name, number in found.items()) or runtime
-        options = " ".join(f"--{name} {value}" for name, value in settings.get("options", {}).items())
+        options = " ".join(
+            f"--{name} {value}" for name, value in settings.get("options", {}).items()
+        )
         texts = []
         for family in FAMILIES:
             if passes(row[family]):

@@ -62,7 +62,9 @@ def drive(runtime: str, folder: Path) -> dict[str, object]:
 
 def first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")[:300]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")[
+        :300
+    ]
 
 
 def cached(path: Path) -> dict[str, tuple[int, ...]]:

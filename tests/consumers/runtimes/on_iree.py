@@ -26,12 +26,11 @@ def open_graph(path):
     takes, gives = ([value.name for value in values] for values in (graph.input, graph.output))
     config = iree.runtime.Config("local-task")
     context = iree.runtime.SystemContext(config=config)
-    context.add_vm_module(
-        iree.runtime.VmModule.copy_buffer(context.instance, binary.read_bytes())
+    context.add_vm_module(iree.runtime.VmModule.copy_buffer(context.instance, binary.read_bytes()))
+    (entry,) = (one for name, one in context.modules.items() if name not in ("hal", "vm"))
+    function = (
+        entry[graph.name] if graph.name in entry.vm_module.function_names else entry["main_graph"]
     )
-    (name,) = [name for name in context.modules.keys() if name not in ("hal", "vm")]
-    entry = getattr(context.modules, name)
-    function = entry[graph.name] if graph.name in entry.vm_module.function_names else entry["main_graph"]
 
     def call(given):
         results = function(*(np.ascontiguousarray(given[name]) for name in takes))
@@ -42,6 +41,8 @@ def open_graph(path):
 
 
 def run(*words):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -13,7 +13,7 @@ import torch
 for name in ("torchvision", "torchvision.ops"):
     sys.modules[name] = MagicMock()
 
-from onnx2torch import convert
+from onnx2torch import convert  # noqa: E402
 
 
 def versions():
