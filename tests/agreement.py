@@ -167,12 +167,15 @@ def drawn(program: Program, seed: int) -> dict[str, Array]:
     """A checkpoint of the program.
 
     Small numbers hide what is wrong, and large ones saturate.  All are exact in bf16, as some
-    rows are stored.
+    rows are stored.  Whole numbers are small enough to be places of another row.
     """
     random, found = np.random.default_rng(seed), {}
     for tensor in stored(program, scheme_of(program)):
         shape = tensor.dims
         for name, _ in expand(tensor):
+            if tensor.dtype == "i64":
+                found[name] = random.integers(0, 5, shape)
+                continue
             values = random.normal(1.0 if len(shape) == 1 else 0.0, 0.3, shape)
             found[name] = torch.from_numpy(values).bfloat16().float().numpy()
     return found

@@ -219,6 +219,12 @@ TABLES = {
     experts.w2.weight                    -> "down"       as rearrange("e d h -> e h d")
   }
 }""",
+    "a stored table of whole numbers": """
+  tensors { embed : [vocab_size, dim]   other : [vocab_size, 3] as i64 }
+  forward(tokens: i64 [B, S]) -> [B, S, dim] {
+    return sum(take(embed, take(other, tokens)), over = 2)
+  }
+}""",
     "a function without tensors": """
   parts { ramp : ramp }
   tensors { embed : [vocab_size, dim] }
