@@ -16,6 +16,7 @@ from specgen.frontend.shipped import passed
 from specgen.frontend.values import Override
 from specgen.ir.model import Program
 from specgen.language import tree
+from specgen.language.nesting import checking
 
 #: Variants of a model: each is built and checked by itself.
 MAX_VARIANTS = 256
@@ -62,8 +63,9 @@ def check_modules(
     from specgen.frontend.checks.spec import check_spec
 
     try:
-        check_recursion(loaded, diagnostics)
-        check_spec(loaded, passed, diagnostics)
+        with checking():
+            check_recursion(loaded, diagnostics)
+            check_spec(loaded, passed, diagnostics)
     except RecursionError:
         for model in loaded.models():
             too_deep(model, diagnostics)
@@ -112,11 +114,12 @@ def build_program(
     diagnostics = Diagnostics()
     program = None
     try:
-        program = assemble(loaded, model, variant, overrides, diagnostics)
-        if program is not None and (
-            (overrides and not is_near) or loaded.main not in passed(loaded)
-        ):
-            check_program(program, loaded, model, diagnostics)
+        with checking():
+            program = assemble(loaded, model, variant, overrides, diagnostics)
+            if program is not None and (
+                (overrides and not is_near) or loaded.main not in passed(loaded)
+            ):
+                check_program(program, loaded, model, diagnostics)
     except RecursionError:
         too_deep(model, diagnostics)
     if program is None or diagnostics.errors:
@@ -182,10 +185,12 @@ def check_variants(loaded: Loaded, diagnostics: Diagnostics) -> None:
             continue
         for name in names:
             found = Diagnostics()
-            program = assemble(loaded, model, name, {}, found)
+            with checking():
+                program = assemble(loaded, model, name, {}, found)
             if program is not None and not diagnostics.errors:
                 try:
-                    check_program(program, loaded, model, found)
+                    with checking():
+                        check_program(program, loaded, model, found)
                 except SpecError as error:
                     for diagnostic in error.diagnostics:
                         if diagnostic.code != "E0801":  # said below, with its place

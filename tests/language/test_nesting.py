@@ -14,6 +14,7 @@ import specgen
 from specgen.language.expressions import EXPRESSION_DEPTH
 from specgen.language.lexemes import BRACKET_DEPTH
 from tests.cli.running import specgen_here
+from tests.fuzz.hostile import functions
 
 
 def table(body: str = "", size: str = "dim", forward: str = "return w(x)", beside: str = "") -> str:
@@ -111,6 +112,21 @@ def test_every_command_answers_what_nests_deep(
 @pytest.mark.parametrize("kind", SHALLOW)
 def test_every_command_answers_what_nests_in_brackets(kind: str, tmp_path: Path) -> None:
     assert check(tmp_path, SHALLOW[kind](BRACKET_DEPTH - 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [250, 900, 1500])
+def test_every_command_agrees_on_functions_that_call_one_another(
+    length: int, tmp_path: Path
+) -> None:
+    """Counting takes six frames where a check takes one: what was checked is counted all the same."""
+    (tmp_path / "t.dsv3").write_text(functions("f{j}(x)", length), encoding="utf-8")
+    without_params = ("check", "params", "formula", "ir", "build", "diff")
+    asked = [words for words in COMMANDS if words[0] in without_params]
+    done = [specgen_here(*words, cwd=tmp_path) for words in asked]
+    assert {one.status for one in done} in ({0}, {1}), [one.err for one in done]
+    assert all("E0119" in one.err for one in done if one.status)
+    assert any(one.status for one in done) == (length > 1000)
 
 
 def test_python_builds_what_nests_deep(tmp_path: Path) -> None:

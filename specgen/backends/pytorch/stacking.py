@@ -29,7 +29,9 @@ from specgen.ir.visit import children, statements, walk
 from specgen.ops.elementwise import CALLED, OPERATORS
 
 #: What broadcasts, so that a row of each instance meets the tokens of that instance.
-BROADCASTING = frozenset(record.name for record in (*CALLED, *OPERATORS.values()))
+BROADCASTING = frozenset(
+    [*(record.name for record in CALLED), *(record.name for record in OPERATORS.values())]
+)
 
 
 def stackable(program: Program) -> Iterator[Part]:
