@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil, floor, isfinite
 from typing import Final, TypeGuard
 
-from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Kind, Sym
+from specgen.expr.node import COMPARISONS, Apply, Const, Expr, Kind, Sym, remembered
 from specgen.records import dataclass
 
 #: The least value of the symbols whose values are whole numbers.
@@ -110,13 +110,7 @@ def exact(expr: Expr) -> bool:
 
     Only then do the laws of arithmetic hold: 0.1 × 10 × 3 is not 0.1 × 3 × 10.
     """
-    if not isinstance(expr, Apply):
-        return is_exact(expr)
-    found = getattr(expr, "_exact", None)
-    if not isinstance(found, bool):
-        found = is_exact(expr)
-        object.__setattr__(expr, "_exact", found)
-    return found
+    return remembered(expr, "_exact", is_exact)
 
 
 def is_exact(expr: Expr) -> bool:
@@ -166,13 +160,7 @@ def whole(expr: Expr, divided: bool = False) -> bool:
 
 def extent(expr: Expr) -> Interval:
     """Bounds on the value of a number, as narrow as can be told at sight."""
-    if not isinstance(expr, Apply):
-        return ranging(expr)
-    found = getattr(expr, "_extent", None)
-    if not isinstance(found, Interval):
-        found = ranging(expr)
-        object.__setattr__(expr, "_extent", found)
-    return found
+    return remembered(expr, "_extent", ranging)
 
 
 def ranging(expr: Expr) -> Interval:

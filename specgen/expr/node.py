@@ -7,7 +7,7 @@ carries no source span, so that equal expressions compare and hash equal.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, assert_never
+from typing import Literal, TypeVar, assert_never
 
 from specgen.records import dataclass
 
@@ -121,6 +121,21 @@ class Apply(Hashed):
 
 
 Expr = Const | Sym | Apply
+
+Worked = TypeVar("Worked")
+
+
+def remembered(expr: Expr, slot: str, work: Callable[[Expr], Worked]) -> Worked:
+    """What `work` gives for a tree, worked out once and kept in that slot of `Hashed`."""
+    if not isinstance(expr, Apply):
+        return work(expr)
+    try:
+        found: Worked = getattr(expr, slot)
+    except AttributeError:
+        found = work(expr)
+        object.__setattr__(expr, slot, found)
+    return found
+
 
 NO_NAMES: frozenset[str] = frozenset()
 

@@ -23,6 +23,7 @@ from specgen.expr.node import (
     Sym,
     conjunction,
     disjunction,
+    remembered,
     substitute,
     transform,
     walk,
@@ -38,18 +39,18 @@ def normalize(expr: Expr) -> Polynomial:
     Raises:
         TooComplex: beyond the limits on terms and exponents.
     """
-    if not isinstance(expr, Apply):
-        return normalized(expr)
-    found = getattr(expr, "_normal", None)
+    found = remembered(expr, "_normal", attempted)
     if found is None:
-        try:
-            found = normalized(expr)
-        except TooComplex:
-            found = TooComplex
-        object.__setattr__(expr, "_normal", found)
-    if not isinstance(found, Polynomial):
         raise TooComplex
     return found
+
+
+def attempted(expr: Expr) -> Polynomial | None:
+    """The normal form, worked out anew; None where it has too many terms."""
+    try:
+        return normalized(expr)
+    except TooComplex:
+        return None
 
 
 def normalized(expr: Expr) -> Polynomial:

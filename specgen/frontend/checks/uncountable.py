@@ -26,7 +26,10 @@ class Uncountable:
 def uncountable(program: Program) -> Iterator[Uncountable]:
     """Every row that no file can hold; or else the first other reason."""
     try:
-        yield from partial(program) or others(program)
+        rows = partial(program)
+        yield from rows
+        if not rows:
+            counted(program)
     except EvaluationError as error:
         yield Uncountable(str(error))
 
@@ -50,9 +53,3 @@ def partial(program: Program) -> list[Uncountable]:
                 module = place.instance.module.name
                 found.setdefault(path, Uncountable(str(error), module, place.tensor))
     return list(found.values())
-
-
-def others(program: Program) -> Iterator[Uncountable]:
-    """Nothing; raises EvaluationError where something else cannot be counted."""
-    counted(program)
-    yield from ()
